@@ -1,0 +1,118 @@
+package telemetry
+
+import (
+	"net/http"
+	"runtime"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is the process's set of metrics, in a registry of its own.
+// It is safe for use by many goroutines.
+type Metrics struct {
+	registry *prometheus.Registry
+	methods  map[string]int // known method → its place in Server.methods; never changes
+
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	redirects *prometheus.CounterVec
+	failures  *prometheus.CounterVec
+	streams   *prometheus.GaugeVec
+	sessions  *prometheus.CounterVec
+	up        *prometheus.GaugeVec
+
+	reloads     *prometheus.CounterVec
+	lastSuccess prometheus.Gauge
+	audited     *prometheus.CounterVec
+	unaudited   *prometheus.CounterVec
+
+	mu      sync.Mutex
+	servers map[string]*Server
+}
+
+// NewMetrics makes the metrics of a process that runs the given version.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		methods:  make(map[string]int),
+		servers:  make(map[string]*Server),
+
+		requests: counter("requests_total",
+			"MCP requests answered, by MCP method (the HTTP method for GET and DELETE) and HTTP status.",
+			"server", "method", "status"),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "sallyport_request_duration_seconds",
+			Help:    "Time from a request's arrival to the end of its answer; of a stream, to its end.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"server", "method"}),
+		redirects: counter("redirects_followed_total", "Redirects of backends that were followed.", "server", "status"),
+		failures: counter("backend_failures_total",
+			"Exchanges with a backend that brought no answer a client may see.", "server", "reason"),
+		streams:  gauge("streams", "Event streams open to clients.", "server"),
+		sessions: counter("sessions_opened_total", "Sessions opened with clients.", "server"),
+		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not.", "server"),
+
+		reloads: counter("config_reloads_total", "Attempts to load a changed configuration.", "result"),
+		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sallyport_config_last_success_timestamp_seconds",
+			Help: "When the configuration that is being served was loaded.",
+		}),
+		audited:   counter("audit_events_total", "Audit events written.", "sink"),
+		unaudited: counter("audit_events_lost_total", "Audit events that could not be written.", "sink"),
+	}
+	for i, name := range methodNames() {
+		m.methods[name] = i
+	}
+	build := gauge("build_info", "Always 1; the labels tell what is running.", "version", "goversion")
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	m.registry.MustRegister(
+		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up,
+		m.reloads, m.lastSuccess, m.audited, m.unaudited, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	// Both results exist from the start, so that an alert on a failure can be written.
+	m.reloads.WithLabelValues("success")
+	m.reloads.WithLabelValues("failure")
+	return m
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_" + name, Help: help}, labels)
+}
+
+func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sallyport_" + name, Help: help}, labels)
+}
+
+// Handler serves the metrics in the Prometheus and OpenMetrics text formats.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Reloaded counts an attempt to load the configuration. The first load at start
+// counts too.
+func (m *Metrics) Reloaded(ok bool) {
+	if !ok {
+		m.reloads.WithLabelValues("failure").Inc()
+		return
+	}
+	m.reloads.WithLabelValues("success").Inc()
+	m.lastSuccess.SetToCurrentTime()
+}
+
+// AuditSink counts the events of one audit sink, named by its kind (stdout, file).
+type AuditSink struct{ written, lost prometheus.Counter }
+
+// AuditSink returns the counts of the sink of that kind.
+func (m *Metrics) AuditSink(kind string) *AuditSink {
+	return &AuditSink{written: m.audited.WithLabelValues(kind), lost: m.unaudited.WithLabelValues(kind)}
+}
+
+// Flushed counts a batch: how many events were written and how many lost.
+func (a *AuditSink) Flushed(written, lost int) {
+	a.written.Add(float64(written))
+	a.lost.Add(float64(lost))
+}
