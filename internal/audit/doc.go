@@ -1,0 +1,32 @@
+// Package audit writes down who called what, and how it ended: one event per
+// exchange, as one line of JSON.
+//
+// It owns the event, its JSON form and the sinks. It does not own when an event
+// is recorded (the gateway's last step, always) and never sees a credential, an
+// argument, a result, a session id or a passthrough header: the [Event] has no
+// field for them.
+//
+// # The line
+//
+// Fields stand in this order; those marked with * are left out when empty.
+//
+//	schema            "sallyport.audit/v1"
+//	time              when the request arrived: RFC 3339, UTC, milliseconds
+//	id                unique per event
+//	server            name of the resource that was called
+//	method            MCP method; the HTTP method where the request has none (GET, DELETE, a body that is no message)
+//	tool *            name of the tool, for tools/call only
+//	target *          what the method was aimed at: tool or prompt name, resource URI, task id
+//	subject           who called; "anonymous" where nobody was asked
+//	source            how the subject is known: anonymous, token, proxy, …
+//	outcome           success, denied or error
+//	status            HTTP status of the answer
+//	reason *          why it was denied or failed
+//	duration_ms       time until the end of the answer, to the microsecond
+//	client *          the peer's address, without port
+//	protocol_version * the MCP revision the request spoke
+//
+// Fields may be added within v1; none changes its meaning or goes. Text from
+// outside is cut at 1 KiB, ending in "…". Control characters, line separators
+// and invalid UTF-8 are escaped, so a line is always one line.
+package audit
