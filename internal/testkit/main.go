@@ -1,0 +1,19 @@
+package testkit
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package that uses [Start] or [Run], fails when they
+// leave a goroutine behind, and removes the binary that was built for them:
+//
+//	func TestMain(m *testing.M) { testkit.Main(m) }
+func Main(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(buildDir())
+		os.Exit(code)
+	}))
+}
