@@ -1,0 +1,93 @@
+package backend
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
+
+// Backend is one MCP server behind the gateway. However it is reached, it takes
+// and gives exchanges in the shape of Streamable HTTP.
+type Backend interface {
+	// Do sends one exchange and returns the head of its answer; the body is read
+	// from the response. When ctx ends the exchange is cancelled at the backend.
+	// Every error is a *Failure.
+	Do(ctx context.Context, req *Request) (*Response, error)
+
+	// Close ends every connection, session and process of the backend.
+	Close() error
+}
+
+// Request is what the gateway wants the backend to see, divided by who may see it.
+type Request struct {
+	Method string // POST, GET or DELETE
+
+	// Header holds MCP's own headers (Accept, Content-Type, Mcp-*, Last-Event-Id),
+	// which any hop of a redirect may see. It never holds Mcp-Session-Id.
+	Header http.Header
+
+	// Private holds passthrough headers, headerForward and the outgoing credential.
+	// They go to the backend's configured origin and nowhere else.
+	Private http.Header
+
+	Session Session
+	Body    []byte        // nil for GET and DELETE
+	Message *mcp.Envelope // nil for GET and DELETE
+}
+
+// Session is the backend's own session: an id and the origin that issued it. The
+// id is sent to that origin only.
+type Session struct {
+	ID     string
+	Origin string // scheme://host:port
+}
+
+// Response is a backend's answer, already checked and cleaned of everything that
+// must not reach a client.
+type Response struct {
+	Status        int
+	Header        http.Header
+	Body          io.ReadCloser // never nil; the caller closes it
+	ContentLength int64         // -1 when unknown
+	Stream        bool          // the body is text/event-stream
+	Session       Session       // set when the backend issued a session id
+}
+
+// Failure is an exchange that brought no answer a client may see.
+type Failure struct {
+	// Public is what the client is told: nothing internal, no credential.
+	Public *mcp.Error
+	// Reason is a short fixed label for metrics, audit and log.
+	Reason Reason
+	// Cause is for the log alone. It carries no credential and no query string.
+	Cause error
+}
+
+func (f *Failure) Error() string {
+	if f.Cause == nil {
+		return f.Public.Message
+	}
+	return f.Public.Message + ": " + f.Cause.Error()
+}
+
+func (f *Failure) Unwrap() error { return f.Cause }
+
+// Reason labels a Failure.
+type Reason string
+
+// The reasons, as they appear in metrics and audit.
+const (
+	ReasonUnreachable    Reason = "unreachable"     // no connection, or it broke before an answer
+	ReasonTimeout        Reason = "timeout"         // no answer within the time limit
+	ReasonCanceled       Reason = "canceled"        // the client went away
+	ReasonRefusedAddress Reason = "refused_address" // the address guard said no
+	ReasonRedirect       Reason = "redirect"        // a redirect that may not be followed
+	ReasonCredential     Reason = "credential"      // the backend refused the gateway's credential
+	ReasonBadAnswer      Reason = "bad_answer"      // HTML, no JSON, empty, or an error without JSON-RPC
+	ReasonTooLarge       Reason = "too_large"       // more than the configured limit
+	ReasonCrashed        Reason = "crashed"         // the local command ended, or cannot be started
+	ReasonBusy           Reason = "busy"            // too many sessions or processes
+	ReasonSession        Reason = "session"         // unknown or missing session
+)
