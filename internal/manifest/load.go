@@ -1,0 +1,180 @@
+package manifest
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxFile is the size of a file in bytes beyond which it is not read. A cluster
+// takes no object above 1.5 MiB; a file may hold several.
+const maxFile = 4 << 20
+
+// Load reads the resources in files and folders. Of a folder it reads *.yaml,
+// *.yml and *.json, those of its folders included, and leaves out what begins
+// with a dot (and with it the ..data folders of a mounted ConfigMap).
+//
+// The set holds all that could be read even where the error is not nil. The
+// error is then always [Problems].
+func Load(paths []string) (*Set, error) {
+	set := &Set{}
+	var problems Problems
+	digest, found := scan(paths, func(file string, text []byte) int {
+		docs, found := parseFile(file, text)
+		for _, doc := range docs {
+			found = append(found, set.addDocument(doc)...)
+		}
+		problems = append(problems, found...)
+		return len(docs) + len(found)
+	})
+	set.digest = digest
+	return set, append(problems, found...).Sort().Err()
+}
+
+// scan reads the files at paths and returns a digest of them, together with
+// what could not be read. visit, if any, gets each text and returns how much
+// there was to say about it.
+func scan(paths []string, visit func(file string, text []byte) int) (digest string, problems Problems) {
+	hash := sha256.New()
+	for _, path := range paths {
+		files, found := list(path)
+		visited := 0
+		for _, file := range files {
+			text, err := read(file)
+			if err != nil {
+				found = append(found, Problem{Position: Position{File: file}, Message: err.Error()})
+				continue
+			}
+			_, _ = fmt.Fprintf(hash, "%q %d\n", file, len(text))
+			_, _ = hash.Write(text)
+			if visit != nil {
+				visited += visit(file, text)
+			}
+		}
+		if visit != nil && visited == 0 && len(found) == 0 {
+			problems = append(problems, Problem{
+				Position: Position{File: path},
+				Message:  "holds no resource; a resource begins with apiVersion and kind",
+			})
+		}
+		_, _ = fmt.Fprintf(hash, "%q\n", found.Error())
+		problems = append(problems, found...)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), problems
+}
+
+// list returns the files to read at path, in a fixed order.
+func list(path string) ([]string, Problems) {
+	fail := func(path, format string, args ...any) ([]string, Problems) {
+		return nil, Problems{{Position: Position{File: path}, Message: fmt.Sprintf(format, args...)}}
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(path, "no such file or folder")
+	case err != nil:
+		return fail(path, "cannot be read: %v", cause(err))
+	case !info.IsDir():
+		return []string{path}, nil
+	}
+	files, err := walk(path, nil)
+	if err != nil {
+		return fail(path, "cannot be read: %v", cause(err))
+	}
+	if len(files) == 0 {
+		return fail(path, "holds no *.yaml, *.yml or *.json file")
+	}
+	return files, nil
+}
+
+// walk lists the files of a folder, following symbolic links: a mounted
+// ConfigMap consists of them. above are the folders that it is in.
+func walk(dir string, above []os.FileInfo) ([]string, error) {
+	here, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(above, func(a os.FileInfo) bool { return os.SameFile(a, here) }) {
+		return nil, nil // a link to a folder that it is in
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // gone meanwhile, or a link to nothing
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			below, err := walk(path, append(slices.Clip(above), here))
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, below...)
+		case info.Mode().IsRegular() && isManifest(path):
+			files = append(files, path)
+		}
+	}
+	return files, nil
+}
+
+func isManifest(path string) bool {
+	switch filepath.Ext(path) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+func read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", cause(err))
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", cause(err))
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("is larger than %d MiB; split it", maxFile>>20)
+	}
+	return text, nil
+}
+
+// cause drops the operation and path from an error, since a problem says them.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func digestObjects(objects []*Object) string {
+	hash := sha256.New()
+	for _, o := range objects {
+		_ = json.NewEncoder(hash).Encode(o.Raw)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+func compareNames(a, b *Object) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}

@@ -1,0 +1,163 @@
+package manifest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+)
+
+// DefaultNamespace is where objects are that name no namespace.
+const DefaultNamespace = "default"
+
+// Set is everything that was read together. It does not change after
+// validation or [Set.Decode], and may then be shared.
+type Set struct {
+	Objects []*Object // in the order of reading
+
+	digest string
+	byName map[objectKey]*Object
+}
+
+type objectKey struct{ kind, namespace, name string }
+
+// Digest returns a hash of what the set was read from: the same digest, the
+// same configuration. It changes with a comment, too.
+func (s *Set) Digest() string { return s.digest }
+
+// Find returns an object of any kind, decoded or not, failed or not: to tell a
+// reference to nothing from one to an object that has problems of its own.
+func (s *Set) Find(kind, namespace, name string) (*Object, bool) {
+	o, ok := s.byName[objectKey{kind, namespace, name}]
+	return o, ok
+}
+
+// add puts an object into the set, unless there is one of its name already,
+// which it then returns.
+func (s *Set) add(o *Object) (earlier *Object) {
+	key := objectKey{o.Kind, o.Namespace, o.Name}
+	if earlier := s.byName[key]; earlier != nil {
+		return earlier
+	}
+	if s.byName == nil {
+		s.byName = map[objectKey]*Object{}
+	}
+	s.byName[key] = o
+	s.Objects = append(s.Objects, o)
+	return nil
+}
+
+// Resource is one of the kinds of api/v1alpha1.
+type Resource interface {
+	v1alpha1.MCPRemoteProxy | v1alpha1.MCPServer | v1alpha1.MCPServerEntry |
+		v1alpha1.MCPExternalAuthConfig | v1alpha1.MCPToolConfig
+}
+
+// Item is a decoded object together with where it came from.
+type Item[T Resource] struct {
+	*Object
+	Value *T // shared and not to be changed
+}
+
+// All returns the decoded objects of one kind, ordered by namespace and name.
+func All[T Resource](s *Set) []Item[T] {
+	var items []Item[T]
+	for _, o := range s.Objects {
+		if v, ok := o.typed.(*T); ok {
+			items = append(items, Item[T]{Object: o, Value: v})
+		}
+	}
+	slices.SortFunc(items, func(a, b Item[T]) int { return compareNames(a.Object, b.Object) })
+	return items
+}
+
+// Get returns one decoded object. It finds nothing where the object has
+// problems of its own; [Set.Find] tells the two apart.
+func Get[T Resource](s *Set, namespace, name string) (Item[T], bool) {
+	o, ok := s.Find(reflect.TypeFor[T]().Name(), namespace, name)
+	if !ok {
+		return Item[T]{}, false
+	}
+	v, ok := o.typed.(*T)
+	return Item[T]{Object: o, Value: v}, ok
+}
+
+// Secret returns a Secret that was read without problems.
+func (s *Set) Secret(namespace, name string) (*Secret, bool) { return data[Secret](s, namespace, name) }
+
+// ConfigMap returns a ConfigMap that was read without problems.
+func (s *Set) ConfigMap(namespace, name string) (*ConfigMap, bool) {
+	return data[ConfigMap](s, namespace, name)
+}
+
+func data[T Secret | ConfigMap](s *Set, namespace, name string) (*T, bool) {
+	o, ok := s.Find(reflect.TypeFor[T]().Name(), namespace, name)
+	if !ok || o.Failed {
+		return nil, false
+	}
+	v, ok := o.typed.(*T)
+	return v, ok
+}
+
+// Decode makes the typed values that [All] and [Get] return out of each
+// object's Raw. Validation calls it when defaults are in place; who serves
+// what was validated elsewhere calls it himself. Failed objects are left out,
+// and those that do not fit their Go type are problems.
+func (s *Set) Decode() Problems {
+	var problems Problems
+	for _, o := range s.Objects {
+		into, ok := newResource(o.Kind)
+		if !ok || o.Failed {
+			continue
+		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Raw, into); err != nil {
+			o.Failed = true
+			problems = append(problems, o.Problem("", "does not fit its kind: %v; run sallyport check on it", err))
+			continue
+		}
+		o.typed = into
+	}
+	return problems.Sort()
+}
+
+// newResource returns a new object of one of our kinds.
+func newResource(kind string) (any, bool) {
+	switch kind {
+	case "MCPRemoteProxy":
+		return &v1alpha1.MCPRemoteProxy{}, true
+	case "MCPServer":
+		return &v1alpha1.MCPServer{}, true
+	case "MCPServerEntry":
+		return &v1alpha1.MCPServerEntry{}, true
+	case "MCPExternalAuthConfig":
+		return &v1alpha1.MCPExternalAuthConfig{}, true
+	case "MCPToolConfig":
+		return &v1alpha1.MCPToolConfig{}, true
+	}
+	return nil, false
+}
+
+// FromObjects makes a set of objects that came from no file. Like one that was
+// loaded, it wants validation (or [Set.Decode]) before it is used.
+func FromObjects(objects ...runtime.Object) (*Set, error) {
+	set := &Set{}
+	var problems Problems
+	for _, obj := range objects {
+		kind := reflect.TypeOf(obj).Elem().Name()
+		if _, ok := newResource(kind); !ok {
+			return nil, fmt.Errorf("make a set: %T is not a resource", obj)
+		}
+		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+		if err != nil {
+			return nil, fmt.Errorf("make a set: %T: %w", obj, err)
+		}
+		raw["apiVersion"], raw["kind"] = v1alpha1.APIVersion, kind
+		pruneEmpty(raw)
+		problems = append(problems, set.addDocument(document{value: raw})...)
+	}
+	set.digest = digestObjects(set.Objects)
+	return set, problems.Err()
+}
