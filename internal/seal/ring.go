@@ -1,0 +1,120 @@
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+const (
+	// KeySize is the length of a key in bytes.
+	KeySize = 32
+	// MaxSealed is the length of the longest string that Open looks at, in bytes.
+	MaxSealed = 16 << 10
+	// MaxPlain is the most that fits into it, in bytes.
+	MaxPlain = MaxSealed*3/4 - overhead
+
+	overhead = 12 + 16 // AES-GCM's nonce and tag
+)
+
+// Ring seals and opens. It is safe for concurrent use.
+//
+// AES-256-GCM with random nonces: a key is good for 2^32 seals per purpose
+// (NIST SP 800-38D §8.3).
+type Ring struct {
+	keys  [][]byte
+	aeads sync.Map // purpose → []cipher.AEAD, in the order of keys
+}
+
+// NewRing makes a ring of keys of KeySize bytes each; the first one seals, all of
+// them open. Without keys it makes a random one, which no other process shares.
+func NewRing(keys ...[]byte) (*Ring, error) {
+	if len(keys) == 0 {
+		key := make([]byte, KeySize)
+		_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
+		keys = [][]byte{key}
+	}
+	r := &Ring{}
+	for i, k := range keys {
+		if len(k) != KeySize {
+			return nil, fmt.Errorf("read sealing key %d: it has %d bytes and needs %d", i+1, len(k), KeySize)
+		}
+		if strings.Trim(string(k), "\x00") == "" {
+			return nil, fmt.Errorf("read sealing key %d: %w", i+1, errZeroKey)
+		}
+		r.keys = append(r.keys, append([]byte(nil), k...))
+	}
+	return r, nil
+}
+
+var errZeroKey = errors.New("all its bytes are zero")
+
+// Seal encrypts plain for one purpose: what was sealed for another does not open.
+// The result is base64url text without padding. It is "" when plain is longer
+// than MaxPlain, since nothing would open that.
+func (r *Ring) Seal(purpose string, plain []byte) string {
+	if len(plain) > MaxPlain {
+		return ""
+	}
+	buf := make([]byte, 0, len(plain)+overhead)
+	buf = r.purpose(purpose)[0].Seal(buf, nil, plain, nil)
+	return base64.RawURLEncoding.EncodeToString(buf)
+}
+
+// Open returns what was sealed for purpose with any key of the ring, and false
+// for everything else, however it is broken.
+func (r *Ring) Open(purpose, sealed string) ([]byte, bool) {
+	// The decoder would skip line breaks: one plain text, one string.
+	if len(sealed) > MaxSealed || strings.ContainsAny(sealed, "\r\n") {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil {
+		return nil, false
+	}
+	for _, a := range r.purpose(purpose) {
+		if plain, err := a.Open(nil, nil, raw, nil); err == nil {
+			return plain, true
+		}
+	}
+	return nil, false
+}
+
+// purpose returns the ciphers for one purpose. Purposes are constants of the
+// program, so their number is small.
+func (r *Ring) purpose(name string) []cipher.AEAD {
+	if a, ok := r.aeads.Load(name); ok {
+		return a.([]cipher.AEAD)
+	}
+	aeads := make([]cipher.AEAD, 0, len(r.keys))
+	for _, k := range r.keys {
+		aeads = append(aeads, newAEAD(k, name))
+	}
+	a, _ := r.aeads.LoadOrStore(name, aeads)
+	return a.([]cipher.AEAD)
+}
+
+// newAEAD derives the cipher of one key for one purpose. None of the steps can
+// fail with a key that NewRing accepted.
+func newAEAD(key []byte, purpose string) cipher.AEAD {
+	derived, err := hkdf.Key(sha256.New, key, nil, "sallyport seal v1 "+purpose, KeySize)
+	if err != nil {
+		panic("seal: derive key: " + err.Error())
+	}
+	block, err := aes.NewCipher(derived)
+	if err != nil {
+		panic("seal: make cipher: " + err.Error())
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic("seal: make cipher: " + err.Error())
+	}
+	return aead
+}

@@ -1,0 +1,152 @@
+package seal_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/seal"
+)
+
+func key(b byte) []byte { return bytes.Repeat([]byte{b}, seal.KeySize) }
+
+func newRing(t testing.TB, keys ...[]byte) *seal.Ring {
+	t.Helper()
+	r, err := seal.NewRing(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestSealOpen(t *testing.T) {
+	t.Parallel()
+	r := newRing(t)
+	for _, plain := range [][]byte{{}, []byte("x"), bytes.Repeat([]byte("long "), 1000), make([]byte, seal.MaxPlain)} {
+		s := r.Seal("session", plain)
+		if len(s) > seal.MaxSealed {
+			t.Errorf("%d bytes seal to %d", len(plain), len(s))
+		}
+		// Good as a session id: visible ASCII (MCP 2025-11-25 transports).
+		if i := strings.IndexFunc(s, func(c rune) bool { return c < 0x21 || c > 0x7e }); i >= 0 {
+			t.Errorf("sealed text has %q", s[i])
+		}
+		got, ok := r.Open("session", s)
+		if !ok || !bytes.Equal(got, plain) {
+			t.Errorf("Open(Seal(%d bytes)) = %d bytes, %v", len(plain), len(got), ok)
+		}
+		if s == r.Seal("session", plain) {
+			t.Error("the same text sealed twice looks the same")
+		}
+	}
+	if s := r.Seal("session", make([]byte, seal.MaxPlain+1)); s != "" {
+		t.Errorf("sealed %d bytes, which nobody could open", seal.MaxPlain+1)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, key(1))
+	good := r.Seal("session", []byte("plain"))
+	tests := map[string]string{
+		"empty":      "",
+		"short":      good[:8],
+		"cut":        good[:len(good)-1],
+		"no base64":  "*" + good[1:],
+		"padded":     good + "=",
+		"line break": good[:4] + "\n" + good[4:],
+		"too long":   strings.Repeat("A", seal.MaxSealed+1),
+		"other key":  newRing(t, key(2)).Seal("session", []byte("plain")),
+		"other use":  r.Seal("cursor", []byte("plain")),
+	}
+	for name, s := range tests {
+		if plain, ok := r.Open("session", s); ok {
+			t.Errorf("%s: opened to %q", name, plain)
+		}
+	}
+	for i := range good { // every single character counts
+		b := []byte(good)
+		b[i] ^= 1
+		if plain, ok := r.Open("session", string(b)); ok && string(b) != good {
+			t.Errorf("character %d changed: opened to %q", i, plain)
+		}
+	}
+}
+
+func TestKeyRotation(t *testing.T) {
+	t.Parallel()
+	old, next := newRing(t, key(1)), newRing(t, key(2), key(1))
+	s := old.Seal("session", []byte("before"))
+	if got, ok := next.Open("session", s); !ok || string(got) != "before" {
+		t.Errorf("the new ring opens the old key's text: %q, %v", got, ok)
+	}
+	s = next.Seal("session", []byte("after"))
+	if _, ok := old.Open("session", s); ok {
+		t.Error("the new ring still seals with the old key")
+	}
+	if got, ok := newRing(t, key(2)).Open("session", s); !ok || string(got) != "after" {
+		t.Errorf("the first key seals: %q, %v", got, ok)
+	}
+}
+
+func TestRandomRingsDiffer(t *testing.T) {
+	t.Parallel()
+	if _, ok := newRing(t).Open("p", newRing(t).Seal("p", []byte("x"))); ok {
+		t.Error("two random rings share a key")
+	}
+}
+
+func TestNewRingKeepsItsKeys(t *testing.T) {
+	t.Parallel()
+	k := key(1)
+	r := newRing(t, k)
+	clear(k)
+	s := r.Seal("p", []byte("x"))
+	got, ok := newRing(t, key(1)).Open("p", s)
+	if diff := cmp.Diff("x", string(got)); !ok || diff != "" {
+		t.Errorf("the caller's change reached the ring: %v %s", ok, diff)
+	}
+}
+
+func TestNewRingRefuses(t *testing.T) {
+	t.Parallel()
+	for name, keys := range map[string][][]byte{
+		"short": {key(1)[:31]},
+		"long":  {append(key(1), 1)},
+		"empty": {nil},
+		"zero":  {key(0)},
+		"later": {key(1), key(2)[:16]},
+	} {
+		if _, err := seal.NewRing(keys...); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	r := newRing(f, key(1), key(2))
+	sealed := r.Seal("p", []byte("plain"))
+	f.Add(sealed)
+	f.Add("")
+	f.Add(sealed + "=")
+	f.Add(sealed[:20] + "\n" + sealed[20:])
+	f.Add(strings.Repeat("A", 40))
+	f.Fuzz(func(t *testing.T, s string) {
+		if plain, ok := r.Open("p", s); ok && (s != sealed || string(plain) != "plain") {
+			t.Errorf("Open(%q) = %q", s, plain)
+		}
+	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	r := newRing(b)
+	s := r.Seal("session", make([]byte, 200))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := r.Open("session", s); !ok {
+			b.Fatal("did not open")
+		}
+	}
+}
