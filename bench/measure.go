@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// measure runs everything that was asked for and prints tables as they are done.
+func measure(ctx context.Context, o *options) (err error) {
+	dir, err := os.MkdirTemp("", "sallyport-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	stub, err := startStub(dir)
+	if err != nil {
+		return err
+	}
+	defer stub.stop()
+	backend := stub.url[len("http://") : len(stub.url)-len("/mcp")]
+
+	var targets []*target
+	for _, name := range o.targets {
+		t, err := newTarget(name, backend, dir, o)
+		if err != nil {
+			return err
+		}
+		if t.argv == nil {
+			t.pids = stub.pids
+		}
+		targets = append(targets, t)
+	}
+	if err := measureCalls(ctx, targets, stub, o); err != nil {
+		return err
+	}
+	if o.memory > 0 {
+		if err := measureMemory(ctx, targets, o); err != nil {
+			return err
+		}
+	}
+	if o.startups > 0 {
+		return measureStarts(ctx, targets, o)
+	}
+	return nil
+}
+
+func startStub(dir string) (*target, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	stub := &target{
+		name: "stub", url: "http://" + port + "/mcp",
+		argv: []string{self, "stub", port}, log: filepath.Join(dir, "stub.log"),
+	}
+	_, err = stub.start(context.Background())
+	return stub, err
+}
+
+// measureCalls gives every target its turn in every round, so that what else the
+// machine does meets all of them alike.
+func measureCalls(ctx context.Context, targets []*target, stub *target, o *options) error {
+	defer stopAll(targets)
+	for _, t := range targets {
+		if _, err := t.start(ctx); err != nil {
+			return err
+		}
+	}
+	var results []result
+	for round := 1; round <= o.rounds; round++ {
+		for _, s := range o.scenarios {
+			for _, n := range o.conc {
+				for i := range targets {
+					if ctx.Err() != nil {
+						return ctx.Err()
+					}
+					t := targets[(i+round)%len(targets)]
+					r := load(t, stubOf(t, stub), s, n, o)
+					r.Round = round
+					results = append(results, r)
+					if err := note(o.out, r); err != nil {
+						return err
+					}
+					fmt.Fprintf(os.Stderr, "round %d %-13s c=%-3d %-10s %7.1f us CPU %8.0f calls/s %s\n",
+						round, s.name, n, t.name, r.CPU, r.CallsPerSecond, r.FirstError)
+				}
+			}
+		}
+	}
+	reportCalls(results, o)
+	return nil
+}
+
+// stubOf is the backend as a party of its own: for the direct target the two are
+// one, and its time must not count twice.
+func stubOf(t, stub *target) *target {
+	if t.argv == nil {
+		return t
+	}
+	return stub
+}
+
+func stopAll(targets []*target) {
+	for _, t := range targets {
+		t.stop()
+	}
+}
+
+// measureStarts times from starting the process to the first answer, and looks at
+// its memory a moment later.
+func measureStarts(ctx context.Context, targets []*target, o *options) error {
+	var rows []startRow
+	for _, t := range targets {
+		if t.argv == nil {
+			continue
+		}
+		row := startRow{target: t.name}
+		for range o.startups {
+			took, err := t.start(ctx)
+			if err != nil {
+				return err
+			}
+			row.took = append(row.took, micros(took)/1000)
+			row.cpu = append(row.cpu, micros(cpu(t.pids))/1000)
+			time.Sleep(time.Second) // what was needed to start only is given back
+			rss, pss := memory(t.pids)
+			row.rss, row.pss = append(row.rss, rss), append(row.pss, pss)
+			t.stop()
+		}
+		rows = append(rows, row)
+	}
+	reportStarts(rows)
+	return nil
+}
+
+// note appends a measurement to the file, if there is one.
+func note(file string, v any) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return json.NewEncoder(f).Encode(v)
+}

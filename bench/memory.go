@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// settle is how long a target gets to give memory back before it is read.
+const settle = 2 * time.Second
+
+// memoryRow is one target's line of the memory table.
+type memoryRow struct {
+	target     string
+	sessions   int
+	perSession float64 // KB
+	perStream  float64 // KB
+	idleBusy   float64 // part of one processor while all streams are idle
+	rssAtEnd   float64 // MB
+}
+
+// measureMemory opens sessions, then a GET stream on each, on every target alone.
+func measureMemory(ctx context.Context, targets []*target, o *options) error {
+	var rows []memoryRow
+	for _, t := range targets {
+		if t.argv == nil {
+			continue
+		}
+		if _, err := t.start(ctx); err != nil {
+			return err
+		}
+		row, err := measureSessions(t, o.memory, settle)
+		t.stop()
+		if err != nil {
+			return fmt.Errorf("memory of %s: %w", t.name, err)
+		}
+		rows = append(rows, row)
+	}
+	reportMemory(rows)
+	return nil
+}
+
+func measureSessions(t *target, n int, settle time.Duration) (memoryRow, error) {
+	row := memoryRow{target: t.name, sessions: n}
+	// Half as many first, so that buffers and heap which any load needs once are not
+	// taken for the sessions' own.
+	err := spread(n/2, func(c *client, _ int) error {
+		_, err := c.open()
+		return err
+	}, t.url)
+	if err != nil {
+		return row, err
+	}
+	time.Sleep(settle)
+	_, before := memory(t.pids)
+
+	sessions := make([]string, n)
+	err = spread(n, func(c *client, i int) (err error) {
+		sessions[i], err = c.open()
+		return err
+	}, t.url)
+	if err != nil {
+		return row, err
+	}
+	time.Sleep(settle)
+	_, withSessions := memory(t.pids)
+
+	streams := make([]*client, n)
+	defer func() {
+		for _, c := range streams {
+			if c != nil {
+				c.close()
+			}
+		}
+	}()
+	err = spread(n, func(_ *client, i int) error {
+		streams[i] = newClient(t.url)
+		return streams[i].stream(sessions[i])
+	}, t.url)
+	if err != nil {
+		return row, err
+	}
+	time.Sleep(settle)
+	_, withStreams := memory(t.pids)
+	row.rssAtEnd, _ = memory(t.pids)
+	busy := cpu(t.pids)
+	time.Sleep(settle)
+	row.idleBusy = (cpu(t.pids) - busy).Seconds() / settle.Seconds()
+	row.perSession = (withSessions - before) * 1024 / float64(n)
+	row.perStream = (withStreams - withSessions) * 1024 / float64(n)
+	return row, nil
+}
+
+// spread runs f for 0 to n-1 on 16 connections, which are closed in the end.
+func spread(n int, f func(c *client, i int) error, url string) error {
+	var (
+		work  = make(chan int)
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		first error
+	)
+	for range 16 {
+		wg.Go(func() {
+			c := newClient(url)
+			defer c.close()
+			for i := range work {
+				if err := f(c, i); err != nil {
+					mu.Lock()
+					if first == nil {
+						first = err
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	return first
+}
