@@ -1,0 +1,126 @@
+package token
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Claims are the claims of a verified token, or of an introspection answer. They
+// are shared between requests and never changed.
+type Claims map[string]any
+
+// parseClaims reads claims strictly: a name that stands twice, anywhere, could mean
+// one thing here and another thing elsewhere (RFC 8725 §3.11), so it is refused.
+func parseClaims(payload []byte) (Claims, error) {
+	var c Claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return nil, fmt.Errorf("read claims: %w", err)
+	}
+	if c == nil {
+		return nil, fmt.Errorf("read claims: not an object")
+	}
+	return c, nil
+}
+
+// Text is a claim that is text; "" when it is missing or something else.
+func (c Claims) Text(name string) string {
+	s, _ := c[name].(string)
+	return s
+}
+
+// Time is a NumericDate (RFC 7519 §2). Ok is false when the claim is missing or is
+// no date.
+func (c Claims) Time(name string) (t time.Time, ok bool) {
+	f, ok := c[name].(float64)
+	if !ok || math.IsNaN(f) || f < 0 || f > maxDate {
+		return time.Time{}, false
+	}
+	sec, frac := math.Modf(f)
+	return time.Unix(int64(sec), int64(frac*1e9)), true
+}
+
+const maxDate = 253402300799 // the end of the year 9999
+
+// Has reports whether a claim is there, whatever its value.
+func (c Claims) Has(name string) bool {
+	_, ok := c[name]
+	return ok
+}
+
+// Texts is a claim that is text or a list of text: the audience, groups, roles. A
+// list with anything else in it is no such claim.
+func (c Claims) Texts(path string) []string { return texts(c.At(path)) }
+
+func texts(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		list := make([]string, 0, len(v))
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil
+			}
+			list = append(list, s)
+		}
+		return list
+	}
+	return nil
+}
+
+// At is the claim at a path: a plain name first, even one with dots or colons in
+// it ("cognito:groups", "https://example.com/roles"), else steps through nested
+// objects ("realm_access.roles"). Nil when there is none.
+func (c Claims) At(path string) any {
+	if v, ok := c[path]; ok {
+		return v
+	}
+	m := map[string]any(c)
+	for {
+		step, rest, more := strings.Cut(path, ".")
+		v, ok := m[step]
+		if !ok || !more {
+			return v
+		}
+		if m, ok = v.(map[string]any); !ok {
+			return nil
+		}
+		path = rest
+	}
+}
+
+// scopes are the scopes that a token was granted: `scope` as RFC 8693 §4.2 has it,
+// or `scp`, which Entra ID and Okta use, as text or list.
+func (c Claims) scopes() []string {
+	for _, name := range []string{"scope", "scp"} {
+		switch v := c[name].(type) {
+		case string:
+			return strings.Fields(v)
+		case []any:
+			return texts(v)
+		}
+	}
+	return nil
+}
+
+// MissingScopes says which of the wanted scopes the token lacks.
+func (c Claims) MissingScopes(wanted []string) []string {
+	if len(wanted) == 0 {
+		return nil
+	}
+	granted := c.scopes()
+	var missing []string
+	for _, w := range wanted {
+		if !slices.Contains(granted, w) {
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+

@@ -1,0 +1,170 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// MaxSize is the largest token that is looked at, in bytes. Real ones with many
+// groups stay well below.
+const MaxSize = 16 << 10
+
+// Algorithms are the signature algorithms that can be allowed: asymmetric ones
+// only, so that a public key can never be taken for a shared secret, and never
+// "none" (RFC 8725 §3.1).
+var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+// Invalid is a token that proves nothing. Its reason is for the operator; the
+// caller is told only that the token is invalid.
+type Invalid struct{ Reason string }
+
+func (e *Invalid) Error() string { return "token is invalid: " + e.Reason }
+
+func invalid(format string, args ...any) error {
+	return &Invalid{Reason: fmt.Sprintf(format, args...)}
+}
+
+// Expectations are what a token must say to be believed.
+type Expectations struct {
+	Issuer     string
+	Audiences  []string      // one of them must be in aud
+	Algorithms []string      // of Algorithms; empty for all
+	Leeway     time.Duration // for clocks that differ; 0 for none
+}
+
+// Verifier verifies the tokens of one issuer.
+type Verifier struct {
+	keys       *KeySet
+	want       Expectations
+	algorithms []jose.SignatureAlgorithm
+}
+
+// NewVerifier verifies by keys that a token is what is expected.
+func NewVerifier(keys *KeySet, want Expectations) (*Verifier, error) {
+	if want.Issuer == "" || len(want.Audiences) == 0 {
+		return nil, errors.New("verify tokens: issuer and audience are required")
+	}
+	names := want.Algorithms
+	if len(names) == 0 {
+		names = Algorithms
+	}
+	v := &Verifier{keys: keys, want: want}
+	for _, name := range names {
+		if !slices.Contains(Algorithms, name) {
+			return nil, fmt.Errorf("verify tokens: algorithm %q is not one of %s", name, strings.Join(Algorithms, ", "))
+		}
+		v.algorithms = append(v.algorithms, jose.SignatureAlgorithm(name))
+	}
+	return v, nil
+}
+
+// Verify returns the claims of a token that is good now, and until when it is. The
+// error is an *Invalid, or an *Unavailable when the issuer's keys cannot be had.
+func (v *Verifier) Verify(ctx context.Context, raw string, now time.Time) (Claims, time.Time, error) {
+	if len(raw) > MaxSize {
+		return nil, time.Time{}, invalid("it has %d bytes, more than %d", len(raw), MaxSize)
+	}
+	jws, err := jose.ParseSignedCompact(raw, v.algorithms)
+	if err != nil {
+		return nil, time.Time{}, invalid("it is no JWT signed by an allowed algorithm")
+	}
+	header := jws.Signatures[0].Protected
+	if typ, _ := header.ExtraHeaders[jose.HeaderType].(string); !accessTokenType(typ) {
+		return nil, time.Time{}, invalid("its type %q is not that of an access token", shorten(typ))
+	}
+	payload, err := v.signed(ctx, jws, header.KeyID)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	claims, err := parseClaims(payload)
+	if err != nil {
+		return nil, time.Time{}, invalid("%v", err)
+	}
+	expires, err := v.expected(claims, now)
+	return claims, expires, err
+}
+
+// signed returns the payload if one of the issuer's keys signed it.
+func (v *Verifier) signed(ctx context.Context, jws *jose.JSONWebSignature, kid string) ([]byte, error) {
+	keys, err := v.keys.Find(ctx, kid)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if payload, err := jws.Verify(k); err == nil {
+			return payload, nil
+		}
+	}
+	if len(keys) == 0 {
+		return nil, invalid("the issuer has no key %q", shorten(kid))
+	}
+	return nil, invalid("its signature does not fit the issuer's key %q", shorten(kid))
+}
+
+// expected checks the claims that make a token one for here and now.
+func (v *Verifier) expected(c Claims, now time.Time) (expires time.Time, err error) {
+	if iss := c.Text("iss"); iss != v.want.Issuer {
+		return expires, invalid("its issuer is %q, not %q", shorten(iss), v.want.Issuer)
+	}
+	if !slices.ContainsFunc(texts(c["aud"]), func(a string) bool { return slices.Contains(v.want.Audiences, a) }) {
+		return expires, invalid("its audience %q has none of %q", shorten(fmt.Sprint(c["aud"])), v.want.Audiences)
+	}
+	if c.Text("sub") == "" {
+		return expires, invalid("it has no subject")
+	}
+	expires, ok := c.Time("exp")
+	if !ok {
+		return expires, invalid("it has no expiry")
+	}
+	expires = expires.Add(v.want.Leeway)
+	if !now.Before(expires) {
+		return expires, invalid("it expired %s ago", now.Sub(expires).Round(time.Second))
+	}
+	for _, name := range []string{"nbf", "iat"} {
+		if !c.Has(name) {
+			continue
+		}
+		t, ok := c.Time(name)
+		if !ok {
+			return expires, invalid("its %s is no date", name)
+		}
+		if ahead := t.Sub(now); ahead > max(v.want.Leeway, iatSlack(name)) {
+			return expires, invalid("its %s is %s in the future", name, ahead.Round(time.Second))
+		}
+	}
+	return expires, nil
+}
+
+// iatSlack: a token's time of issue is no condition (RFC 7519 §4.1.6); one far in
+// the future shows a clock that is wrong, and is refused all the same.
+func iatSlack(name string) time.Duration {
+	if name == "iat" {
+		return 5 * time.Minute
+	}
+	return 0
+}
+
+// accessTokenType tells access tokens from other JWTs of the same issuer, as far
+// as they say so (RFC 8725 §3.11, RFC 9068 §2.1).
+func accessTokenType(typ string) bool {
+	switch strings.ToLower(strings.TrimPrefix(strings.ToLower(typ), "application/")) {
+	case "", "jwt", "at+jwt":
+		return true
+	}
+	return false
+}
+
+// shorten keeps what a stranger wrote from filling a log.
+func shorten(s string) string {
+	const most = 64
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
