@@ -87,6 +87,7 @@ const (
 	ReasonCredential     Reason = "credential"      // the backend refused the gateway's credential
 	ReasonBadAnswer      Reason = "bad_answer"      // HTML, no JSON, empty, or an error without JSON-RPC
 	ReasonTooLarge       Reason = "too_large"       // more than the configured limit
+	ReasonBadHeader      Reason = "bad_header"      // a header to send that HTTP cannot carry
 	ReasonCrashed        Reason = "crashed"         // the local command ended, or cannot be started
 	ReasonBusy           Reason = "busy"            // too many sessions or processes
 	ReasonSession        Reason = "session"         // unknown or missing session

@@ -1,0 +1,50 @@
+package backend
+
+import "time"
+
+// Limits bound what one exchange with a backend may take. A zero field means its
+// default.
+type Limits struct {
+	ConnectTimeout time.Duration // to a connection; 10 s
+	AnswerTimeout  time.Duration // from the request to the head of its answer, over all hops; 2 min
+	// BodyTimeout bounds the wait for more of an answer that is no event stream.
+	// A stream may be silent for ever. 30 s.
+	BodyTimeout time.Duration
+
+	MaxAnswerBytes int64 // of an answer that is no event stream; 64 MiB
+	// MaxEventBytes bounds one event of a stream; 16 MiB. Whoever takes a stream
+	// apart applies it: for the HTTP kind that is the gateway.
+	MaxEventBytes int
+}
+
+func (l Limits) withDefaults() Limits {
+	l.ConnectTimeout = orDefault(l.ConnectTimeout, 10*time.Second)
+	l.AnswerTimeout = orDefault(l.AnswerTimeout, 2*time.Minute)
+	l.BodyTimeout = orDefault(l.BodyTimeout, 30*time.Second)
+	l.MaxAnswerBytes = orDefault(l.MaxAnswerBytes, 64<<20)
+	l.MaxEventBytes = orDefault(l.MaxEventBytes, 16<<20)
+	return l
+}
+
+func orDefault[T int | int64 | time.Duration](v, d T) T {
+	if v <= 0 {
+		return d
+	}
+	return v
+}
+
+const (
+	// maxHead bounds the head of an answer, in bytes.
+	maxHead = 64 << 10
+	// maxSessionID bounds a backend's session id, which travels inside the client's.
+	maxSessionID = 2 << 10
+	// maxRedirects is how many redirects of one exchange are followed (REQ A-4).
+	maxRedirects = 10
+	// checkedPrefix is how much of an answer is read and looked at before the
+	// client sees any of it.
+	checkedPrefix = 32 << 10
+	// idleTimeout is how long an unused connection is kept.
+	idleTimeout = 90 * time.Second
+	// maxIdle is how many unused connections are kept per address.
+	maxIdle = 1024
+)
