@@ -28,8 +28,12 @@ type MCPExternalAuthConfig struct {
 
 // MCPExternalAuthConfigSpec is one kind of credential: the type, and the block
 // that bears its name.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.headerInjection) == (self.type == 'headerInjection')`,fieldPath=".headerInjection",messageExpression=`has(self.headerInjection) ? 'belongs to type headerInjection, and the type is ' + self.type + '; change one of them' : 'is required with type headerInjection'`
+// +kubebuilder:validation:XValidation:rule=`has(self.bearerToken) == (self.type == 'bearerToken')`,fieldPath=".bearerToken",messageExpression=`has(self.bearerToken) ? 'belongs to type bearerToken, and the type is ' + self.type + '; change one of them' : 'is required with type bearerToken'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['tokenExchange', 'embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type ' + self + ' is not supported yet; use unauthenticated, headerInjection or bearerToken'`
 	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.
@@ -38,6 +42,33 @@ type MCPExternalAuthConfigSpec struct {
 	// BearerToken is the token to show, with type bearerToken.
 	// +optional
 	BearerToken *BearerToken `json:"bearerToken,omitempty"`
+
+	// Not built yet. Each of these is refused by name.
+
+	// TokenExchange exchanges the client's token for one of the backend (RFC 8693).
+	// +kubebuilder:validation:XValidation:rule="false",message="tokenExchange is not supported yet; remove it"
+	// +optional
+	TokenExchange *Unbuilt `json:"tokenExchange,omitempty"`
+	// EmbeddedAuthServer is an authorization server within the gateway.
+	// +kubebuilder:validation:XValidation:rule="false",message="embeddedAuthServer is not supported yet; remove it"
+	// +optional
+	EmbeddedAuthServer *Unbuilt `json:"embeddedAuthServer,omitempty"`
+	// AWSSTS signs requests with credentials of an AWS role.
+	// +kubebuilder:validation:XValidation:rule="false",message="awsSts is not supported yet; remove it"
+	// +optional
+	AWSSTS *Unbuilt `json:"awsSts,omitempty"`
+	// UpstreamInject shows the token that an upstream provider gave for the person.
+	// +kubebuilder:validation:XValidation:rule="false",message="upstreamInject is not supported yet; remove it"
+	// +optional
+	UpstreamInject *Unbuilt `json:"upstreamInject,omitempty"`
+	// OBO exchanges the client's token by Entra's on-behalf-of flow.
+	// +kubebuilder:validation:XValidation:rule="false",message="obo is not supported yet; remove it"
+	// +optional
+	OBO *Unbuilt `json:"obo,omitempty"`
+	// XAA exchanges an identity assertion for a token of the backend's own authorization server.
+	// +kubebuilder:validation:XValidation:rule="false",message="xaa is not supported yet; remove it"
+	// +optional
+	XAA *Unbuilt `json:"xaa,omitempty"`
 }
 
 // HeaderInjection is one header with a value from a Secret.

@@ -23,6 +23,9 @@ type MCPRemoteProxy struct {
 
 // MCPRemoteProxySpec says where the remote server is and how the gateway talks to it.
 //
+// +kubebuilder:validation:XValidation:rule=`!self.remoteUrl.startsWith('http:') || self.allowPrivateEndpoint`,fieldPath=".remoteUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateEndpoint: true"
+// +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addPlaintextHeaders) || self.passthroughHeaders.all(p, !self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header "' + self.passthroughHeaders.filter(p, self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))[0] + '" is set by headerForward.addPlaintextHeaders too; keep one of them'`
+// +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addHeadersFromSecret) || self.passthroughHeaders.all(p, !self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header "' + self.passthroughHeaders.filter(p, self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))[0] + '" is set by headerForward.addHeadersFromSecret too; keep one of them'`
 type MCPRemoteProxySpec struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -57,10 +60,8 @@ type MCPRemoteProxySpec struct {
 	HeaderForward *HeaderForward `json:"headerForward,omitempty"`
 	// PassthroughHeaders lists the client's headers that are forwarded
 	// unchanged. All others are dropped.
-	// +kubebuilder:validation:MaxItems=32
-	// +listType=atomic
 	// +optional
-	PassthroughHeaders []PassthroughHeader `json:"passthroughHeaders,omitempty"`
+	PassthroughHeaders PassthroughHeaders `json:"passthroughHeaders,omitempty"`
 	// Redirects opens what is refused when the remote server answers 3xx.
 	// +optional
 	Redirects *Redirects `json:"redirects,omitempty"`
@@ -76,6 +77,89 @@ type MCPRemoteProxySpec struct {
 	// Audit says whether requests are audited.
 	// +optional
 	Audit *Audit `json:"audit,omitempty"`
+
+	// Not built yet. Each of these is refused by name.
+
+	// OIDCConfig checks the tokens that clients show, with settings in place.
+	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfig is not supported yet; remove it"
+	// +optional
+	OIDCConfig *Unbuilt `json:"oidcConfig,omitempty"`
+	// OIDCConfigRef names the MCPOIDCConfig that checks the tokens that clients show.
+	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfigRef is not supported yet; remove it"
+	// +optional
+	OIDCConfigRef *Unbuilt `json:"oidcConfigRef,omitempty"`
+	// AuthServerRef names the embedded authorization server that clients sign in with.
+	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
+	// +optional
+	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
+	// AuthzConfig says in place what callers may do.
+	// +kubebuilder:validation:XValidation:rule="false",message="authzConfig is not supported yet; remove it"
+	// +optional
+	AuthzConfig *Unbuilt `json:"authzConfig,omitempty"`
+	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
+	// +kubebuilder:validation:XValidation:rule="false",message="authzConfigRef is not supported yet; remove it"
+	// +optional
+	AuthzConfigRef *Unbuilt `json:"authzConfigRef,omitempty"`
+	// ToolConfigRef names the MCPToolConfig that chooses and renames tools.
+	// +kubebuilder:validation:XValidation:rule="false",message="toolConfigRef is not supported yet; remove it"
+	// +optional
+	ToolConfigRef *Unbuilt `json:"toolConfigRef,omitempty"`
+	// Telemetry sends traces and metrics, with settings in place.
+	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
+	// +optional
+	Telemetry *Unbuilt `json:"telemetry,omitempty"`
+	// TelemetryConfigRef names the MCPTelemetryConfig that says where traces and metrics go.
+	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; remove it"
+	// +optional
+	TelemetryConfigRef *Unbuilt `json:"telemetryConfigRef,omitempty"`
+	// NetworkPolicy limits what the pods can connect to.
+	// +kubebuilder:validation:XValidation:rule="false",message="networkPolicy is not supported yet; remove it"
+	// +optional
+	NetworkPolicy *Unbuilt `json:"networkPolicy,omitempty"`
+	// Resources are the requests and limits of the pods.
+	// +kubebuilder:validation:XValidation:rule="false",message="resources is not supported yet; remove it"
+	// +optional
+	Resources *Unbuilt `json:"resources,omitempty"`
+	// ServiceAccount names the ServiceAccount of the pods.
+	// +kubebuilder:validation:XValidation:rule="false",message="serviceAccount is not supported yet; remove it"
+	// +optional
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// PodTemplateSpec is merged into the template of the pods.
+	// +kubebuilder:validation:XValidation:rule="false",message="podTemplateSpec is not supported yet; remove it"
+	// +optional
+	PodTemplateSpec *Unbuilt `json:"podTemplateSpec,omitempty"`
+	// ResourceOverrides changes labels and annotations of the objects that are made.
+	// +kubebuilder:validation:XValidation:rule="false",message="resourceOverrides is not supported yet; remove it"
+	// +optional
+	ResourceOverrides *Unbuilt `json:"resourceOverrides,omitempty"`
+	// GroupRef names the MCPGroup that this is a member of.
+	// +kubebuilder:validation:XValidation:rule="false",message="groupRef is not supported yet; remove it"
+	// +optional
+	GroupRef *Unbuilt `json:"groupRef,omitempty"`
+	// SessionAffinity says whether a Service keeps a client with one pod.
+	// +kubebuilder:validation:XValidation:rule="false",message="sessionAffinity is not supported yet; remove it"
+	// +optional
+	SessionAffinity string `json:"sessionAffinity,omitempty"`
+	// SessionStorage says where sessions are kept.
+	// +kubebuilder:validation:XValidation:rule="false",message="sessionStorage is not supported yet; remove it"
+	// +optional
+	SessionStorage *Unbuilt `json:"sessionStorage,omitempty"`
+	// Replicas is the number of pods. Unset, it is left to an autoscaler.
+	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+	// TrustedProxy believes a proxy before the gateway about who the caller is.
+	// +kubebuilder:validation:XValidation:rule="false",message="trustedProxy is not supported yet; remove it"
+	// +optional
+	TrustedProxy *Unbuilt `json:"trustedProxy,omitempty"`
+	// RateLimiting limits how often tools are called.
+	// +kubebuilder:validation:XValidation:rule="false",message="rateLimiting is not supported yet; remove it"
+	// +optional
+	RateLimiting *Unbuilt `json:"rateLimiting,omitempty"`
+	// OAuth signs in to the remote server as an OAuth client.
+	// +kubebuilder:validation:XValidation:rule="false",message="oauth is not supported yet; remove it"
+	// +optional
+	OAuth *Unbuilt `json:"oauth,omitempty"`
 }
 
 // MCPRemoteProxyStatus is what the operator saw.

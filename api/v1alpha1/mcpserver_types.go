@@ -22,11 +22,16 @@ type MCPServer struct {
 }
 
 // MCPServerSpec says what to run and how clients reach it.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.command) || has(self.image)`,fieldPath=".command",message="is required: the program to run and its arguments, as a list"
+// +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
+// +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'"' + self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)[0] + '" is set by env too; keep one of them'`
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
 	// the machine that the gateway runs on.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule=`self[0] != ''`,message="must begin with the program to run"
 	// +listType=atomic
 	// +optional
 	Command []Argument `json:"command,omitempty"`
@@ -43,16 +48,19 @@ type MCPServerSpec struct {
 	Env []EnvVar `json:"env,omitempty"`
 	// Secrets sets environment variables of the program from Secrets.
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule=`self.all(s, self.exists_one(o, (has(o.targetEnvName) ? o.targetEnvName : o.key) == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,message="sets one variable twice; give each its own targetEnvName"
 	// +listType=atomic
 	// +optional
 	Secrets []SecretEnv `json:"secrets,omitempty"`
 	// WorkingDir is the absolute path of the folder the program starts in. By
 	// default it is the gateway's own.
 	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule=`self.startsWith('/')`,message="must be an absolute path, like /srv/mcp"
 	// +optional
 	WorkingDir string `json:"workingDir,omitempty"`
 	// Transport is how the program speaks: stdio.
 	// +kubebuilder:validation:Enum=stdio;streamable-http;sse
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['streamable-http', 'sse'])`,messageExpression=`'transport ' + self + ' is not supported yet; leave it out for a program that speaks on its standard input and output'`
 	// +kubebuilder:default=stdio
 	// +optional
 	Transport string `json:"transport,omitempty"`
@@ -65,10 +73,8 @@ type MCPServerSpec struct {
 	ProxyPort int32 `json:"proxyPort,omitempty"`
 	// PassthroughHeaders lists the client's headers that are forwarded
 	// unchanged. A server spoken to over stdio takes no headers.
-	// +kubebuilder:validation:MaxItems=32
-	// +listType=atomic
 	// +optional
-	PassthroughHeaders []PassthroughHeader `json:"passthroughHeaders,omitempty"`
+	PassthroughHeaders PassthroughHeaders `json:"passthroughHeaders,omitempty"`
 	// TrustProxyHeaders believes X-Forwarded-Proto, -Host and -Prefix of a
 	// trusted proxy before the gateway.
 	// +kubebuilder:default=false
@@ -81,17 +87,131 @@ type MCPServerSpec struct {
 	// Audit says whether requests are audited.
 	// +optional
 	Audit *Audit `json:"audit,omitempty"`
+
+	// Not built yet. Each of these is refused by name.
+
+	// Image is the container image of the server.
+	// +kubebuilder:validation:XValidation:rule="false",message="image is not supported yet; remove it"
+	// +optional
+	Image string `json:"image,omitempty"`
+	// OIDCConfig checks the tokens that clients show, with settings in place.
+	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfig is not supported yet; remove it"
+	// +optional
+	OIDCConfig *Unbuilt `json:"oidcConfig,omitempty"`
+	// OIDCConfigRef names the MCPOIDCConfig that checks the tokens that clients show.
+	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfigRef is not supported yet; remove it"
+	// +optional
+	OIDCConfigRef *Unbuilt `json:"oidcConfigRef,omitempty"`
+	// AuthServerRef names the embedded authorization server that clients sign in with.
+	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
+	// +optional
+	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
+	// AuthzConfig says in place what callers may do.
+	// +kubebuilder:validation:XValidation:rule="false",message="authzConfig is not supported yet; remove it"
+	// +optional
+	AuthzConfig *Unbuilt `json:"authzConfig,omitempty"`
+	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
+	// +kubebuilder:validation:XValidation:rule="false",message="authzConfigRef is not supported yet; remove it"
+	// +optional
+	AuthzConfigRef *Unbuilt `json:"authzConfigRef,omitempty"`
+	// ToolConfigRef names the MCPToolConfig that chooses and renames tools.
+	// +kubebuilder:validation:XValidation:rule="false",message="toolConfigRef is not supported yet; remove it"
+	// +optional
+	ToolConfigRef *Unbuilt `json:"toolConfigRef,omitempty"`
+	// Telemetry sends traces and metrics, with settings in place.
+	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
+	// +optional
+	Telemetry *Unbuilt `json:"telemetry,omitempty"`
+	// TelemetryConfigRef names the MCPTelemetryConfig that says where traces and metrics go.
+	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; remove it"
+	// +optional
+	TelemetryConfigRef *Unbuilt `json:"telemetryConfigRef,omitempty"`
+	// NetworkPolicy limits what the pods can connect to.
+	// +kubebuilder:validation:XValidation:rule="false",message="networkPolicy is not supported yet; remove it"
+	// +optional
+	NetworkPolicy *Unbuilt `json:"networkPolicy,omitempty"`
+	// Resources are the requests and limits of the pods.
+	// +kubebuilder:validation:XValidation:rule="false",message="resources is not supported yet; remove it"
+	// +optional
+	Resources *Unbuilt `json:"resources,omitempty"`
+	// ServiceAccount names the ServiceAccount of the pods.
+	// +kubebuilder:validation:XValidation:rule="false",message="serviceAccount is not supported yet; remove it"
+	// +optional
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// PodTemplateSpec is merged into the template of the pods.
+	// +kubebuilder:validation:XValidation:rule="false",message="podTemplateSpec is not supported yet; remove it"
+	// +optional
+	PodTemplateSpec *Unbuilt `json:"podTemplateSpec,omitempty"`
+	// ResourceOverrides changes labels and annotations of the objects that are made.
+	// +kubebuilder:validation:XValidation:rule="false",message="resourceOverrides is not supported yet; remove it"
+	// +optional
+	ResourceOverrides *Unbuilt `json:"resourceOverrides,omitempty"`
+	// GroupRef names the MCPGroup that this is a member of.
+	// +kubebuilder:validation:XValidation:rule="false",message="groupRef is not supported yet; remove it"
+	// +optional
+	GroupRef *Unbuilt `json:"groupRef,omitempty"`
+	// SessionAffinity says whether a Service keeps a client with one pod.
+	// +kubebuilder:validation:XValidation:rule="false",message="sessionAffinity is not supported yet; remove it"
+	// +optional
+	SessionAffinity string `json:"sessionAffinity,omitempty"`
+	// SessionStorage says where sessions are kept.
+	// +kubebuilder:validation:XValidation:rule="false",message="sessionStorage is not supported yet; remove it"
+	// +optional
+	SessionStorage *Unbuilt `json:"sessionStorage,omitempty"`
+	// Replicas is the number of pods. Unset, it is left to an autoscaler.
+	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+	// TrustedProxy believes a proxy before the gateway about who the caller is.
+	// +kubebuilder:validation:XValidation:rule="false",message="trustedProxy is not supported yet; remove it"
+	// +optional
+	TrustedProxy *Unbuilt `json:"trustedProxy,omitempty"`
+	// RateLimiting limits how often tools are called.
+	// +kubebuilder:validation:XValidation:rule="false",message="rateLimiting is not supported yet; remove it"
+	// +optional
+	RateLimiting *Unbuilt `json:"rateLimiting,omitempty"`
+	// ExternalAuthConfigRef names the MCPExternalAuthConfig that says which credential the server is shown.
+	// +kubebuilder:validation:XValidation:rule="false",message="externalAuthConfigRef is not supported yet; remove it"
+	// +optional
+	ExternalAuthConfigRef *Unbuilt `json:"externalAuthConfigRef,omitempty"`
+	// MCPPort is the port that the server listens on.
+	// +kubebuilder:validation:XValidation:rule="false",message="mcpPort is not supported yet; remove it"
+	// +optional
+	MCPPort *int32 `json:"mcpPort,omitempty"`
+	// ProxyMode is the transport that clients of a stdio server use. They have the choice.
+	// +kubebuilder:validation:XValidation:rule="false",message="proxyMode is not supported yet; remove it"
+	// +optional
+	ProxyMode string `json:"proxyMode,omitempty"`
+	// PermissionProfile limits what the server may do.
+	// +kubebuilder:validation:XValidation:rule="false",message="permissionProfile is not supported yet; remove it"
+	// +optional
+	PermissionProfile *Unbuilt `json:"permissionProfile,omitempty"`
+	// Volumes are folders that the server sees.
+	// +kubebuilder:validation:XValidation:rule="false",message="volumes is not supported yet; remove it"
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	Volumes []Unbuilt `json:"volumes,omitempty"`
+	// BackendReplicas is the number of pods of the server itself.
+	// +kubebuilder:validation:XValidation:rule="false",message="backendReplicas is not supported yet; remove it"
+	// +optional
+	BackendReplicas *int32 `json:"backendReplicas,omitempty"`
+	// WebhookConfigRef names the MCPWebhookConfig of the webhooks to call.
+	// +kubebuilder:validation:XValidation:rule="false",message="webhookConfigRef is not supported yet; remove it"
+	// +optional
+	WebhookConfigRef *Unbuilt `json:"webhookConfigRef,omitempty"`
 }
 
 // Argument is one word of a command line.
 //
 // +kubebuilder:validation:MaxLength=32768
+// +kubebuilder:validation:Pattern=`^[^\x00]*$`
 type Argument string
 
 // EnvName is the name of an environment variable.
 //
-// +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[A-Za-z_][-A-Za-z0-9_.]*$')`,message="must be the name of an environment variable: letters, digits and underscores, not beginning with a digit"
 type EnvName string
 
 // EnvVar is an environment variable with a value that is no secret.
@@ -100,6 +220,7 @@ type EnvVar struct {
 	Name EnvName `json:"name"`
 	// Value of the variable.
 	// +kubebuilder:validation:MaxLength=32768
+	// +kubebuilder:validation:Pattern=`^[^\x00]*$`
 	// +optional
 	Value string `json:"value,omitempty"`
 }

@@ -22,6 +22,8 @@ type MCPServerEntry struct {
 }
 
 // MCPServerEntrySpec says where the remote server is and how the gateway talks to it.
+//
+// +kubebuilder:validation:XValidation:rule=`!self.remoteUrl.startsWith('http:') || self.allowPrivateEndpoint`,fieldPath=".remoteUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateEndpoint: true"
 type MCPServerEntrySpec struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -48,6 +50,13 @@ type MCPServerEntrySpec struct {
 	// Redirects opens what is refused when the remote server answers 3xx.
 	// +optional
 	Redirects *Redirects `json:"redirects,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// GroupRef names the MCPGroup that this is a member of.
+	// +kubebuilder:validation:XValidation:rule="false",message="groupRef is not supported yet; remove it"
+	// +optional
+	GroupRef *Unbuilt `json:"groupRef,omitempty"`
 }
 
 // MCPServerEntryStatus is what the operator saw.

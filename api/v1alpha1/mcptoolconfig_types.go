@@ -28,6 +28,8 @@ type MCPToolConfigSpec struct {
 	ToolsFilter []ToolName `json:"toolsFilter,omitempty"`
 	// ToolsOverride maps the backend's name of a tool to what clients see.
 	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule=`self.all(t, size(t) >= 1 && size(t) <= 128)`,message="the name of a tool has 1 to 128 characters"
+	// +kubebuilder:validation:XValidation:rule=`self.all(t, !has(self[t].name) || self.exists_one(o, has(self[o].name) && self[o].name == self[t].name))`,messageExpression=`'"' + self.filter(t, has(self[t].name) && !self.exists_one(o, has(self[o].name) && self[o].name == self[t].name))[0] + '" gets the same name as another tool; give each its own'`
 	// +optional
 	ToolsOverride map[string]ToolOverride `json:"toolsOverride,omitempty"`
 }
@@ -39,6 +41,8 @@ type MCPToolConfigSpec struct {
 type ToolName string
 
 // ToolOverride is what clients see of a tool instead of what its backend says.
+//
+// +kubebuilder:validation:MinProperties=1
 type ToolOverride struct {
 	// Name is the tool's new name.
 	// +optional

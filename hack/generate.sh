@@ -1,0 +1,24 @@
+#!/bin/sh
+# Writes what is generated from api/v1alpha1: the deepcopy functions and the
+# CustomResourceDefinitions. Run it after a change there ("go generate ./api/...").
+# With --check it writes nothing and fails if something is out of date.
+set -eu
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+(cd tools/controller-gen && go build -o "$work/controller-gen" sigs.k8s.io/controller-tools/cmd/controller-gen)
+"$work/controller-gen" paths=./api/v1alpha1 \
+	object "output:object:dir=$work/go" \
+	crd:crdVersions=v1 "output:crd:dir=$work/crds"
+go run ./hack/crds "$work/crds"
+
+if [ "${1-}" = --check ]; then
+	diff -u api/v1alpha1/zz_generated.deepcopy.go "$work/go/zz_generated.deepcopy.go"
+	diff -ru api/v1alpha1/crds "$work/crds"
+else
+	cp "$work/go/zz_generated.deepcopy.go" api/v1alpha1/
+	rm -rf api/v1alpha1/crds
+	cp -r "$work/crds" api/v1alpha1/crds
+fi
