@@ -1,12 +1,11 @@
 package testkit
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -26,9 +25,9 @@ func need(t testing.TB, variable, what string) string {
 	return ""
 }
 
-// EverythingServer is the path of the Go SDK's conformance fixture: a server
+// ConformanceServer is the path of the Go SDK's conformance fixture: a server
 // on stdio, or on HTTP with -http=ADDR -stateless=BOOL.
-func EverythingServer(t testing.TB) string {
+func ConformanceServer(t testing.TB) string {
 	t.Helper()
 	return need(t, "SALLYPORT_TEST_EVERYTHING", "the Go SDK's everything-server")
 }
@@ -53,30 +52,74 @@ func Node(ctx context.Context, t testing.TB, script string, args ...string) *exe
 	return cmd
 }
 
-// RunScript runs a script of ours against the packages and returns what it
-// printed. It fails the test when the script does, or takes longer than a minute.
-func RunScript(t testing.TB, script string, args ...string) string {
+// Script is a script of ours that runs against the packages.
+type Script struct {
+	Stderr *Output
+
+	stdin  io.Writer
+	stdout *Output
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when it is gone
+	err    error         // valid after ended
+}
+
+// StartScript starts a script. It fails the test when it runs for more than a
+// minute or, at the latest in [Script.Wait], when it fails.
+func StartScript(t testing.TB, script string, args ...string) *Script {
 	t.Helper()
 	// ECMAScript modules are looked for beside the file that imports them, so the script moves to where they can be found.
 	dir := t.TempDir()
-	text, err := os.ReadFile(script)
+	source, err := os.ReadFile(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	script = filepath.Join(dir, filepath.Base(script))
-	if err := os.WriteFile(script, text, 0o600); err != nil {
+	path := filepath.Join(dir, filepath.Base(script))
+	if err := os.WriteFile(path, source, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(NodeModules(t), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := Node(ctx, t, script, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", filepath.Base(script), strings.Join(args, " "), err, stdout.String(), stderr.String())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	s := &Script{Stderr: &Output{}, stdout: &Output{}, cmd: Node(ctx, t, path, args...), ended: make(chan struct{})}
+	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.Stderr
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
+		cancel()
+		t.Fatal(err)
 	}
-	return stdout.String()
+	if err := s.cmd.Start(); err != nil {
+		cancel()
+		t.Fatalf("start %s: %v", script, err)
+	}
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.ended)
+	}()
+	t.Cleanup(func() {
+		cancel() // ends it, should the test have failed before it did
+		<-s.ended
+		if t.Failed() {
+			t.Logf("%s %q wrote:\n%s%s", script, args, s.stdout, s.Stderr)
+		}
+	})
+	return s
+}
+
+// Cue lets the script take its next step: it writes a line to its stdin.
+func (s *Script) Cue(t testing.TB) {
+	t.Helper()
+	if _, err := io.WriteString(s.stdin, "go on\n"); err != nil {
+		t.Fatalf("cue the script: %v", err)
+	}
+}
+
+// Wait waits for the end of the script, which must be a good one, and returns
+// what it printed.
+func (s *Script) Wait(t testing.TB) string {
+	t.Helper()
+	<-s.ended
+	if s.err != nil {
+		t.Fatalf("the script failed: %v", s.err)
+	}
+	return s.stdout.String()
 }

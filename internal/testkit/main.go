@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -12,6 +13,13 @@ import (
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
 func Main(m *testing.M) {
+	if os.Getenv(stdioVariable) != "" {
+		if err := serveStdio(); err != nil {
+			fmt.Fprintln(os.Stderr, "serve on stdio:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(buildDir())
 		os.Exit(code)

@@ -83,3 +83,17 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// Receive returns what comes from c next, and fails the test when nothing does within ten seconds.
+func Receive[T any](t testing.TB, what string, c <-chan T) T {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	select {
+	case v := <-c:
+		return v
+	case <-deadline.C:
+		t.Fatalf("not within ten seconds: %s", what)
+		panic("unreachable")
+	}
+}

@@ -74,12 +74,12 @@ func readChecks(dir string) (map[string][]Check, error) {
 	return results, nil
 }
 
-// StartEverything starts the Go SDK's conformance fixture on a free loopback
+// StartConformanceServer starts the Go SDK's conformance fixture on a free loopback
 // port and returns the URL of its endpoint. Stateful serves the revisions with
 // sessions, the other form 2026-07-28.
-func StartEverything(t testing.TB, stateful bool) string {
+func StartConformanceServer(t testing.TB, stateful bool) string {
 	t.Helper()
-	program := EverythingServer(t)
+	program := ConformanceServer(t)
 	// It takes an address and does not say which port it got, so one is picked and, should somebody be faster, another.
 	for range 5 {
 		addr := freeAddr(t)
