@@ -20,20 +20,19 @@ func TestConformance(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		stateful bool
-		pin      string
-		args     []string
+		run      suiteRun
 	}{
-		{"2025-03-26", true, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-03-26"}},
-		{"2025-03-26/scenarios of 2025-06-18", true, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-06-18"}},
-		{"2025-06-18", true, "2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}},
-		{"2025-11-25", true, "", []string{"--requirements", "2025-11-25"}},
-		{"2026-07-28", false, "", []string{"--requirements", "2026-07-28"}},
+		{"2025-03-26", true, suiteRun{3, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-03-26"}}},
+		{"2025-03-26/scenarios of 2025-06-18", true, suiteRun{56, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
+		{"2025-06-18", true, suiteRun{56, "2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
+		{"2025-11-25", true, suiteRun{82, "", []string{"--requirements", "2025-11-25"}}},
+		{"2026-07-28", false, suiteRun{165, "", []string{"--requirements", "2026-07-28"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			backend := testkit.StartConformanceServer(t, tt.stateful)
 			gateway := testkit.Start(t, "run", backend)
-			compare(t, backend, gateway.MCP(), tt.pin, tt.args)
+			tt.run.compare(t, backend, gateway.MCP())
 		})
 	}
 }
@@ -46,31 +45,40 @@ func TestConformanceStdio(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		pin  string
-		args []string
+		run  suiteRun
 	}{
-		{"2025-03-26", "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-06-18"}},
-		{"2025-06-18", "2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}},
-		{"2025-11-25", "", []string{"--requirements", "2025-11-25"}},
+		{"2025-03-26", suiteRun{56, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
+		{"2025-06-18", suiteRun{56, "2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
+		{"2025-11-25", suiteRun{82, "", []string{"--requirements", "2025-11-25"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			gateway := testkit.Start(t, "run", "--", testkit.ConformanceServer(t))
-			compare(t, testkit.StartConformanceServer(t, true), gateway.MCP(), tt.pin, tt.args)
+			tt.run.compare(t, testkit.StartConformanceServer(t, true), gateway.MCP())
 		})
 	}
 }
 
+// suiteRun is one choice of the suite's scenarios.
+type suiteRun struct {
+	passes int    // checks that succeed direct, so that a run that tested nothing does not count as equal
+	pin    string // revision that initialize must ask for; "" leaves it to the suite
+	args   []string
+}
+
 // compare runs the suite at both places and fails on any difference for the worse.
-func compare(t *testing.T, direct, through, pin string, args []string) {
+func (r suiteRun) compare(t *testing.T, direct, through string) {
 	t.Helper()
-	if pin != "" {
-		direct, through = testkit.PinRevision(t, direct, pin), testkit.PinRevision(t, through, pin)
+	if r.pin != "" {
+		direct, through = testkit.PinRevision(t, direct, r.pin), testkit.PinRevision(t, through, r.pin)
 	}
-	want := testkit.RunSuite(t, direct, args...)
-	got := testkit.RunSuite(t, through, args...)
+	want := testkit.RunSuite(t, direct, r.args...)
+	got := testkit.RunSuite(t, through, r.args...)
 	t.Logf("direct:  %s", testkit.Tally(want))
 	t.Logf("through: %s", testkit.Tally(got))
+	if n := testkit.Passed(want); n < r.passes {
+		t.Errorf("%d checks succeed direct, want %d: the rig is broken, not the gateway", n, r.passes)
+	}
 	if worse := testkit.Worse(want, got); worse != "" {
 		t.Errorf("worse through the gateway:\n%s", worse)
 	}

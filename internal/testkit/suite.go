@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -152,12 +153,14 @@ func PinRevision(t testing.TB, target, revision string) string {
 		Transport:     &http.Transport{DisableKeepAlives: true},
 	}
 	asked := regexp.MustCompile(`"protocolVersion":"[^"]*"`)
+	var pinned atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body) // before forwarding: golang/go#40747
 		if err != nil {
 			return
 		}
-		if bytes.Contains(body, []byte(`"method":"initialize"`)) {
+		if bytes.Contains(body, []byte(`"method":"initialize"`)) && asked.Match(body) {
+			pinned.Add(1)
 			body = asked.ReplaceAll(body, []byte(`"protocolVersion":"`+revision+`"`))
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -166,6 +169,9 @@ func PinRevision(t testing.TB, target, revision string) string {
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
+		if pinned.Load() == 0 {
+			t.Errorf("no initialize came by in which %s could be asked for", revision)
+		}
 	})
 	return server.URL + to.Path
 }
@@ -215,6 +221,18 @@ func numbered(results map[string][]Check) map[numberedCheck]Check {
 		}
 	}
 	return all
+}
+
+// Passed counts the checks that succeeded.
+func Passed(results map[string][]Check) (n int) {
+	for _, checks := range results {
+		for _, c := range checks {
+			if c.Status == "SUCCESS" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Tally counts the checks of a run by status, for a line in the log.
