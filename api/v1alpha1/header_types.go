@@ -7,7 +7,7 @@ package v1alpha1
 //
 // +kubebuilder:validation:MaxLength=128
 // +kubebuilder:validation:XValidation:rule=`self.matches(HEADER_NAME)`,message="must be the name of a header: letters, digits and hyphens"
-// +kubebuilder:validation:XValidation:rule=`!self.matches(RESTRICTED_HEADERS)`,messageExpression=`'header "' + self + '" is restricted and cannot be passed through; remove it'`
+// +kubebuilder:validation:XValidation:rule=`!self.matches(RESTRICTED_HEADERS)`,messageExpression=`'header "%s" is restricted and cannot be passed through; remove it'.format([self])`
 // +kubebuilder:validation:XValidation:rule=`self.lowerAscii() != 'authorization'`,message="header \"Authorization\" is the client's credential for the gateway and cannot be passed through; remove it, and give the backend one of its own with externalAuthConfigRef"
 type PassthroughHeader string
 
@@ -16,7 +16,7 @@ type PassthroughHeader string
 //
 // +kubebuilder:validation:MaxLength=128
 // +kubebuilder:validation:XValidation:rule=`self.matches(HEADER_NAME)`,message="must be the name of a header: letters, digits and hyphens"
-// +kubebuilder:validation:XValidation:rule=`!self.matches(RESTRICTED_HEADERS)`,messageExpression=`'header "' + self + '" is restricted and cannot be set; remove it'`
+// +kubebuilder:validation:XValidation:rule=`!self.matches(RESTRICTED_HEADERS)`,messageExpression=`'header "%s" is restricted and cannot be set; remove it'.format([self])`
 type SetHeader string
 
 // HeaderValue is the value of a header that is no secret.
@@ -28,24 +28,24 @@ type HeaderValue string
 // PassthroughHeaders lists the client's headers that are forwarded unchanged.
 //
 // +kubebuilder:validation:MaxItems=32
-// +kubebuilder:validation:XValidation:rule=`self.all(h, self.exists_one(o, o.lowerAscii() == h.lowerAscii()))`,messageExpression=`'header "' + self.filter(h, !self.exists_one(o, o.lowerAscii() == h.lowerAscii()))[0] + '" is listed twice; keep one'`
+// +kubebuilder:validation:XValidation:rule=`self.all(h, self.exists_one(o, o.lowerAscii() == h.lowerAscii()))`,messageExpression=`'header %s is listed twice; keep one'.format([self.filter(h, !self.exists_one(o, o.lowerAscii() == h.lowerAscii()))])`
 // +listType=atomic
 type PassthroughHeaders []PassthroughHeader
 
 // HeaderForward sets fixed headers on every request to the backend.
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.addPlaintextHeaders) || !has(self.addHeadersFromSecret) || self.addHeadersFromSecret.all(s, !self.addPlaintextHeaders.exists(p, p.lowerAscii() == s.headerName.lowerAscii()))`,fieldPath=".addHeadersFromSecret",messageExpression=`'header "' + self.addHeadersFromSecret.filter(s, self.addPlaintextHeaders.exists(p, p.lowerAscii() == s.headerName.lowerAscii()))[0].headerName + '" is set by addPlaintextHeaders too; keep one of them'`
+// +kubebuilder:validation:XValidation:rule=`!has(self.addPlaintextHeaders) || !has(self.addHeadersFromSecret) || self.addHeadersFromSecret.all(s, !self.addPlaintextHeaders.exists(p, p.lowerAscii() == s.headerName.lowerAscii()))`,fieldPath=".addHeadersFromSecret",messageExpression=`'header %s is set by addPlaintextHeaders too; keep one of them'.format([self.addHeadersFromSecret.filter(s, self.addPlaintextHeaders.exists(p, p.lowerAscii() == s.headerName.lowerAscii())).map(h, h.headerName)])`
 type HeaderForward struct {
 	// AddPlaintextHeaders maps header names to values that are no secret.
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule=`self.all(h, size(h) <= 128 && h.matches(HEADER_NAME))`,messageExpression=`'"' + self.filter(h, size(h) > 128 || !h.matches(HEADER_NAME))[0] + '" is not the name of a header: letters, digits and hyphens, at most 128'`
-	// +kubebuilder:validation:XValidation:rule=`self.all(h, !h.matches(RESTRICTED_HEADERS))`,messageExpression=`'header "' + self.filter(h, h.matches(RESTRICTED_HEADERS))[0] + '" is restricted and cannot be set; remove it'`
-	// +kubebuilder:validation:XValidation:rule=`self.all(h, self.exists_one(o, o.lowerAscii() == h.lowerAscii()))`,messageExpression=`'header "' + self.filter(h, !self.exists_one(o, o.lowerAscii() == h.lowerAscii()))[0] + '" is listed twice; keep one'`
+	// +kubebuilder:validation:XValidation:rule=`self.all(h, size(h) <= 128 && h.matches(HEADER_NAME))`,messageExpression=`'%s is not the name of a header: letters, digits and hyphens, at most 128'.format([self.filter(h, size(h) > 128 || !h.matches(HEADER_NAME))])`
+	// +kubebuilder:validation:XValidation:rule=`self.all(h, !h.matches(RESTRICTED_HEADERS))`,messageExpression=`'header %s is restricted and cannot be set; remove it'.format([self.filter(h, h.matches(RESTRICTED_HEADERS))])`
+	// +kubebuilder:validation:XValidation:rule=`self.all(h, self.exists_one(o, o.lowerAscii() == h.lowerAscii()))`,messageExpression=`'header %s is listed twice; keep one'.format([self.filter(h, !self.exists_one(o, o.lowerAscii() == h.lowerAscii()))])`
 	// +optional
 	AddPlaintextHeaders map[string]HeaderValue `json:"addPlaintextHeaders,omitempty"`
 	// AddHeadersFromSecret lists headers whose values come from Secrets.
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:XValidation:rule=`self.all(h, self.exists_one(o, o.headerName.lowerAscii() == h.headerName.lowerAscii()))`,messageExpression=`'header "' + self.filter(h, !self.exists_one(o, o.headerName.lowerAscii() == h.headerName.lowerAscii()))[0].headerName + '" is listed twice; keep one'`
+	// +kubebuilder:validation:XValidation:rule=`self.all(h, self.exists_one(o, o.headerName.lowerAscii() == h.headerName.lowerAscii()))`,messageExpression=`'header %s is listed twice; keep one'.format([self.filter(h, !self.exists_one(o, o.headerName.lowerAscii() == h.headerName.lowerAscii())).map(h, h.headerName)])`
 	// +listType=atomic
 	// +optional
 	AddHeadersFromSecret []HeaderFromSecret `json:"addHeadersFromSecret,omitempty"`

@@ -29,11 +29,11 @@ type MCPExternalAuthConfig struct {
 // MCPExternalAuthConfigSpec is one kind of credential: the type, and the block
 // that bears its name.
 //
-// +kubebuilder:validation:XValidation:rule=`has(self.headerInjection) == (self.type == 'headerInjection')`,fieldPath=".headerInjection",messageExpression=`has(self.headerInjection) ? 'belongs to type headerInjection, and the type is ' + self.type + '; change one of them' : 'is required with type headerInjection'`
-// +kubebuilder:validation:XValidation:rule=`has(self.bearerToken) == (self.type == 'bearerToken')`,fieldPath=".bearerToken",messageExpression=`has(self.bearerToken) ? 'belongs to type bearerToken, and the type is ' + self.type + '; change one of them' : 'is required with type bearerToken'`
+// +kubebuilder:validation:XValidation:rule=`has(self.headerInjection) == (self.type == 'headerInjection')`,fieldPath=".headerInjection",messageExpression=`has(self.headerInjection) ? 'belongs to type headerInjection, and the type is %s; change one of them'.format([self.type]) : 'is required with type headerInjection'`
+// +kubebuilder:validation:XValidation:rule=`has(self.bearerToken) == (self.type == 'bearerToken')`,fieldPath=".bearerToken",messageExpression=`has(self.bearerToken) ? 'belongs to type bearerToken, and the type is %s; change one of them'.format([self.type]) : 'is required with type bearerToken'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['tokenExchange', 'embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type ' + self + ' is not supported yet; use unauthenticated, headerInjection or bearerToken'`
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['tokenExchange', 'embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type %s is not supported yet; use unauthenticated, headerInjection or bearerToken'.format([self])`
 	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.

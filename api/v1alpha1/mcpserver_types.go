@@ -25,7 +25,7 @@ type MCPServer struct {
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.command) || has(self.image)`,fieldPath=".command",message="is required: the program to run and its arguments, as a list"
 // +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
-// +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'"' + self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)[0] + '" is set by env too; keep one of them'`
+// +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'%s is set by env too; keep one of them'.format([self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
 	// the machine that the gateway runs on.
@@ -60,7 +60,7 @@ type MCPServerSpec struct {
 	WorkingDir string `json:"workingDir,omitempty"`
 	// Transport is how the program speaks: stdio.
 	// +kubebuilder:validation:Enum=stdio;streamable-http;sse
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['streamable-http', 'sse'])`,messageExpression=`'transport ' + self + ' is not supported yet; leave it out for a program that speaks on its standard input and output'`
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['streamable-http', 'sse'])`,messageExpression=`'transport %s is not supported yet; leave it out for a program that speaks on its standard input and output'.format([self])`
 	// +kubebuilder:default=stdio
 	// +optional
 	Transport string `json:"transport,omitempty"`

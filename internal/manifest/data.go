@@ -29,9 +29,9 @@ type ConfigMap struct {
 	BinaryData map[string][]byte
 }
 
-// decodeData reads a Secret or ConfigMap out of Raw, and leaves nothing of what
+// readData reads a Secret or ConfigMap out of Raw, and leaves nothing of what
 // it holds there: Raw ends up in comparisons and messages.
-func (o *Object) decodeData() Problems {
+func (o *Object) readData() Problems {
 	r := dataReader{object: o, raw: o.Raw}
 	o.Raw = map[string]any{"apiVersion": o.Raw["apiVersion"], "kind": o.Raw["kind"], "metadata": o.Raw["metadata"]}
 	if o.Kind == "Secret" {

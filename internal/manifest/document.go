@@ -2,11 +2,9 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +27,8 @@ type document struct {
 	line   int // the document's first line with content
 	value  map[string]any
 	places *place
+	// duplicates are the keys that stand twice, as problems without Object.
+	duplicates Problems
 }
 
 // parseFile reads the documents of one file. Each is parsed on its own, so that
@@ -107,42 +107,45 @@ func hasContent(text []byte) bool {
 }
 
 func parseChunk(file string, c chunk) (*document, Problems) {
-	fail := func(line int, format string, args ...any) (*document, Problems) {
-		p := Position{File: file}
-		if line > 0 {
-			p.Line = line + c.skip
-		}
-		return nil, Problems{{Position: p, Message: fmt.Sprintf(format, args...)}}
+	fail := func(line int, message string) (*document, Problems) {
+		return nil, Problems{{Position: Position{File: file, Line: line + c.skip}, Message: message}}
 	}
 	var node yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(c.text)).Decode(&node); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, nil
-		}
-		line, message := yamlError(err)
-		return fail(line, "is not YAML: %s", message)
+	err := yaml.NewDecoder(bytes.NewReader(c.text)).Decode(&node)
+	isJSON := bytes.HasPrefix(bytes.TrimSpace(c.text), []byte("{")) && json.Valid(c.text)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case isJSON: // with what YAML has no equal for, such as \ud83d\ude00: only the places are missing
+		return fromJSON(file, c)
+	default:
+		return fail(errorLine(c.text), "is not YAML: "+syntaxError(err))
 	}
 	root := node.Content[0]
-	b := placer{file: file, skip: c.skip, seen: map[*yaml.Node]*placed{}}
-	top, err := b.place(root, 0)
-	if err != nil {
-		return fail(err.line, "%s", err.message)
-	}
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+	b := placer{file: file, skip: c.skip, anchors: map[*yaml.Node]*placed{}}
+	top, limit := b.place(root)
+	switch {
+	case limit != nil:
+		return fail(limit.line, limit.message)
+	case root.Kind == yaml.ScalarNode && root.Tag == "!!null":
 		return nil, nil
-	}
-	if root.Kind != yaml.MappingNode {
+	case root.Kind != yaml.MappingNode:
 		return fail(root.Line, "is not a resource: a document is a mapping that begins with apiVersion and kind")
 	}
-	value, decodeErr := decode(c.text)
-	if decodeErr != nil {
-		line, message := yamlError(decodeErr)
-		if line == 0 {
-			line = root.Line
-		}
-		return fail(line, "is not YAML: %s", message)
+	value, err := decode(c.text)
+	if err != nil {
+		return fail(root.Line, valueError(err))
 	}
-	return &document{file: file, line: root.Line + c.skip, value: value, places: top}, b.problems
+	return &document{file: file, line: root.Line + c.skip, value: value, places: top, duplicates: b.problems}, nil
+}
+
+func fromJSON(file string, c chunk) (*document, Problems) {
+	doc := &document{file: file, line: c.skip + 1}
+	if err := utiljson.Unmarshal(c.text, &doc.value); err != nil {
+		return nil, Problems{{Position: Position{File: file, Line: doc.line}, Message: "holds a number that is out of range"}}
+	}
+	return doc, nil
 }
 
 // decode reads values as kubectl does, with the library that it uses: YAML 1.1
@@ -153,28 +156,6 @@ func decode(text []byte) (map[string]any, error) {
 		return nil, err
 	}
 	var value map[string]any
-	if err := utiljson.Unmarshal(asJSON, &value); err != nil {
-		return nil, errors.New("a value cannot be written as JSON")
-	}
-	return value, nil
-}
-
-var (
-	yamlLine = regexp.MustCompile(`line (\d+): `)
-	// What stands in quotes in an error is text of the document, which may be a
-	// secret; the tokens of the YAML grammar are shorter.
-	quoted = regexp.MustCompile("`[^`]*`|'[^']{4,}'|\"[^\"]{4,}\"")
-)
-
-// yamlError returns the line, zero if unknown, and the text of a parser's
-// error, without anything from the document in it.
-func yamlError(err error) (line int, message string) {
-	message = strings.TrimPrefix(err.Error(), "yaml: ")
-	message = strings.TrimPrefix(message, "unmarshal errors:\n  ")
-	if m := yamlLine.FindStringSubmatchIndex(message); m != nil {
-		line, _ = strconv.Atoi(message[m[2]:m[3]])
-		message = message[:m[0]] + message[m[1]:]
-	}
-	message, _, _ = strings.Cut(message, "\n")
-	return line, quoted.ReplaceAllString(message, "…")
+	err = utiljson.Unmarshal(asJSON, &value)
+	return value, err
 }

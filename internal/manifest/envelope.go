@@ -18,47 +18,74 @@ var laterKinds = []string{
 }
 
 // addDocument reads the envelope of a document and adds its object to the set.
+// An object with problems is added too, as failed, so that others can refer to it.
 func (s *Set) addDocument(doc document) Problems {
+	if items, ok := doc.value["items"].([]any); ok && doc.value["apiVersion"] == "v1" && doc.value["kind"] == "List" {
+		return s.addList(doc, items)
+	}
 	o := &Object{Raw: doc.value, Pos: Position{File: doc.file, Line: doc.line}, places: doc.places}
 	if doc.places != nil {
 		o.Pos.Column = int(doc.places.column)
 	}
-	var problems Problems
-	problem := func(field, format string, args ...any) {
-		p := o.Problem(field, format, args...)
-		if o.Kind == "" || o.Name == "" {
-			p.Object = o.Kind
-		}
-		problems = append(problems, p)
-	}
 	o.APIVersion, _ = doc.value["apiVersion"].(string)
 	o.Kind, _ = doc.value["kind"].(string)
-	meta, _ := doc.value["metadata"].(map[string]any)
+	problems := doc.duplicates
+	if field, message := checkType(o.APIVersion, o.Kind); message != "" {
+		problems = append(problems, o.Problem(field, "%s", message))
+	} else {
+		problems = append(problems, o.readName()...)
+		if o.APIVersion == "v1" {
+			problems = append(problems, o.readData()...)
+		}
+		problems = append(problems, s.add(o)...)
+		o.Failed = len(problems) > 0
+	}
+	for i := range problems {
+		problems[i].Object = o.String()
+	}
+	return problems
+}
+
+// addList adds the objects of a List, which is how kubectl writes out several.
+func (s *Set) addList(doc document, items []any) Problems {
+	problems := doc.duplicates
+	for i, item := range items {
+		part := document{file: doc.file, line: doc.line}
+		if p, _ := doc.places.find(fmt.Sprintf("items[%d]", i)); p != nil {
+			part.line, part.places = int(p.line), p
+		}
+		var ok bool
+		if part.value, ok = item.(map[string]any); !ok {
+			problems = append(problems, Problem{
+				Position: Position{File: doc.file, Line: part.line}, Object: "List",
+				Field: fmt.Sprintf("items[%d]", i), Message: "is not a resource",
+			})
+			continue
+		}
+		problems = append(problems, s.addDocument(part)...)
+	}
+	return problems
+}
+
+// readName reads name and namespace, by the rules of a cluster for both.
+func (o *Object) readName() Problems {
+	var problems Problems
+	meta, _ := o.Raw["metadata"].(map[string]any)
 	o.Name, _ = meta["name"].(string)
 	o.Namespace, _ = meta["namespace"].(string)
-	if field, message := checkType(o.APIVersion, o.Kind); message != "" {
-		problem(field, "%s", message)
-		return problems
-	}
-	if o.Name == "" {
-		problem("metadata.name", "is required; give the %s a name", o.Kind)
-		return problems
-	}
-	if errs := validation.IsDNS1123Subdomain(o.Name); len(errs) > 0 {
-		problem("metadata.name", "must be lower-case letters, digits, hyphens and dots, and begin and end with a letter or digit, at most 253 characters")
+	switch {
+	case meta["name"] != nil && o.Name == "":
+		problems = append(problems, o.Problem("metadata.name", "must be text, and is %s; put it in quotes", typeName(meta["name"])))
+	case o.Name == "":
+		problems = append(problems, o.Problem("metadata.name", "is required; give the %s a name", o.Kind))
+	case len(validation.IsDNS1123Subdomain(o.Name)) > 0:
+		problems = append(problems, o.Problem("metadata.name", "must be lower-case letters, digits, hyphens and dots, begin and end with a letter or digit, and have at most 253 characters"))
 	}
 	if o.Namespace == "" {
 		o.Namespace = DefaultNamespace
 	}
-	if errs := validation.IsDNS1123Label(o.Namespace); len(errs) > 0 {
-		problem("metadata.namespace", "must be lower-case letters, digits and hyphens, and begin and end with a letter or digit, at most 63 characters")
-	}
-	if o.APIVersion == "v1" {
-		problems = append(problems, o.decodeData()...)
-	}
-	o.Failed = len(problems) > 0
-	if earlier := s.add(o); earlier != nil {
-		problem("metadata.name", "there is a %s of this name already, at %s; rename or remove one of them", o.Kind, earlier.Pos)
+	if len(validation.IsDNS1123Label(o.Namespace)) > 0 {
+		problems = append(problems, o.Problem("metadata.namespace", "must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"))
 	}
 	return problems
 }
@@ -72,27 +99,26 @@ func checkType(apiVersion, kind string) (field, message string) {
 	case apiVersion == "":
 		return "apiVersion", "is required: " + v1alpha1.APIVersion + ", or v1 for a Secret or ConfigMap"
 	case kind == "":
-		return "kind", "is required; it is one of " + kindNames()
-	case group == "toolhive.stacklok.dev":
+		return "kind", "is required; it is one of " + kindNames
+	case slices.Contains(laterKinds, kind) && (group == v1alpha1.Group || group == toolHiveGroup):
+		return "kind", kind + " is not supported yet; remove this document"
+	case group == toolHiveGroup:
 		return "apiVersion", "change it to " + v1alpha1.APIVersion + " to use this resource here"
 	case isData && apiVersion != "v1":
 		return "apiVersion", "must be v1 for a " + kind
-	case isData:
-		return "", ""
-	case group == v1alpha1.Group && slices.Contains(laterKinds, kind):
-		return "kind", kind + " is not supported yet; remove this document"
 	case ours && apiVersion != v1alpha1.APIVersion:
-		return "apiVersion", "must be " + v1alpha1.APIVersion + " for a " + kind
-	case ours:
+		return "apiVersion", "must be " + v1alpha1.APIVersion + " for an " + kind
+	case isData || ours:
 		return "", ""
 	default:
-		return "kind", fmt.Sprintf("%s of %s is not known here; use one of %s", kind, apiVersion, kindNames())
+		return "kind", fmt.Sprintf("%s of %s is not known here; use one of %s", kind, apiVersion, kindNames)
 	}
 }
 
-func kindNames() string {
-	return "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPExternalAuthConfig, MCPToolConfig, Secret, ConfigMap"
-}
+const (
+	toolHiveGroup = "toolhive.stacklok.dev"
+	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPExternalAuthConfig, MCPToolConfig, Secret, ConfigMap"
+)
 
 // pruneEmpty drops what a typed object always has when written out.
 func pruneEmpty(raw map[string]any) {

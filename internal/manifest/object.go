@@ -23,8 +23,13 @@ type Object struct {
 	typed  any // *v1alpha1.Kind, *Secret or *ConfigMap; nil before decoding
 }
 
-// String returns Kind/name.
-func (o *Object) String() string { return o.Kind + "/" + o.Name }
+// String returns Kind/name, or Kind where there is no name.
+func (o *Object) String() string {
+	if o.Name == "" {
+		return o.Kind
+	}
+	return o.Kind + "/" + o.Name
+}
 
 // Problem returns a problem of one field of the object, at the field's place.
 func (o *Object) Problem(field, format string, args ...any) Problem {

@@ -10,9 +10,10 @@ import (
 // it is the first to walk the tree, and finds duplicate keys.
 type placer struct {
 	file     string
-	skip     int
-	seen     map[*yaml.Node]*placed // anchors: placed once, shared by their aliases
-	problems Problems
+	skip     int                    // lines before the document
+	anchors  map[*yaml.Node]*placed // placed once, shared by their aliases; nil while they are being placed
+	path     []byte                 // of the value being placed
+	problems Problems               // without Object
 }
 
 // placed is a finished place with the size it would have written out in full.
@@ -26,8 +27,8 @@ type placeError struct {
 	message string
 }
 
-func (b *placer) place(n *yaml.Node, depth int) (*place, *placeError) {
-	p, err := b.walk(n, depth)
+func (b *placer) place(root *yaml.Node) (*place, *placeError) {
+	p, err := b.walk(root, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (b *placer) walk(n *yaml.Node, depth int) (*placed, *placeError) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if done, ok := b.seen[n]; ok {
+	if done, ok := b.anchors[n]; ok {
 		if done == nil {
 			return nil, &placeError{n.Line, "has an alias within its own anchor"}
 		}
@@ -51,7 +52,7 @@ func (b *placer) walk(n *yaml.Node, depth int) (*placed, *placeError) {
 		return done, nil
 	}
 	if n.Anchor != "" {
-		b.seen[n] = nil
+		b.anchors[n] = nil
 	}
 	p := &placed{place: &place{line: int32(n.Line + b.skip), column: int32(n.Column)}, values: 1}
 	var err *placeError
@@ -68,15 +69,18 @@ func (b *placer) walk(n *yaml.Node, depth int) (*placed, *placeError) {
 		return nil, &placeError{n.Line, fmt.Sprintf("holds more than %d values, aliases written out", maxValues)}
 	}
 	if n.Anchor != "" {
-		b.seen[n] = p
+		b.anchors[n] = p
 	}
 	return p, nil
 }
 
 func (b *placer) sequence(p *placed, n *yaml.Node, depth int) *placeError {
 	p.items = make([]*place, 0, len(n.Content))
-	for _, item := range n.Content {
+	for i, item := range n.Content {
+		up := len(b.path)
+		b.path = fmt.Appendf(b.path, "[%d]", i)
 		child, err := b.walk(item, depth+1)
+		b.path = b.path[:up]
 		if err != nil {
 			return err
 		}
@@ -93,30 +97,35 @@ func (b *placer) mapping(p *placed, n *yaml.Node, depth int) *placeError {
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
+		line, column := int32(key.Line+b.skip), int32(key.Column)
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		if key.Kind != yaml.ScalarNode {
+			return &placeError{key.Line, "has a key that is not plain text; if this is a template, render it first"}
+		}
+		up := len(b.path)
+		b.path = append(append(b.path, "."[:min(up, 1)]...), key.Value...)
 		child, err := b.walk(value, depth+1)
 		if err != nil {
 			return err
 		}
 		p.grow(child)
-		if key.Kind == yaml.AliasNode {
-			key = key.Alias
-		}
-		if key.Kind != yaml.ScalarNode {
-			return &placeError{key.Line, "has a key that is not plain text"}
-		}
 		if key.Tag == "!!merge" {
 			merged = append(merged, value)
-			continue
+		} else {
+			if first, ok := p.fields[key.Value]; ok {
+				b.problems = append(b.problems, Problem{
+					Position: Position{File: b.file, Line: int(line), Column: int(column)},
+					Field:    string(b.path),
+					Message:  fmt.Sprintf("is there twice, first in line %d; keep one", first.line),
+				})
+			}
+			at := *child.place
+			at.line, at.column = line, column
+			p.fields[key.Value] = &at
 		}
-		if first, ok := p.fields[key.Value]; ok {
-			b.problems = append(b.problems, Problem{
-				Position: Position{File: b.file, Line: key.Line + b.skip, Column: key.Column},
-				Message:  fmt.Sprintf("key %q stands twice in one mapping, first in line %d; keep one", key.Value, first.line),
-			})
-		}
-		at := *child.place
-		at.line, at.column = int32(key.Line+b.skip), int32(key.Column)
-		p.fields[key.Value] = &at
+		b.path = b.path[:up]
 	}
 	for _, m := range merged {
 		b.merge(p.place, m)

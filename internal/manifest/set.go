@@ -35,18 +35,20 @@ func (s *Set) Find(kind, namespace, name string) (*Object, bool) {
 	return o, ok
 }
 
-// add puts an object into the set, unless there is one of its name already,
-// which it then returns.
-func (s *Set) add(o *Object) (earlier *Object) {
+// add puts an object into the set. Of several of the same name the first is the
+// one that is found by it; the others are there to be checked.
+func (s *Set) add(o *Object) Problems {
+	s.Objects = append(s.Objects, o)
 	key := objectKey{o.Kind, o.Namespace, o.Name}
 	if earlier := s.byName[key]; earlier != nil {
-		return earlier
+		return Problems{o.Problem("metadata.name", "is the name of another %s, at %s; rename or remove one of them", o.Kind, earlier.Pos)}
 	}
 	if s.byName == nil {
 		s.byName = map[objectKey]*Object{}
 	}
-	s.byName[key] = o
-	s.Objects = append(s.Objects, o)
+	if o.Name != "" {
+		s.byName[key] = o
+	}
 	return nil
 }
 

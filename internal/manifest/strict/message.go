@@ -14,39 +14,63 @@ import (
 
 var (
 	wrongType = regexp.MustCompile(`must be of type (\w+): "(\w+)"`)
-	named     = regexp.MustCompile(`"([^"]+)"`)
+	quoted    = regexp.MustCompile(`"([^"]+)"`)
+	list      = regexp.MustCompile(`\[("[^"]+"(, )?)+\]`) // as CEL writes a list of names
 	bracketed = regexp.MustCompile(`\[([^\]]*[^\]0-9][^\]]*)\]`)
 )
 
-// problem words an error of the engine for a person. It shows no value of the
-// manifest, which may be a secret in the wrong place, but what a rule of ours
-// names and the choice out of a fixed list.
-func problem(o *manifest.Object, e *field.Error) manifest.Problem {
+// word puts an error of the engine into words for a person. It shows no value
+// of the manifest, which may be a secret in the wrong place, but what a rule of
+// ours names and the choice out of a fixed list.
+//
+// Rules can only point at a whole list or mapping. What they name in it becomes
+// a problem each, at its own line.
+func word(o *manifest.Object, e *field.Error) manifest.Problems {
 	path := bracketed.ReplaceAllString(e.Field, ".$1")
-	message := e.Detail
+	message := describe(e)
+	names := list.FindString(message)
+	if names == "" {
+		names = quoted.FindString(message)
+	}
+	var problems manifest.Problems
+	taken := map[string]int{}
+	for _, name := range quoted.FindAllStringSubmatch(names, -1) {
+		at := path
+		if places := within(o.Raw, path, name[1]); len(places) > 0 {
+			at = places[min(taken[name[1]], len(places)-1)]
+		}
+		taken[name[1]]++
+		problems = append(problems, o.Problem(at, "%s", strings.Replace(message, names, name[0], 1)))
+	}
+	if len(problems) == 0 {
+		problems = append(problems, o.Problem(path, "%s", message))
+	}
+	return problems
+}
+
+func describe(e *field.Error) string {
 	switch e.Type {
 	case field.ErrorTypeRequired:
-		message = "is required; add it"
+		return "is required; add it"
 	case field.ErrorTypeNotSupported:
-		message = unsupported(e)
+		return unsupported(e)
 	case field.ErrorTypeDuplicate:
-		message = "is there twice; keep one"
+		return "is there twice; keep one"
 	case field.ErrorTypeTypeInvalid:
 		if m := wrongType.FindStringSubmatch(e.Detail); m != nil {
-			message = fmt.Sprintf("must be %s, and is %s", typeName(m[1]), typeName(m[2]))
-		}
-	default:
-		if _, after, ok := strings.Cut(message, " in body "); ok {
-			message = after
+			return fmt.Sprintf("must be %s, and is %s", typeName(m[1]), typeName(m[2]))
 		}
 	}
-	return o.Problem(narrow(o, path, message), "%s", message)
+	if _, after, ok := strings.Cut(e.Detail, " in body "); ok {
+		return after
+	}
+	return e.Detail
 }
 
 func unsupported(e *field.Error) string {
 	value := fmt.Sprint(e.BadValue)
 	var known []string
-	for _, m := range named.FindAllStringSubmatch(e.Detail, -1) {
+	for _, m := range quoted.FindAllStringSubmatch(e.Detail, -1) {
 		known = append(known, m[1])
 	}
 	return fmt.Sprintf("%q is not one of %s%s", value, strings.Join(known, ", "), manifest.DidYouMean(value, known))
@@ -72,27 +96,24 @@ func typeName(t string) string {
 	}
 }
 
-// narrow leads from a list or mapping to the item that a message names, since
-// rules can only point at the whole: the line to change is the item's.
-func narrow(o *manifest.Object, path, message string) string {
-	m := named.FindStringSubmatch(message)
-	if m == nil {
-		return path
-	}
-	switch value := lookup(o.Raw, path).(type) {
+// within returns the paths of what bears a name in the list or mapping at path:
+// a key, an item, or an item that has the name in one of its fields.
+func within(raw map[string]any, path, name string) []string {
+	var paths []string
+	switch value := lookup(raw, path).(type) {
 	case map[string]any:
-		if _, ok := value[m[1]]; ok {
-			return path + "." + m[1]
+		if _, ok := value[name]; ok {
+			paths = append(paths, path+"."+name)
 		}
 	case []any:
 		for i, item := range value {
 			fields, _ := item.(map[string]any)
-			if item == any(m[1]) || slices.Contains(slices.Collect(maps.Values(fields)), any(m[1])) {
-				return fmt.Sprintf("%s[%d]", path, i)
+			if item == any(name) || slices.Contains(slices.Collect(maps.Values(fields)), any(name)) {
+				paths = append(paths, fmt.Sprintf("%s[%d]", path, i))
 			}
 		}
 	}
-	return path
+	return paths
 }
 
 // lookup returns what stands at a path of plain names.

@@ -96,17 +96,17 @@ func (k *kindSchema) check(o *manifest.Object, rules *cel.Validator) manifest.Pr
 	broken = append(broken, listtype.ValidateListSetsAndMaps(nil, k.structural, o.Raw)...)
 	var problems manifest.Problems
 	for _, e := range broken {
-		problems = append(problems, problem(o, e))
+		problems = append(problems, word(o, e)...)
 	}
 	if rules == nil {
 		return problems
 	}
 	violated, _ := rules.Validate(context.Background(), nil, k.structural, o.Raw, nil, celconfig.RuntimeCELCostBudget)
 	for _, e := range violated {
-		if len(broken) > 0 && (couldNotRun(e) || within(e.Field, broken)) {
+		if len(broken) > 0 && (couldNotRun(e) || isBroken(e.Field, broken)) {
 			continue
 		}
-		problems = append(problems, problem(o, e))
+		problems = append(problems, word(o, e)...)
 	}
 	return problems
 }
@@ -117,8 +117,8 @@ func couldNotRun(e *field.Error) bool {
 	return strings.Contains(e.Detail, " evaluating rule: ") || strings.Contains(e.Detail, "did not match a supported operator")
 }
 
-// within says whether one of the errors is about path, or something around it.
-func within(path string, errs field.ErrorList) bool {
+// isBroken says whether one of the errors is about path, or something around it.
+func isBroken(path string, errs field.ErrorList) bool {
 	for _, e := range errs {
 		if rest, ok := strings.CutPrefix(path, e.Field); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return true
