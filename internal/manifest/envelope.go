@@ -119,11 +119,3 @@ const (
 	toolHiveGroup = "toolhive.stacklok.dev"
 	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPExternalAuthConfig, MCPToolConfig, Secret, ConfigMap"
 )
-
-// pruneEmpty drops what a typed object always has when written out.
-func pruneEmpty(raw map[string]any) {
-	delete(raw, "status")
-	if meta, ok := raw["metadata"].(map[string]any); ok && meta["creationTimestamp"] == nil {
-		delete(meta, "creationTimestamp")
-	}
-}

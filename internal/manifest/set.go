@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 
@@ -140,26 +139,4 @@ func newResource(kind string) (any, bool) {
 		return &v1alpha1.MCPToolConfig{}, true
 	}
 	return nil, false
-}
-
-// FromObjects makes a set of objects that came from no file. Like one that was
-// loaded, it wants validation (or [Set.Decode]) before it is used.
-func FromObjects(objects ...runtime.Object) (*Set, error) {
-	set := &Set{}
-	var problems Problems
-	for _, obj := range objects {
-		kind := reflect.TypeOf(obj).Elem().Name()
-		if _, ok := newResource(kind); !ok {
-			return nil, fmt.Errorf("make a set: %T is not a resource", obj)
-		}
-		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
-		if err != nil {
-			return nil, fmt.Errorf("make a set: %T: %w", obj, err)
-		}
-		raw["apiVersion"], raw["kind"] = v1alpha1.APIVersion, kind
-		pruneEmpty(raw)
-		problems = append(problems, set.addDocument(document{value: raw})...)
-	}
-	set.digest = digestObjects(set.Objects)
-	return set, problems.Err()
 }
