@@ -17,7 +17,7 @@ import (
 // TestGoClients drives the official Go SDK. A client "go-REVISION" asks for
 // that revision, "go" for the newest.
 //
-// REQ A-1, REQ F-1: real clients of every revision work with a server behind the gateway, over every transport, anonymously.
+// REQ A-1, REQ B-19, REQ F-1: real clients of every revision work with a server behind the gateway, over every transport, anonymously.
 func TestGoClients(t *testing.T) {
 	t.Parallel()
 	follow(t, []route{

@@ -9,7 +9,7 @@ import (
 
 // TestTypeScriptClients drives the two official TypeScript SDKs.
 //
-// REQ A-1, REQ F-1: real clients of every revision work with a server behind the gateway, over every transport, anonymously.
+// REQ A-1, REQ B-19, REQ F-1: real clients of every revision work with a server behind the gateway, over every transport, anonymously.
 func TestTypeScriptClients(t *testing.T) {
 	t.Parallel()
 	follow(t, []route{

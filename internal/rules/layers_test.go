@@ -1,0 +1,222 @@
+package rules_test
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// levels says where each package stands. A package imports only packages of
+// lower levels; packages of one level never import each other, except a folder
+// below another and that one. A new package needs a line here.
+var levels = map[string]int{
+	"cmd/sallyport":  5,
+	"cmd/sallyportd": 5,
+
+	"cmd/internal/process": 4, // what the mains share
+
+	"gateway": 3,
+
+	"internal/credential": 2,
+	"internal/demo":       2,
+
+	"internal/manifest":        1,
+	"internal/manifest/strict": 1,
+	"internal/backend":         1,
+
+	"api/v1alpha1":       0,
+	"internal/audit":     0,
+	"internal/identity":  0,
+	"internal/keep":      0,
+	"internal/mcp":       0,
+	"internal/netguard":  0,
+	"internal/seal":      0,
+	"internal/secret":    0,
+	"internal/telemetry": 0,
+	"internal/token":     0,
+	"internal/version":   0,
+
+	// Programs and tests about the product, which nothing of it may import.
+	"bench":            beside,
+	"e2e":              beside,
+	"hack/crds":        beside,
+	"examples/client":  beside,
+	"examples/server":  beside,
+	"internal/rules":   beside,
+	"internal/testkit": beside,
+}
+
+const beside = 9 // the level of what is no part of the product
+
+func TestImportsPointDown(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	eachPackage(t, func(t *testing.T, p pkg) {
+		seen[p.name()] = true
+		level, ok := levels[p.name()]
+		if !ok {
+			t.Errorf("%s has no level: give it one in internal/rules/layers_test.go, as low as what it imports allows", p.name())
+			return
+		}
+		for _, imported := range p.Imports {
+			to, ours := strings.CutPrefix(imported, module+"/")
+			if !ours || level == beside || related(p.name(), to) && levels[to] <= level {
+				continue
+			}
+			if levels[to] >= level {
+				t.Errorf("%s (level %d) imports %s (level %d): imports point down; move what both need to a lower level, "+
+					"or let the upper one hand it in", p.name(), level, to, levels[to])
+			}
+		}
+	})
+	for name := range levels {
+		if !seen[name] {
+			t.Errorf("%s is gone: take it off the levels in internal/rules/layers_test.go", name)
+		}
+	}
+}
+
+// related tells whether one folder is below the other.
+func related(a, b string) bool {
+	return strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// modules lists every module of other people that the product imports, with the packages that may and the
+// reason for the module. One importer each, so that it can be replaced at one place; more only for vocabulary.
+// What stands beside the product may import these and testModules.
+var modules = []struct {
+	path      string
+	importers []string
+	reason    string
+}{
+	{"code.dny.dev/ssrf", []string{"internal/netguard"}, "the IANA tables of addresses that are not public"},
+	{"github.com/fsnotify/fsnotify", []string{"internal/manifest"}, "changed files are noticed at once"},
+	{"github.com/go-jose/go-jose/v4", []string{"internal/token"}, "JSON Web Tokens and keys"},
+	{"github.com/go-json-experiment/json", []string{"internal/mcp", "internal/token"}, "the JSON reader that refuses duplicate keys and invalid UTF-8"},
+	{"github.com/google/jsonschema-go", []string{"internal/demo"}, "the schemas of the demo's tools"},
+	{"github.com/modelcontextprotocol/go-sdk", []string{"internal/demo"}, "the official SDK is a peer for the demo and for tests, never the data plane: it loses unknown fields"},
+	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}, "metrics"},
+	{"github.com/spf13/cobra", []string{"cmd/sallyport"}, "the command line"},
+	{"github.com/spf13/pflag", []string{"cmd/internal/process", "cmd/sallyportd"}, "the flags that both mains have"},
+	{"go.yaml.in/yaml/v3", []string{"internal/manifest"}, "the places of fields in files"},
+	{"golang.org/x/sys", []string{"internal/backend"}, "process groups of stdio servers"},
+	{"k8s.io/apiextensions-apiserver", []string{"internal/manifest/strict"}, "the API server's own validation"},
+	{"k8s.io/apiserver", []string{"internal/manifest/strict"}, "the API server's own limits of CEL"},
+	{"k8s.io/apimachinery", []string{"api/v1alpha1", "cmd/sallyport", "internal/manifest", "internal/manifest/strict"}, "the vocabulary of Kubernetes resources"},
+	{"sigs.k8s.io/yaml", []string{"internal/manifest"}, "YAML as the API server reads it"},
+}
+
+// testModules may be imported by any test and by what stands beside the product.
+var testModules = []string{
+	"github.com/google/go-cmp",
+	"github.com/modelcontextprotocol/go-sdk",
+	"github.com/rogpeppe/go-internal",
+	"go.uber.org/goleak",
+}
+
+func TestModulesHaveOneImporter(t *testing.T) {
+	t.Parallel()
+	importers := map[string][]string{}
+	eachPackage(t, func(t *testing.T, p pkg) {
+		for _, imported := range p.Imports {
+			if !foreign(imported) || levels[p.name()] == beside {
+				continue
+			}
+			known := moduleOf(imported)
+			if known < 0 {
+				t.Errorf("%s imports %s, of a module that is not in the list in internal/rules/layers_test.go: is it needed? Then add it, with the reason", p.name(), imported)
+				continue
+			}
+			if name := modules[known].path; !slices.Contains(importers[name], p.name()) {
+				importers[name] = append(importers[name], p.name())
+			}
+		}
+	})
+	for _, m := range modules {
+		got := importers[m.path]
+		for _, p := range got {
+			if !slices.Contains(m.importers, p) {
+				t.Errorf("%s imports %s: that is for %v only (%s); use what they offer", p, m.path, m.importers, m.reason)
+			}
+		}
+		for _, p := range m.importers {
+			if !slices.Contains(got, p) {
+				t.Errorf("%s does not import %s any more: take it off the list in internal/rules/layers_test.go", p, m.path)
+			}
+		}
+	}
+}
+
+func TestTestsUseTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	eachPackage(t, func(t *testing.T, p pkg) {
+		imports := slices.Concat(p.TestImports, p.XTestImports)
+		if levels[p.name()] == beside {
+			imports = append(imports, p.Imports...)
+		}
+		for _, imported := range imports {
+			isOfModule := func(m string) bool { return within(imported, m) }
+			if foreign(imported) && !slices.ContainsFunc(testModules, isOfModule) && moduleOf(imported) < 0 {
+				t.Errorf("%s imports %s in tests: they use the standard library, go-cmp and internal/testkit; "+
+					"assertion and mock libraries hide what is compared", p.name(), imported)
+			}
+		}
+	})
+}
+
+// foreign tells whether an import is neither of the standard library nor ours.
+func foreign(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return strings.Contains(first, ".") && !within(imported, module)
+}
+
+func within(imported, module string) bool {
+	return imported == module || strings.HasPrefix(imported, module+"/")
+}
+
+func moduleOf(imported string) int {
+	for i := range modules {
+		if within(imported, modules[i].path) {
+			return i
+		}
+	}
+	return -1
+}
+
+// notLinked says what a binary must not contain, and why.
+var notLinked = []struct {
+	binary, prefix, reason string
+}{
+	{"cmd/sallyportd", "k8s.io/apiserver", "the data plane is to idle in 20 MB: manifests were validated before it sees them"},
+	{"cmd/sallyportd", "k8s.io/apiextensions-apiserver", "as above"},
+	{"cmd/sallyportd", "github.com/google/cel-go", "as above"},
+	{"cmd/sallyportd", "k8s.io/client-go", "the data plane has no access to the API server"},
+	{"cmd/sallyportd", "sigs.k8s.io/controller-runtime", "as above"},
+	{"cmd/sallyportd", "github.com/modelcontextprotocol/go-sdk", "the SDK is a peer for tests and the demo, not the data plane"},
+	{"cmd/sallyportd", "github.com/spf13/cobra", "it has no commands"},
+	{"cmd/sallyportd", "text/template", "it keeps every exported method alive in the binary"},
+	{"cmd/sallyport", "k8s.io/client-go", "nothing local talks to a cluster"},
+	{"cmd/sallyport", "sigs.k8s.io/controller-runtime", "as above"},
+	{"cmd/sallyport", "testing", "test helpers do not ship"},
+	{"cmd/sallyportd", "testing", "test helpers do not ship"},
+}
+
+func TestBinariesLink(t *testing.T) {
+	t.Parallel()
+	linked := map[string][]string{}
+	for _, n := range notLinked {
+		if linked[n.binary] == nil {
+			out, err := goList("-deps", path.Join(module, n.binary))
+			if err != nil {
+				t.Fatal(err)
+			}
+			linked[n.binary] = strings.Fields(out)
+		}
+		for _, dep := range linked[n.binary] {
+			if within(dep, n.prefix) {
+				t.Errorf("%s links %s: %s; `go list -deps -f '{{.ImportPath}} {{.Imports}}' ./%s` shows who imports it", n.binary, dep, n.reason, n.binary)
+			}
+		}
+	}
+}
