@@ -95,9 +95,9 @@ func (b *HTTP) sendFailure(ctx context.Context, err error) *Failure {
 // refusal is the Failure of what the gateway itself would not do or take; nil if
 // err is something else.
 func (b *HTTP) refusal(err error) *Failure {
-	if _, ok := errors.AsType[*netguard.RefusedError](err); ok {
-		return fail(b.name, http.StatusBadGateway, ReasonRefusedAddress, err,
-			"the backend's address is not allowed; a private one needs allowPrivateEndpoint: true, metadata and link-local ones are never allowed")
+	if r, ok := errors.AsType[*netguard.RefusedError](err); ok {
+		// The reason names the setting, and no address.
+		return fail(b.name, http.StatusBadGateway, ReasonRefusedAddress, err, "the backend's address is refused: "+r.Reason)
 	}
 	if h, ok := errors.AsType[headerError](err); ok {
 		return fail(b.name, http.StatusBadGateway, ReasonBadHeader, err,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -199,5 +200,5 @@ func (c *h1Conn) unprocessed(h *hop, err error) bool {
 	if c.incomplete || h.idempotent() {
 		return true
 	}
-	return errors.Is(err, io.EOF) && c.undelivered()
+	return (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && c.undelivered()
 }

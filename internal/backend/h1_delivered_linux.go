@@ -3,9 +3,11 @@ package backend
 import "golang.org/x/sys/unix"
 
 // undelivered reports whether the backend's kernel closed the connection before it
-// had taken in the whole of the current request. The caller has read the end of the
-// connection, an orderly FIN, which acknowledges everything that was taken in: what
-// it does not acknowledge, no program at the other side has seen.
+// had acknowledged the whole of the current request. Where the connection ended in
+// order (FIN) that is proof: the end acknowledges all that was taken in, and what
+// was not, no program has seen. A reset is what a kernel sends for data that nobody
+// read; only a program that reads, acts, and resets on purpose, all within the 40 ms
+// for which acknowledgements may be delayed, would look the same.
 func (c *h1Conn) undelivered() bool {
 	if c.raw == nil {
 		return false

@@ -116,7 +116,7 @@ func (s *secure) send(ctx context.Context, h *hop) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	body := &secureBody{ReadCloser: resp.Body, cancel: cancel}
+	body := &secureBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel}
 	if !isEventStream(resp.Header) {
 		body.patience, body.idle = patience, s.idle
 	}
@@ -151,6 +151,7 @@ func (h *hop) request() (*http.Request, error) {
 // secureBody ends an answer that stops coming, and reports it as an error.
 type secureBody struct {
 	io.ReadCloser
+	ctx      context.Context // of the exchange; ending it ends the exchange
 	cancel   context.CancelCauseFunc
 	patience *time.Timer // nil for a stream
 	idle     time.Duration
@@ -161,7 +162,11 @@ func (b *secureBody) Read(p []byte) (int, error) {
 		b.patience.Reset(b.idle)
 		defer b.patience.Stop()
 	}
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx) // why, and not just that
+	}
+	return n, err
 }
 
 func (b *secureBody) Close() error {

@@ -1,0 +1,158 @@
+package backend
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
+)
+
+// benchServer answers each POST with the same bytes, at next to no cost.
+func benchServer(b *testing.B, answer string) *target {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = l.Close() })
+	text := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Fri, 21 Nov 2025 10:00:00 GMT\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer))
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				br := bufio.NewReader(conn)
+				for {
+					for { // requests have no body that looks like an empty line
+						line, err := br.ReadSlice('\n')
+						if err != nil {
+							return
+						}
+						if len(line) == 2 {
+							break
+						}
+					}
+					if _, err := br.Discard(len(benchBody)); err != nil {
+						return
+					}
+					if _, err := conn.Write(text); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	u, err := url.Parse("http://" + l.Addr().String() + "/mcp")
+	if err != nil {
+		b.Fatal(err)
+	}
+	t, err := newTarget(u)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return t
+}
+
+const benchBody = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"0123456789012345678901234567890123456789"}}}`
+
+func benchRequest() *Request {
+	return &Request{
+		Method: http.MethodPost,
+		Header: http.Header{
+			"Accept": {"application/json, text/event-stream"}, "Content-Type": {"application/json"},
+			"Mcp-Protocol-Version": {"2025-11-25"},
+		},
+		Private: http.Header{"Authorization": {"Bearer 0123456789"}},
+		Session: Session{ID: "0123456789abcdef0123456789abcdef", Origin: ""},
+		Body:    []byte(benchBody),
+		Message: &mcp.Envelope{Kind: mcp.KindRequest, Method: "tools/call"},
+	}
+}
+
+// BenchmarkSend compares what h1 and net/http's transport cost per exchange.
+func BenchmarkSend(b *testing.B) {
+	small := `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 120) + `"}]}}`
+	large := `{"jsonrpc":"2.0","id":1,"result":"` + strings.Repeat("x", 256<<10) + `"}`
+	limits := Limits{}.withDefaults()
+	for _, size := range []struct{ name, answer string }{{"200B", small}, {"256KiB", large}} {
+		for _, kind := range []string{"h1", "transport"} {
+			b.Run(size.name+"/"+kind, func(b *testing.B) {
+				to := benchServer(b, size.answer)
+				d := newDialer(netguard.Policy{AllowPrivate: true}, time.Second)
+				b.Cleanup(d.close)
+				var s sender = newH1(d, limits)
+				if kind == "transport" {
+					s = newSecure(d, nil, limits) // which takes http too
+				}
+				req := benchRequest()
+				b.ReportAllocs()
+				buf := make([]byte, 32<<10)
+				for b.Loop() {
+					h := &hop{
+						method: req.Method, to: to, agent: "sallyport", public: req.Header, private: req.Private,
+						body: req.Body, deadline: time.Now().Add(limits.AnswerTimeout),
+					}
+					resp, err := s.send(b.Context(), h)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{resp.Body}, buf); err != nil {
+						b.Fatal(err)
+					}
+					_ = resp.Body.Close()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkDo is a whole exchange: headers, checks and all.
+func BenchmarkDo(b *testing.B) {
+	for _, size := range []int{120, 256 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			to := benchServer(b, `{"jsonrpc":"2.0","id":1,"result":"`+strings.Repeat("x", size)+`"}`)
+			u, _ := url.Parse(to.origin + to.uri)
+			back, err := NewHTTP(HTTPConfig{Name: "bench", URL: u, AllowPrivate: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = back.Close() })
+			req := benchRequest()
+			req.Session.Origin = to.origin
+			buf := make([]byte, 32<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := back.Do(b.Context(), req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{resp.Body}, buf); err != nil {
+					b.Fatal(err)
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+}
+
+func BenchmarkParseHead(b *testing.B) {
+	text := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Fri, 21 Nov 2025 10:00:00 GMT\r\nContent-Length: 200\r\nMcp-Session-Id: 0123456789abcdef\r\n\r\n"
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseHead(string(bytes.Clone([]byte(text)))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
