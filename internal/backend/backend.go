@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
@@ -63,6 +64,9 @@ type Failure struct {
 	Reason Reason
 	// Cause is for the log alone. It carries no credential and no query string.
 	Cause error
+	// RetryAfter is when it is worth coming again, for the Retry-After header; 0
+	// when nothing is known.
+	RetryAfter time.Duration
 }
 
 func (f *Failure) Error() string {

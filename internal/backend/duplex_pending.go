@@ -1,0 +1,50 @@
+package backend
+
+import "github.com/sallyport-dev/sallyport/internal/mcp"
+
+// What may wait for a stream to be opened.
+const (
+	maxPending      = 64
+	maxPendingBytes = 1 << 20
+)
+
+// pending holds what a server said while no stream was open. The zero pending is
+// empty.
+type pending struct {
+	messages [][]byte
+	size     int
+	dropped  bool
+}
+
+// add stores a message. When there is too much, the oldest notification goes, or
+// the oldest message of all where only requests are left. It reports whether that
+// happened for the first time.
+func (p *pending) add(raw []byte) (firstLoss bool) {
+	p.messages = append(p.messages, raw)
+	p.size += len(raw)
+	for len(p.messages) > maxPending || p.size > maxPendingBytes {
+		i := p.leastMissed()
+		p.size -= len(p.messages[i])
+		p.messages = append(p.messages[:i], p.messages[i+1:]...)
+		firstLoss = firstLoss || !p.dropped
+		p.dropped = true
+	}
+	return firstLoss
+}
+
+func (p *pending) leastMissed() int {
+	for i, raw := range p.messages {
+		if m, ok := readMessage(raw); ok && m.kind == mcp.KindNotification {
+			return i
+		}
+	}
+	return 0
+}
+
+// flush moves everything into a box.
+func (p *pending) flush(box *mailbox) {
+	for _, raw := range p.messages {
+		box.add(letter{raw: raw})
+	}
+	p.messages, p.size = nil, 0
+}
