@@ -1,12 +1,9 @@
 package testkit
 
 import (
-	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync/atomic"
 	"testing"
 
@@ -80,29 +77,4 @@ func StartBackend(t testing.TB, era Era) *Backend {
 	})
 	b.URL, b.SSE = h.URL+"/mcp", h.URL+"/sse"
 	return b
-}
-
-// stdioVariable in the environment makes [Main] serve a backend on stdio instead of running tests.
-const stdioVariable = "SALLYPORT_TESTKIT_STDIO"
-
-// StdioBackend is the command line of a backend on stdio, which is the test's
-// own program once more. Its events go to its stderr.
-func StdioBackend(t testing.TB) []string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []string{"/usr/bin/env", stdioVariable + "=1", self}
-}
-
-// serveStdio serves until stdin ends.
-func serveStdio() error {
-	b := &Backend{events: os.Stderr, closing: make(chan struct{})}
-	b.Server = b.newServer()
-	err := b.Server.Run(context.Background(), &mcp.StdioTransport{})
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }

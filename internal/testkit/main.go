@@ -13,8 +13,8 @@ import (
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
 func Main(m *testing.M) {
-	if os.Getenv(stdioVariable) != "" {
-		if err := serveStdio(); err != nil {
+	if kind := os.Getenv(stdioVariable); kind != "" {
+		if err := serveStdio(kind); err != nil {
 			fmt.Fprintln(os.Stderr, "serve on stdio:", err)
 			os.Exit(1)
 		}

@@ -1,0 +1,82 @@
+package testkit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// stdioVariable in the environment makes [Main] serve a backend on stdio instead of running tests: the
+// [Backend] for "sdk", or the one of [EchoBackend], whose odd result is the value.
+const stdioVariable = "SALLYPORT_TESTKIT_STDIO"
+
+// StdioBackend is the command line of a [Backend] on stdio, which is the
+// test's own program once more. Its events go to its stderr.
+func StdioBackend(t testing.TB) []string {
+	t.Helper()
+	return stdioCommand(t, "sdk")
+}
+
+// EchoBackend is the command line of a backend on stdio that knows nothing of
+// what it is asked: it answers initialize, and everything else with
+// {"odd":ODD,"heard":"THE REQUEST AS IT CAME"}, where odd is any JSON.
+func EchoBackend(t testing.TB, odd string) []string {
+	t.Helper()
+	return stdioCommand(t, odd)
+}
+
+func stdioCommand(t testing.TB, kind string) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"/usr/bin/env", stdioVariable + "=" + kind, self}
+}
+
+// serveStdio serves until stdin ends.
+func serveStdio(kind string) error {
+	if kind != "sdk" {
+		return serveEcho(os.Stdin, os.Stdout, kind)
+	}
+	b := &Backend{events: os.Stderr, closing: make(chan struct{})}
+	b.Server = b.newServer()
+	err := b.Server.Run(context.Background(), &mcp.StdioTransport{})
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func serveEcho(in io.Reader, out io.Writer, odd string) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		var m struct {
+			ID     json.RawMessage
+			Method string
+		}
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			return fmt.Errorf("read %q: %w", lines.Text(), err)
+		}
+		if m.ID == nil || m.Method == "" {
+			continue
+		}
+		heard, err := json.Marshal(lines.Text())
+		if err != nil {
+			return err
+		}
+		result := fmt.Sprintf(`{"odd":%s,"heard":%s}`, odd, heard)
+		if m.Method == "initialize" {
+			result = `{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"echo","version":"1"}}`
+		}
+		fmt.Fprintf(out, `{"jsonrpc":"2.0","id":%s,"result":%s}`+"\n", m.ID, result)
+	}
+	return lines.Err()
+}

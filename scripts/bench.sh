@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# The benchmark of bench/README.md. Arguments go to it: scripts/bench.sh -h lists them.
+source "$(dirname "$0")/tools.sh"
+cd "$root"
+PATH=$PATH:/usr/sbin
+debian nginx nginx-light || step "measuring without nginx"
+exec go run ./bench "$@"
