@@ -9,25 +9,25 @@ build: ## build bin/sallyport and bin/sallyportd
 	go build -o bin/ ./cmd/...
 
 test: ## everything a change must pass; installs what it needs into a cache folder
-	scripts/test.sh
+	hack/test.sh
 
 lint: ## check formatting, go vet and the linters
-	scripts/lint.sh
+	hack/lint.sh
 
 format: ## format the Go files
-	scripts/format.sh
+	hack/format.sh
 
 generate: ## make the generated files again
 	go generate ./...
 
 bench: ## CPU, memory and start-up, beside nginx and a bare Go reverse proxy
-	scripts/bench.sh
+	hack/bench.sh
 
 conformance: ## the official suite and the SDK clients, direct against through the gateway
-	scripts/conformance.sh
+	hack/conformance.sh
 
 fuzz: ## every fuzz target for a minute each
-	scripts/fuzz.sh 1m
+	hack/fuzz.sh 1m
 
 clean: ## remove what was built in the tree
 	rm -rf bin dist

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// need returns what an environment variable of scripts/tools.sh names. Without
+// need returns what an environment variable of hack/tools.sh names. Without
 // it the test is skipped, or fails when the whole test command runs.
 func need(t testing.TB, variable, what string) string {
 	t.Helper()
@@ -19,7 +19,7 @@ func need(t testing.TB, variable, what string) string {
 		return value
 	}
 	if os.Getenv("SALLYPORT_TEST_FULL") != "" {
-		t.Fatalf("%s is not set: scripts/test.sh must install %s", variable, what)
+		t.Fatalf("%s is not set: hack/test.sh must install %s", variable, what)
 	}
 	t.Skipf("needs %s: run make test, or make conformance for these tests alone", what)
 	return ""

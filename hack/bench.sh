@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmark of bench/README.md. Arguments go to it: scripts/bench.sh -h lists them.
+# The benchmark of bench/README.md. Arguments go to it: hack/bench.sh -h lists them.
 source "$(dirname "$0")/tools.sh"
 cd "$root"
 PATH=$PATH:/usr/sbin

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while: scripts/fuzz.sh [DURATION], 5s each when not said otherwise.
+# Runs every fuzz target for a while: hack/fuzz.sh [DURATION], 5s each when not said otherwise.
 source "$(dirname "$0")/tools.sh"
 cd "$root"
 duration=${1:-5s}
