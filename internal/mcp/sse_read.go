@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -104,10 +105,17 @@ func (r *EventReader) take(tok token, value []byte) {
 			r.ev.Data = append(r.ev.Data, '\n')
 		}
 		r.hasData = true
+		if need := len(r.ev.Data) + len(value); need > cap(r.ev.Data) {
+			r.ev.Data = slices.Grow(r.ev.Data, max(len(value), len(r.ev.Data))) // doubles: events can be large
+		}
 		r.ev.Data = append(r.ev.Data, value...)
 	case fieldEvent:
 		r.name = collect(r.name, tok, value)
-		if tok == tokenEnd {
+		switch {
+		case tok != tokenEnd:
+		case string(r.name) == "message": // what nearly all of them are
+			r.ev.Name = "message"
+		default:
 			r.ev.Name = string(r.name)
 		}
 	case fieldID:
