@@ -34,7 +34,7 @@ func TestScenariosWork(t *testing.T) {
 				t.Errorf("%s of %s: %d calls, %d errors: %s", s.name, target.name, r.Calls, r.Errors, r.FirstError)
 			}
 		}
-		if _, err := measureSessions(target, 20, time.Millisecond); err != nil {
+		if _, err := measureSessions(target, 20, time.Millisecond, func(string) error { return nil }); err != nil {
 			t.Errorf("sessions of %s: %v", target.name, err)
 		}
 	}

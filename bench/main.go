@@ -58,6 +58,7 @@ type options struct {
 	startups  int // starts to time; 0 leaves the table out
 	sallyport string
 	out       string
+	profiles  string // folder for profiles of sallyport; "" for none
 }
 
 func parseOptions(args []string) (*options, error) {
@@ -73,6 +74,7 @@ func parseOptions(args []string) (*options, error) {
 	fs.IntVar(&o.startups, "startup", 5, "starts to time; 0: leave it out")
 	fs.StringVar(&o.sallyport, "sallyport", "bin/sallyport", "the binary to measure")
 	fs.StringVar(&o.out, "out", "", "also append every measurement to this file, as JSON lines")
+	fs.StringVar(&o.profiles, "profiles", "", "also write CPU and heap profiles of sallyport to this folder (they cost CPU themselves)")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func measureMemory(ctx context.Context, targets []*target, o *options) error {
 		if _, err := t.start(ctx); err != nil {
 			return err
 		}
-		row, err := measureSessions(t, o.memory, settle)
+		row, err := measureSessions(t, o.memory, settle, func(when string) error { return profileHeap(t, when, o) })
 		t.stop()
 		if err != nil {
 			return fmt.Errorf("memory of %s: %w", t.name, err)
@@ -41,7 +41,7 @@ func measureMemory(ctx context.Context, targets []*target, o *options) error {
 	return nil
 }
 
-func measureSessions(t *target, n int, settle time.Duration) (memoryRow, error) {
+func measureSessions(t *target, n int, settle time.Duration, look func(when string) error) (memoryRow, error) {
 	row := memoryRow{target: t.name, sessions: n}
 	// Half as many first, so that buffers and heap which any load needs once are not
 	// taken for the sessions' own.
@@ -54,6 +54,9 @@ func measureSessions(t *target, n int, settle time.Duration) (memoryRow, error) 
 	}
 	time.Sleep(settle)
 	_, before := memory(t.pids)
+	if err := look("idle"); err != nil {
+		return row, err
+	}
 
 	sessions := make([]string, n)
 	err = spread(n, func(c *client, i int) (err error) {
@@ -87,6 +90,9 @@ func measureSessions(t *target, n int, settle time.Duration) (memoryRow, error) 
 	busy := cpu(t.pids)
 	time.Sleep(settle)
 	row.idleBusy = (cpu(t.pids) - busy).Seconds() / settle.Seconds()
+	if err := look("streams"); err != nil {
+		return row, err
+	}
 	row.perSession = (withSessions - before) * 1024 / float64(n)
 	row.perStream = (withStreams - withSessions) * 1024 / float64(n)
 	return row, nil

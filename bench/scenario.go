@@ -73,7 +73,7 @@ func (s scenario) request(host, path, session string) (raw []byte, idAt int) {
 	if s.tool != "" {
 		params = strings.TrimSuffix(`"name":"`+s.tool+`","arguments":{"message":"some text of ordinary length"},`+meta, ",")
 	}
-	id := strings.Repeat("0", idWidth)
+	id := "1" + strings.Repeat("0", idWidth-1)
 	body := `{"jsonrpc":"2.0","id":` + id + `,"method":"` + s.method + `","params":{` + params + `}}`
 	raw = post(host, path, header, body)
 	return raw, len(raw) - len(body) + strings.Index(body, id)

@@ -13,12 +13,13 @@ import (
 
 // target is something that answers at an MCP endpoint.
 type target struct {
-	name string
-	url  string
-	argv []string // nil: the stub itself
-	log  string   // file for what it prints
-	proc *process
-	pids []int
+	name  string
+	url   string
+	argv  []string // nil: the stub itself
+	admin string   // where it serves profiles, if it does
+	log   string   // file for what it prints
+	proc  *process
+	pids  []int
 }
 
 func targetNames() []string { return []string{"direct", "nginx", "rp", "sallyport"} }
@@ -65,6 +66,10 @@ func newTarget(name, backend, dir string, o *options) (*target, error) {
 			return nil, err
 		}
 		t.argv = []string{o.sallyport, "serve", "-f", manifest, "--listen", port, "--admin-listen", admin}
+		if o.profiles != "" {
+			t.admin = admin
+			t.argv = append(t.argv, "--debug-pprof")
+		}
 	}
 	return t, nil
 }

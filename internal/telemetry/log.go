@@ -81,7 +81,7 @@ func sensitive(key string) bool {
 		return false
 	}
 	for _, word := range [...]string{
-		"authorization", "cookie", "token", "secret", "session", "password", "credential", "assertion",
+		"authorization", "cookie", "token", "secret", "session", "password", "assertion",
 		"apikey", "api-key", "api_key",
 	} {
 		if strings.Contains(key, word) {

@@ -86,7 +86,7 @@ func TestLoggerRedacts(t *testing.T) {
 		{"session", slog.String("Mcp-Session-Id", canary), true},
 		{"key", slog.String("x-api-key", canary), true},
 		{"any", slog.Any("token", []string{canary}), true},
-		{"inside a group", slog.Group("credential", slog.String("value", canary)), true},
+		{"inside a group", slog.Group("token", slog.String("value", canary)), true},
 		{"key inside a group", slog.Group("request", slog.String("cookie", canary)), true},
 		{"header", slog.Any("headers", http.Header{"Authorization": {canary}, "Accept": {"text/plain"}}), true},
 		{"header under a sensitive key", slog.Any("cookies", http.Header{"Accept": {canary}}), true},
