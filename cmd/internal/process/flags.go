@@ -1,0 +1,78 @@
+package process
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sallyport-dev/sallyport/gateway"
+)
+
+// Flags are the flags of every command that serves.
+type Flags struct {
+	Listen      string
+	AdminListen string
+	LogLevel    string
+	LogFormat   string
+
+	drain          time.Duration
+	profiling      bool
+	sessionKeyFile string
+	options        gateway.Options
+}
+
+// Register adds the flags to fs.
+func (f *Flags) Register(fs *pflag.FlagSet) {
+	f.options = gateway.DefaultOptions()
+	fs.StringVar(&f.Listen, "listen", "127.0.0.1:8080", "address for MCP clients")
+	fs.StringVar(&f.AdminListen, "admin-listen", "127.0.0.1:9090", "address for /healthz, /readyz and /metrics; empty for none")
+	f.RegisterLog(fs)
+	fs.DurationVar(&f.drain, "drain-timeout", 30*time.Second, "time for running calls to end after SIGTERM")
+	fs.DurationVar(&f.options.CallTimeout, "call-timeout", f.options.CallTimeout, "time for a backend to begin its answer")
+	fs.DurationVar(&f.options.Heartbeat, "heartbeat", f.options.Heartbeat, "time between comments on an idle event stream; 0 for none")
+	fs.Int64Var(&f.options.MaxBodyBytes, "max-body-bytes", f.options.MaxBodyBytes, "largest message a client may send")
+	fs.Int64Var(&f.options.MaxAnswer, "max-answer-bytes", f.options.MaxAnswer, "largest answer of a backend that is no stream")
+	fs.IntVar(&f.options.MaxEventBytes, "max-event-bytes", f.options.MaxEventBytes, "largest single event or stdio message of a backend")
+	fs.Int64Var(&f.options.MaxInFlight, "max-in-flight", f.options.MaxInFlight, "requests and streams open at a time")
+	fs.StringSliceVar(&f.options.AllowedHosts, "allowed-hosts", nil, "host names, besides loopback ones, that a loopback address answers to")
+	fs.StringSliceVar(&f.options.AllowedOrigins, "allowed-origins", nil, "web origins (scheme://host[:port]), besides the gateway's own, that may send requests")
+	fs.StringVar(&f.sessionKeyFile, "session-key-file", "", "file of base64 keys of 32 bytes, one a line, that seal session ids (the first seals, all open); without it sessions end with the process")
+	fs.BoolVar(&f.profiling, "debug-pprof", false, "serve Go profiles on the admin address")
+}
+
+// RegisterLog adds the flags for the log alone.
+func (f *Flags) RegisterLog(fs *pflag.FlagSet) {
+	fs.StringVar(&f.LogLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&f.LogFormat, "log-format", "text", "text or json")
+}
+
+// readKeys reads the session keys. Nothing of a key is in an error.
+func readKeys(path string) ([][]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--session-key-file: %w", err)
+	}
+	var keys [][]byte
+	for i, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		key, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || len(key) != 32 {
+			return nil, fmt.Errorf("--session-key-file: %s line %d: want 32 bytes in base64, as from `openssl rand -base64 32`", path, i+1)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("--session-key-file: %s holds no key", path)
+	}
+	return keys, nil
+}

@@ -1,0 +1,123 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/telemetry"
+	"github.com/sallyport-dev/sallyport/internal/version"
+)
+
+// The exit codes of every command.
+const (
+	ExitOK      = 0
+	ExitFailed  = 1 // it failed while running
+	ExitRefused = 2 // wrong usage or manifests
+)
+
+// UsageError is an error in what the person asked for: exit code 2.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+func (e UsageError) Unwrap() error { return e.Err }
+
+// ExitCode is the exit code that err asks for.
+func ExitCode(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if _, ok := errors.AsType[UsageError](err); ok {
+		return ExitRefused
+	}
+	if _, ok := errors.AsType[manifest.Problems](err); ok {
+		return ExitRefused
+	}
+	return ExitFailed
+}
+
+// Source is where a serving process gets its manifests from.
+type Source struct {
+	Load  func() (*manifest.Set, error)
+	Files []string // what Load reads, to be watched; none when it cannot change
+}
+
+// Serve serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP
+// reloads. Audit events go to stdout, the log to stderr. Ready, if not nil, is
+// called once clients are served.
+func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Addr)) error {
+	log, err := telemetry.NewLogger(stderr, f.LogLevel, f.LogFormat)
+	if err != nil {
+		return UsageError{err}
+	}
+	opts := f.options
+	if opts.SessionKeys, err = readKeys(f.sessionKeyFile); err != nil {
+		return UsageError{err}
+	}
+	opts.Log = log
+	opts.Metrics = telemetry.NewMetrics(version.Version())
+	sink := audit.NewWriter(stdout, audit.WriterOptions{Log: log, Flushed: opts.Metrics.AuditSink("stdout").Flushed})
+	opts.Audit = sink
+	tuneMemory()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	go func() { // after the first signal the next one has its usual effect
+		<-ctx.Done()
+		stop()
+	}()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+
+	p := gateway.Process{
+		Listen: f.Listen, AdminListen: f.AdminListen, Drain: f.drain, Profiling: f.profiling,
+		Load: src.Load, Reload: reload,
+		Serving: func(mcp, admin net.Addr) {
+			log.Info("serving", "mcp", "http://"+mcp.String(), "admin", adminURL(admin), "version", version.Version())
+			debug.FreeOSMemory() // what reading manifests needed is needed no more
+			if ready != nil {
+				ready(mcp)
+			}
+		},
+	}
+	if len(src.Files) > 0 {
+		p.Watch = func(ctx context.Context, since string, changed func()) {
+			manifest.Watch(ctx, src.Files, since, log, changed)
+		}
+	}
+	err = gateway.Run(ctx, opts, p)
+	log.Info("stopped")
+	closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if cerr := sink.Close(closing); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("write audit events: %w", cerr))
+	}
+	return err
+}
+
+func adminURL(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return "http://" + a.String()
+}
+
+// tuneMemory trades a little memory for fewer collections: the live heap of a
+// gateway is small, so that the default would collect it all the time under load.
+// GOGC and GOMEMLIMIT in the environment win.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300)
+	}
+}

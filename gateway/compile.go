@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/credential"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/telemetry"
+)
+
+// compiler turns a set of resources into a snapshot. It goes on after a problem,
+// so that a person sees all of them at once.
+type compiler struct {
+	server   *Server
+	set      *manifest.Set
+	snap     *Snapshot
+	named    map[string]*manifest.Object // which object took an endpoint's name
+	problems manifest.Problems
+
+	credentials map[objectKey]credential.Source // nil: none, or one that is wrong
+}
+
+// compile makes a snapshot of set. With problems the snapshot is to be released,
+// not served.
+func (s *Server) compile(set *manifest.Set) (*Snapshot, manifest.Problems) {
+	c := &compiler{
+		server: s, set: set,
+		snap:  &Snapshot{endpoints: map[string]*Endpoint{}},
+		named: map[string]*manifest.Object{},
+
+		credentials: map[objectKey]credential.Source{},
+	}
+	c.snap.uses.Store(1)
+	for _, o := range manifest.All[v1alpha1.MCPExternalAuthConfig](set) {
+		c.credential(o)
+	}
+	for _, o := range manifest.All[v1alpha1.MCPRemoteProxy](set) {
+		c.remoteProxy(o)
+	}
+	for _, o := range manifest.All[v1alpha1.MCPServer](set) {
+		c.localServer(o)
+	}
+	for _, o := range manifest.All[v1alpha1.MCPServerEntry](set) {
+		c.serverEntry(o)
+	}
+	if len(c.snap.endpoints) == 1 {
+		for _, e := range c.snap.endpoints {
+			c.snap.only = e
+		}
+	}
+	return c.snap, c.problems.Sort()
+}
+
+// newCheckServer is a server that only compiles.
+func newCheckServer() *Server {
+	opts := DefaultOptions()
+	opts.Metrics = telemetry.NewMetrics("")
+	s, err := NewServer(opts)
+	if err != nil {
+		panic(err) // only a bad session key can fail, and there is none
+	}
+	return s
+}
+
+// problem notes what is wrong with a field of an object.
+func (c *compiler) problem(o *manifest.Object, field, format string, args ...any) {
+	c.problems = append(c.problems, o.Problem(field, format, args...))
+}
+
+// missing notes that a reference names nothing. An object that is there and has
+// problems of its own has been spoken of already.
+func (c *compiler) missing(o *manifest.Object, field, kind, name string) {
+	if _, ok := c.set.Find(kind, o.Namespace, name); !ok {
+		c.problem(o, field, "there is no %s %q; add it to the manifests", kind, name)
+	}
+}
+
+// endpoint adds an endpoint for an object, whose backend is good already. The
+// settings are everything that makes the endpoint what it is.
+func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, settings ...any) {
+	if taken := c.named[o.Name]; taken != nil {
+		c.problem(o, "metadata.name", "%s %s has the endpoint /servers/%s already; give one of them another name", taken.Kind, taken.Name, o.Name)
+		return
+	}
+	c.named[o.Name] = o
+	s := c.server
+	e.name, e.kind = o.Name, o.Kind
+	e.fingerprint = digest(append(settings, e.outgoing.static, e.outgoing.passthrough)...)
+	e.server = s
+	e.metrics = s.opts.Metrics.Server(o.Name)
+	e.log = s.opts.Log.With("server", o.Name)
+	e.sessions = sealer{ring: s.ring, endpoint: o.Name, backendKey: e.backendKey}
+	e.steps = e.path()
+	c.snap.endpoints[o.Name] = e
+}
+
+// reach gives the backend with these settings: the one that is open already, or a
+// new one. Nothing is dialled or started before the first request.
+func (c *compiler) reach(o *manifest.Object, key string, open func() (backend.Backend, error)) backend.Backend {
+	b, release, err := c.server.backends.Acquire(key, open)
+	if err != nil {
+		c.problem(o, "spec", "%v", err)
+		return nil
+	}
+	c.snap.releases = append(c.snap.releases, release)
+	return b
+}
+
+// auditing says where an object's events go; nil when they are not asked for.
+func (c *compiler) auditing(e *Endpoint, a *v1alpha1.Audit) {
+	if a != nil && a.Enabled {
+		e.audit = c.server.opts.Audit
+	}
+}
+
+// digest is a short name for settings that are equal. It stays in memory: it may
+// be made of secrets.
+func digest(settings ...any) string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, s := range settings {
+		if err := enc.Encode(s); err != nil {
+			panic(err) // settings are plain data
+		}
+	}
+	return string(h.Sum(nil)[:16])
+}

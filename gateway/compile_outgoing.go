@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/credential"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+)
+
+// outgoing compiles what a backend is shown. A header name that two settings
+// would set is a problem that names both (REQ E-3).
+func (c *compiler) outgoing(o *manifest.Object, fwd *v1alpha1.HeaderForward, auth *v1alpha1.ObjectRef, passthrough []v1alpha1.PassthroughHeader) outgoing {
+	out := outgoing{static: http.Header{}}
+	setBy := map[string]string{} // canonical header name → the setting
+	claim := func(field, name string) bool {
+		name = http.CanonicalHeaderKey(name)
+		if other, ok := setBy[name]; ok {
+			c.problem(o, field, "header %s is set by %s too; keep one of them", name, other)
+			return false
+		}
+		setBy[name] = field
+		return true
+	}
+	c.headerForward(o, fwd, func(field, name string, value secret.Value) {
+		if claim(field, name) {
+			out.static[http.CanonicalHeaderKey(name)] = []string{value.Reveal()}
+		}
+	})
+	if auth != nil {
+		c.outgoingCredential(o, string(auth.Name), &out, claim)
+	}
+	for i, name := range passthrough {
+		if claim(index("spec.passthroughHeaders", i), string(name)) {
+			out.passthrough = append(out.passthrough, http.CanonicalHeaderKey(string(name)))
+		}
+	}
+	return out
+}
+
+// headerForward calls add for each of the manifest's own headers, in a fixed order.
+func (c *compiler) headerForward(o *manifest.Object, fwd *v1alpha1.HeaderForward, add func(field, name string, value secret.Value)) {
+	if fwd == nil {
+		return
+	}
+	names := make([]string, 0, len(fwd.AddPlaintextHeaders))
+	for name := range fwd.AddPlaintextHeaders {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		add("spec.headerForward.addPlaintextHeaders."+name, name, secret.New(string(fwd.AddPlaintextHeaders[name])))
+	}
+	for i, h := range fwd.AddHeadersFromSecret {
+		field := index("spec.headerForward.addHeadersFromSecret", i)
+		if value, ok := c.headerSecret(o, field+".valueSecretRef", h.ValueSecretRef); ok {
+			add(field+".headerName", string(h.HeaderName), value)
+		}
+	}
+}
+
+// outgoingCredential adds the credential of the named MCPExternalAuthConfig.
+func (c *compiler) outgoingCredential(o *manifest.Object, name string, out *outgoing, claim func(field, name string) bool) {
+	src, ok := c.credentials[objectKey{o.Namespace, name}]
+	if !ok {
+		c.missing(o, "spec.externalAuthConfigRef.name", "MCPExternalAuthConfig", name)
+		return
+	}
+	if src == nil {
+		return
+	}
+	for _, h := range src.Headers() {
+		if !claim("spec.externalAuthConfigRef", h) {
+			return
+		}
+	}
+	if fixed, ok := src.(*credential.Fixed); ok {
+		fixed.Set(out.static)
+		return
+	}
+	out.credential = src
+}
+
+// objectKey finds an object of a known kind.
+type objectKey struct{ namespace, name string }
+
+// credential compiles one configuration of the inner door. What is wrong with it
+// is said once, however many servers use it.
+func (c *compiler) credential(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
+	spec := &o.Value.Spec
+	var src credential.Source
+	switch {
+	case spec.HeaderInjection != nil:
+		if v, ok := c.headerSecret(o.Object, "spec.headerInjection.valueSecretRef", spec.HeaderInjection.ValueSecretRef); ok {
+			src = credential.NewFixed(string(spec.HeaderInjection.HeaderName), v)
+		}
+	case spec.BearerToken != nil:
+		if v, ok := c.headerSecret(o.Object, "spec.bearerToken.tokenSecretRef", spec.BearerToken.TokenSecretRef); ok {
+			src = credential.NewBearer(v)
+		}
+	}
+	c.credentials[objectKey{o.Namespace, o.Name}] = src
+}
+
+// headerSecret is a secret that is to be a header's value (RFC 9110 §5.5). A line
+// break at its end, as editors and `echo` leave it, is not part of it.
+func (c *compiler) headerSecret(o *manifest.Object, field string, ref v1alpha1.SecretKeyRef) (secret.Value, bool) {
+	v, ok := c.secret(o, field, ref)
+	if !ok {
+		return v, false
+	}
+	text := strings.TrimRight(v.Reveal(), "\r\n")
+	switch {
+	case text == "":
+		c.problem(o, field+".key", "key %q of Secret %q is empty", ref.Key, ref.Name)
+		return v, false
+	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		c.problem(o, field+".key", "key %q of Secret %q has a control character in it and cannot be a header's value", ref.Key, ref.Name)
+		return v, false
+	}
+	return secret.New(text), true
+}
+
+// secret is the value that a reference names.
+func (c *compiler) secret(o *manifest.Object, field string, ref v1alpha1.SecretKeyRef) (secret.Value, bool) {
+	s, ok := c.set.Secret(o.Namespace, string(ref.Name))
+	if !ok {
+		c.missing(o, field+".name", "Secret", string(ref.Name))
+		return secret.Value{}, false
+	}
+	v, ok := s.Data[string(ref.Key)]
+	if !ok {
+		c.problem(o, field+".key", "Secret %q has no key %q", ref.Name, ref.Key)
+	}
+	return v, ok
+}
+
+// index is the path of a list's element.
+func index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+// shows says what an endpoint shows its backend, for the log.
+func (o *outgoing) shows() string {
+	if o.credential != nil || len(o.static) > 0 {
+		return "the backend is sent the headers that the manifest sets"
+	}
+	return "the backend is sent no credential"
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"crypto/x509"
+	"net/url"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/version"
+)
+
+// remote is what every resource says that stands for a backend by its address.
+type remote struct {
+	url          v1alpha1.RemoteURL
+	transport    string
+	allowPrivate bool
+	caBundle     *v1alpha1.CABundleRef
+	redirects    *v1alpha1.Redirects
+}
+
+func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
+	spec := &o.Value.Spec
+	e := &Endpoint{link: link{prefix: string(spec.EndpointPrefix), trustHeaders: spec.TrustProxyHeaders}}
+	e.outgoing = c.outgoing(o.Object, spec.HeaderForward, spec.ExternalAuthConfigRef, spec.PassthroughHeaders)
+	e.backend, e.backendKey = c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects})
+	if e.backend == nil {
+		return
+	}
+	c.auditing(e, spec.Audit)
+	c.endpoint(o.Object, e, spec, e.backendKey)
+}
+
+// serverEntry checks a backend that has no endpoint of its own: it is a member of
+// groups, and groups come with virtual servers.
+func (c *compiler) serverEntry(o manifest.Item[v1alpha1.MCPServerEntry]) {
+	spec := &o.Value.Spec
+	c.outgoing(o.Object, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
+	if b, _ := c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects}); b != nil {
+		c.snap.entries++
+	}
+}
+
+// remote gives the backend at an address, and a key that is equal for equal ones.
+func (c *compiler) remote(o *manifest.Object, r remote) (backend.Backend, string) {
+	u, err := url.Parse(string(r.url))
+	if err != nil || u.Host == "" {
+		c.problem(o, "spec.remoteUrl", "is not a URL; write it like https://mcp.example.com/mcp")
+		return nil, ""
+	}
+	cfg := backend.HTTPConfig{
+		Name:         o.Name,
+		URL:          u,
+		AllowPrivate: r.allowPrivate,
+		Limits:       c.server.backendLimits(),
+		Log:          c.server.opts.Log.With("server", o.Name),
+		Metrics:      c.server.opts.Metrics.Server(o.Name),
+		UserAgent:    "sallyport/" + version.Version(),
+	}
+	if r.redirects != nil {
+		for _, h := range r.redirects.AllowedHosts {
+			cfg.Redirects.AllowedHosts = append(cfg.Redirects.AllowedHosts, string(h))
+		}
+		cfg.Redirects.AllowDowngrade = r.redirects.AllowDowngrade
+	}
+	var bundle string
+	if r.caBundle != nil {
+		var ok bool
+		if bundle, ok = c.caBundle(o, r.caBundle); !ok {
+			return nil, ""
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM([]byte(bundle)) {
+			c.problem(o, "spec.caBundleRef.configMapRef.key", "holds no certificate; put PEM certificates there")
+			return nil, ""
+		}
+	}
+	key := digest("remote", o.Name, r.url, r.transport, r.allowPrivate, cfg.Redirects, bundle)
+	b := c.reach(o, key, func() (backend.Backend, error) {
+		if r.transport == "sse" {
+			return backend.NewSSE(cfg)
+		}
+		return backend.NewHTTP(cfg)
+	})
+	return b, key
+}
+
+func (c *compiler) caBundle(o *manifest.Object, ref *v1alpha1.CABundleRef) (pem string, ok bool) {
+	const field = "spec.caBundleRef.configMapRef"
+	name, key := string(ref.ConfigMapRef.Name), string(ref.ConfigMapRef.Key)
+	cm, ok := c.set.ConfigMap(o.Namespace, name)
+	if !ok {
+		c.missing(o, field+".name", "ConfigMap", name)
+		return "", false
+	}
+	if pem, ok = cm.Data[key]; !ok {
+		c.problem(o, field+".key", "ConfigMap %q has no key %q", name, key)
+	}
+	return pem, ok
+}
+
+// backendLimits are the process's limits as backends take them.
+func (s *Server) backendLimits() backend.Limits {
+	return backend.Limits{
+		AnswerTimeout:  s.opts.CallTimeout,
+		MaxAnswerBytes: s.opts.MaxAnswer,
+		MaxEventBytes:  s.opts.MaxEventBytes,
+	}
+}

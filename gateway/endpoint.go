@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/telemetry"
+)
+
+// Endpoint serves one resource at its paths. It is immutable once compiled.
+type Endpoint struct {
+	name        string // the resource's name: /servers/NAME/…
+	kind        string
+	fingerprint string // of every setting; a stream that only listens ends when it changes
+
+	backend    backend.Backend
+	backendKey string // of the backend's address; a session is good for that backend alone
+	outgoing   outgoing
+	link       link
+	sessions   sealer
+
+	server  *Server
+	audit   audit.Sink
+	metrics *telemetry.Server
+	log     *slog.Logger
+
+	steps []step
+}
+
+// step is one stop on a request's way. An error ends the way; it is written to
+// the client by refuse and recorded by finish.
+type step struct {
+	name string
+	run  func(*Exchange) *mcp.Error
+}
+
+// path is the request path, in order, the same for every kind of resource and
+// every surface. To add a step, add a line. The order is part of the product's
+// promise (REQ B-24) and each step has its place for a reason.
+func (e *Endpoint) path() []step {
+	return []step{
+		{"receive", e.receive},     // first: Host, Origin, type and size, before a byte of body is kept
+		{"identify", e.identify},   // the outer door; before parse: no parser for strangers
+		{"parse", e.parse},         // read once, strictly; every later step sees this reading and no other
+		{"limit", e.limit},         // before anything that calls out
+		{"session", e.openSession}, // is it this caller's session, and at this backend?
+		{"resolve", e.resolve},     // public name → the backend's, so that policy judges what will run
+		{"filter", e.filter},       // arguments; cannot change what is called
+		{"authorize", e.authorize}, // on what will really run
+		{"forward", e.forward},     // the inner door last: credentials are obtained only for what was allowed
+	}
+}
+
+// serve carries one request along the path. finish runs always, also on panic.
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, s surface) {
+	x := &Exchange{w: w, r: r, surface: s, start: time.Now(), id: rand.Text()}
+	defer func() {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler {
+			e.log.Error("panic while serving a request", "id", x.id, "panic", p, "stack", string(debug.Stack()))
+			e.refuse(x, mcp.Errorf(http.StatusInternalServerError, mcp.CodeInternal, "internal error, see the gateway's log for %s", x.id))
+			x.fail("panic", nil)
+		}
+		if !x.detached {
+			e.finish(x)
+		}
+		if p == http.ErrAbortHandler {
+			panic(p) // net/http breaks the connection, so that a cut answer never looks whole
+		}
+	}()
+	for i := range e.steps {
+		if err := e.steps[i].run(x); err != nil {
+			if x.reason == "" {
+				x.reason = e.steps[i].name
+			}
+			e.refuse(x, err)
+			return
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
+
+// Exchange is one HTTP request on its way through an endpoint. Each field says
+// which step sets it; a step reads only what earlier ones set.
+type Exchange struct {
+	// Set by the driver, before the first step.
+	w       http.ResponseWriter
+	r       *http.Request
+	surface surface
+	start   time.Time
+	id      string // correlation id: in the audit event and in the log
+
+	body []byte // receive: the whole request body; nil for GET and DELETE
+
+	caller *identity.Caller // identify
+
+	message  mcp.Envelope // parse: the message, pointing into body; zero for GET and DELETE
+	revision mcp.Revision // parse: what the client speaks; "" when an old client did not say
+
+	admitted bool // limit: this exchange holds one of the server's places
+
+	session clientSession // session: the session the client presented; zero when none
+
+	target string // resolve: the backend's own name of the tool, prompt, resource or task
+
+	front *front          // session: the open SSE stream that a 2024-11-05 message belongs to
+	ctx   context.Context // forward: the exchange's lifetime at the backend
+
+	// What became of it, for finish. Whoever answers the client sets them.
+	status  int
+	outcome audit.Outcome
+	reason  string
+	cause   error
+	// detached means that the answer goes on after the handler has returned (the
+	// 2024-11-05 transport answers on another connection), which then calls finish.
+	detached bool
+}
+
+// surface is the transport a request came by.
+type surface uint8
+
+const (
+	surfaceHTTP     surface = iota + 1 // Streamable HTTP, every revision
+	surfaceSSE                         // GET of HTTP+SSE, 2024-11-05
+	surfaceMessages                    // POST of HTTP+SSE, 2024-11-05
+)
+
+// isRequest reports whether the client waits for a JSON-RPC answer.
+func (x *Exchange) isRequest() bool { return x.message.Kind == mcp.KindRequest }
+
+// method is what metrics, audit and log call this exchange: the MCP method, or
+// the HTTP method where the request carries no message.
+func (x *Exchange) method() string {
+	switch {
+	case x.message.Method != "":
+		return x.message.Method
+	case x.message.Kind == mcp.KindResponse:
+		return "response"
+	default:
+		return x.r.Method
+	}
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
+
+// finish closes the books on an exchange: exactly one audit event, one
+// observation, and one log line when it failed.
+func (e *Endpoint) finish(x *Exchange) {
+	took := time.Since(x.start)
+	e.release(x)
+	if x.status == 0 { // the client was gone before anything could be said
+		x.status = statusClientClosed
+		x.fail("canceled", nil)
+	}
+	if x.outcome == "" {
+		x.outcome = audit.Success
+	}
+	e.metrics.Observe(x.method(), x.status, took)
+	if x.outcome == audit.Error && e.log.Enabled(x.r.Context(), slog.LevelWarn) {
+		e.log.Warn("request failed", "id", x.id, "method", x.method(), "status", x.status, "reason", x.reason, "cause", errText(x.cause))
+	}
+	if e.audit == nil {
+		return
+	}
+	ev := audit.Event{
+		Time: x.start, ID: x.id, Server: e.name, HTTPMethod: x.r.Method, Method: x.message.Method,
+		Target: x.target, Outcome: x.outcome, Status: x.status, Reason: x.reason,
+		Duration: took, Client: peerAddress(x.r), Revision: string(x.revision),
+	}
+	if ev.Target == "" {
+		ev.Target = x.message.Target
+	}
+	if x.caller != nil {
+		ev.Subject, ev.Source = x.caller.Subject, x.caller.Source
+	}
+	e.audit.Record(&ev)
+}
+
+// statusClientClosed marks, in metrics and audit only, a client that went away
+// before it got an answer.
+const statusClientClosed = 499
+
+// fail records why an exchange failed; the first reason stays.
+func (x *Exchange) fail(reason string, cause error) {
+	if x.outcome != "" {
+		return
+	}
+	x.outcome, x.reason, x.cause = audit.Error, reason, cause
+}
+
+// refuse is the one place that writes an error to a client. It does nothing when
+// the answer has begun.
+func (e *Endpoint) refuse(x *Exchange, err *mcp.Error) {
+	if x.outcome == "" {
+		x.outcome = audit.Error
+		if err.Status < http.StatusInternalServerError {
+			x.outcome = audit.Denied
+		}
+	}
+	if x.status != 0 {
+		return
+	}
+	x.status = err.Status
+	writeError(x.w, err, x.message.ID)
+}
+
+// writeError writes err as a JSON-RPC error for id (null when unknown).
+func writeError(w http.ResponseWriter, err *mcp.Error, id []byte) {
+	body := err.Append(nil, id)
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Cache-Control"] = noStore
+	if err.Status == http.StatusServiceUnavailable || err.Status == http.StatusTooManyRequests {
+		h["Retry-After"] = retrySoon
+	}
+	w.WriteHeader(err.Status)
+	_, _ = w.Write(body) // the client may be gone; there is nobody left to tell
+}
+
+// errText is err's text, or nothing.
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

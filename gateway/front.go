@@ -1,0 +1,320 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
+
+// front is one client of the HTTP+SSE transport (MCP 2024-11-05 transports): the
+// stream that carries every answer to it, and what a Streamable HTTP client would
+// have remembered of its session with the backend. It lives as long as the stream.
+type front struct {
+	id       string
+	endpoint *Endpoint
+	caller   string      // identity.Caller.Key of whoever opened the stream
+	captured http.Header // passthrough values of the stream's request (REQ E-4)
+	out      *streamWriter
+	ctx      context.Context
+	calls    sync.WaitGroup // exchanges under way
+
+	mu       sync.Mutex
+	session  backend.Session
+	revision mcp.Revision // as negotiated with the backend
+	listens  bool         // the backend's own stream is open, or was refused
+}
+
+// fronts are the open ones, by id.
+type fronts struct {
+	mu   sync.Mutex
+	open map[string]*front
+}
+
+func (fs *fronts) add(f *front) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.open == nil {
+		fs.open = map[string]*front{}
+	}
+	fs.open[f.id] = f
+}
+
+func (fs *fronts) remove(f *front) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.open, f.id)
+}
+
+func (fs *fronts) get(id string) *front {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.open[id]
+}
+
+// openFront answers a GET of the SSE endpoint: the address for messages first
+// (S1), then whatever the backend has to say, until the client leaves.
+func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
+	ctx, done := e.server.listening.begin(x.r.Context(), e)
+	defer done()
+	f := &front{
+		id: rand.Text(), endpoint: e, caller: x.caller.Key(), captured: captured, ctx: ctx,
+		out: &streamWriter{w: x.w, rc: http.NewResponseController(x.w)},
+	}
+	h := x.w.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"}
+	x.status = http.StatusOK
+	x.w.WriteHeader(http.StatusOK)
+	e.server.fronts.add(f)
+	e.metrics.StreamOpened()
+	defer func() {
+		e.server.fronts.remove(f)
+		f.close()
+		e.metrics.StreamClosed()
+	}()
+	first := mcp.AppendEvent(nil, mcp.Event{Name: "endpoint", Data: []byte(e.link.messages(x.r, e.name, f.id))})
+	if f.out.write(first) != nil {
+		x.fail("canceled", nil)
+		return nil
+	}
+	f.out.startHeartbeat(e.server.opts.Heartbeat)
+	<-ctx.Done()
+	return nil
+}
+
+// close ends the front: no more writes to its client, its exchanges end, and the
+// backend's session with them.
+func (f *front) close() {
+	f.out.stopHeartbeat()
+	f.calls.Wait() // their context has ended
+	f.mu.Lock()
+	session := f.session
+	f.mu.Unlock()
+	if session.ID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), 5*time.Second)
+	defer cancel()
+	req := &backend.Request{Method: http.MethodDelete, Header: http.Header{}, Private: f.private(), Session: session}
+	if resp, err := f.endpoint.backend.Do(ctx, req); err == nil {
+		_ = resp.Body.Close()
+	}
+}
+
+// private are the headers for requests that no client message stands behind.
+func (f *front) private() http.Header {
+	x := &Exchange{r: (&http.Request{}).WithContext(f.ctx), session: clientSession{presented: f.id, captured: f.captured}}
+	h, _, err := f.endpoint.private(x)
+	if err != nil {
+		return nil
+	}
+	return h
+}
+
+// findFront finds the stream that a posted message belongs to. A stream of
+// another endpoint or another caller is as unknown as one that never was.
+func (e *Endpoint) findFront(x *Exchange) *mcp.Error {
+	f := e.server.fronts.get(x.r.URL.Query().Get("session"))
+	if f == nil || f.endpoint.name != e.name || f.caller != x.caller.Key() {
+		return unknownSession()
+	}
+	x.front = f
+	x.session = clientSession{presented: f.id, captured: f.captured}
+	return nil
+}
+
+// postFront takes a posted message: 202 now, and the answer on the stream later
+// (S3). Notifications go to the backend before the 202, so that their order holds.
+func (e *Endpoint) postFront(x *Exchange, req *backend.Request) *mcp.Error {
+	f := x.front
+	e = f.endpoint // the stream goes on with the configuration it began with
+	req.Header["Accept"] = []string{"application/json, text/event-stream"}
+	f.mu.Lock()
+	req.Session = f.session
+	if f.revision >= mcp.Rev20250618 {
+		req.Header[mcp.HeaderProtocolVersion] = []string{string(f.revision)}
+	}
+	f.mu.Unlock()
+	x.ctx = f.ctx
+	if !x.isRequest() {
+		resp, err := e.backend.Do(f.ctx, req)
+		if err != nil {
+			return e.failed(x, err)
+		}
+		_ = resp.Body.Close()
+		if x.message.Method == "notifications/initialized" {
+			f.listen()
+		}
+		x.status = http.StatusAccepted
+		x.w.WriteHeader(http.StatusAccepted)
+		return nil
+	}
+	x.detached = true
+	x.status = http.StatusAccepted
+	x.w.WriteHeader(http.StatusAccepted)
+	f.calls.Go(func() {
+		defer e.finish(x)
+		f.call(x, req)
+	})
+	return nil
+}
+
+// call carries one request to the backend and its answer to the stream.
+func (f *front) call(x *Exchange, req *backend.Request) {
+	e := f.endpoint
+	resp, err := e.backend.Do(f.ctx, req)
+	if err == nil {
+		defer resp.Body.Close()
+		if x.message.Method == "initialize" && resp.Session.ID != "" {
+			f.mu.Lock()
+			f.session = resp.Session
+			f.mu.Unlock()
+		}
+		err = f.pass(x, resp)
+	}
+	if err != nil && f.ctx.Err() == nil {
+		public := e.failed(x, err)
+		_ = f.send(public.Append(nil, x.message.ID))
+	}
+}
+
+// pass sends every message of an answer down the client's stream.
+func (f *front) pass(x *Exchange, resp *backend.Response) error {
+	limit := f.endpoint.server.opts.MaxEventBytes
+	if resp.Stream {
+		return f.passStream(x, resp.Body, limit)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
+	switch {
+	case err != nil:
+		return truncated(f.endpoint.name, err)
+	case len(body) > limit:
+		return truncated(f.endpoint.name, errEventTooLarge)
+	case len(body) == 0:
+		return nil
+	}
+	f.noteInitialized(x, body)
+	return f.send(body)
+}
+
+func (f *front) passStream(x *Exchange, body io.Reader, limit int) error {
+	events := mcp.NewEventReader(body, limit)
+	for {
+		ev, err := events.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return truncated(f.endpoint.name, err)
+		}
+		if len(ev.Data) == 0 || (ev.Name != "" && ev.Name != "message") {
+			continue
+		}
+		f.noteInitialized(x, ev.Data)
+		if err := f.send(ev.Data); err != nil {
+			return err
+		}
+	}
+}
+
+func truncated(name string, cause error) error {
+	return &backend.Failure{
+		Public: mcp.Errorf(http.StatusBadGateway, mcp.CodeInternal, "%s: the backend's answer broke off", name),
+		Reason: backend.ReasonBadAnswer,
+		Cause:  cause,
+	}
+}
+
+// noteInitialized remembers the revision that the backend chose.
+func (f *front) noteInitialized(x *Exchange, msg []byte) {
+	if x == nil || x.message.Method != "initialize" {
+		return
+	}
+	if rev, ok := mcp.NegotiatedRevision(msg); ok {
+		f.mu.Lock()
+		f.revision = rev
+		f.mu.Unlock()
+	}
+}
+
+// send writes one message as an event.
+func (f *front) send(msg []byte) error {
+	return f.out.write(mcp.AppendEvent(nil, mcp.Event{Name: "message", Data: msg}))
+}
+
+// listen opens the backend's own stream, once, and passes on what comes by it. A
+// backend that offers none answers 405. One that ends is opened again.
+func (f *front) listen() {
+	f.mu.Lock()
+	first := !f.listens
+	f.listens = true
+	req := &backend.Request{Method: http.MethodGet, Session: f.session, Header: http.Header{"Accept": {"text/event-stream"}}}
+	if f.revision >= mcp.Rev20250618 {
+		req.Header[mcp.HeaderProtocolVersion] = []string{string(f.revision)}
+	}
+	f.mu.Unlock()
+	if !first {
+		return
+	}
+	req.Private = f.private()
+	f.calls.Go(func() {
+		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+			resp, err := f.endpoint.backend.Do(f.ctx, req)
+			if err == nil {
+				ok := resp.Stream && resp.Status == http.StatusOK
+				if ok {
+					_ = f.passStream(nil, resp.Body, f.endpoint.server.opts.MaxEventBytes)
+				}
+				_ = resp.Body.Close()
+				if !ok {
+					return
+				}
+			}
+			select {
+			case <-f.ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+		}
+	})
+}
+
+// link makes the addresses that clients are told.
+type link struct {
+	prefix       string // spec.endpointPrefix
+	trustHeaders bool   // spec.trustProxyHeaders
+}
+
+// messages is the address for a front's messages, as a path: it is on the origin
+// the client used, whatever that is (MCP 2024-11-05 transports).
+func (l link) messages(r *http.Request, name, id string) string {
+	prefix := l.prefix
+	if prefix == "" && l.trustHeaders && peerIsLoopback(r) {
+		prefix = forwardedPrefix(r.Header)
+	}
+	return prefix + "/servers/" + url.PathEscape(name) + "/messages?session=" + url.QueryEscape(id)
+}
+
+// forwardedPrefix is X-Forwarded-Prefix, if it is a plain absolute path.
+func forwardedPrefix(h http.Header) string {
+	v := h["X-Forwarded-Prefix"]
+	if len(v) != 1 || !strings.HasPrefix(v[0], "/") || strings.HasPrefix(v[0], "//") {
+		return ""
+	}
+	p := strings.TrimRight(v[0], "/")
+	if strings.ContainsFunc(p, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("/-._~", c))
+	}) {
+		return ""
+	}
+	return p
+}

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
+
+// parse reads the message, once and strictly: what two readers could read
+// differently is refused (REQ F-5), and so is a header that says something else
+// than the body.
+func (e *Endpoint) parse(x *Exchange) *mcp.Error {
+	if x.r.Method != http.MethodPost {
+		x.revision = mcp.Revision(x.r.Header.Get(mcp.HeaderProtocolVersion))
+		return nil
+	}
+	msg, err := mcp.Parse(x.body, e.server.opts.Message)
+	x.message = msg
+	if err != nil {
+		return err
+	}
+	if x.revision, err = mcp.Era(x.r.Header, &x.message); err != nil {
+		return err
+	}
+	return mcp.CheckHeaders(x.r.Header, &x.message)
+}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/keep"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/telemetry"
+)
+
+// Options are the settings of the process, as opposed to those of a resource.
+type Options struct {
+	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
+	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
+
+	MaxBodyBytes  int64         // of a client's message
+	MaxAnswer     int64         // bytes of a backend's answer that is no stream
+	MaxEventBytes int           // of one event or stdio message
+	MaxInFlight   int64         // requests and streams open at a time
+	CallTimeout   time.Duration // from a request to the head of its answer
+	Heartbeat     time.Duration // between comments on an idle stream; 0 for none
+	Message       mcp.Limits
+
+	SessionKeys [][]byte // 32 bytes each, the first seals; none for a random one
+	Audit       audit.Sink
+	Metrics     *telemetry.Metrics
+	Log         *slog.Logger
+}
+
+// DefaultOptions are the limits that serve starts with.
+func DefaultOptions() Options {
+	return Options{
+		MaxBodyBytes:  8 << 20,
+		MaxAnswer:     64 << 20,
+		MaxEventBytes: 16 << 20,
+		MaxInFlight:   10_000,
+		CallTimeout:   2 * time.Minute,
+		Heartbeat:     20 * time.Second,
+		Message:       mcp.DefaultLimits(),
+		Audit:         audit.Discard{},
+		Log:           slog.New(slog.DiscardHandler),
+	}
+}
+
+// Server serves the endpoints of the current snapshot.
+type Server struct {
+	opts     Options
+	ring     *seal.Ring
+	hosts    map[string]bool
+	origins  map[string]bool
+	backends keep.Pool[string, backend.Backend]
+
+	current   atomic.Pointer[Snapshot]
+	swapping  sync.Mutex
+	warned    map[string]bool // endpoints whose anonymity was announced
+	draining  atomic.Bool
+	inFlight  atomic.Int64
+	listening listening
+	fronts    fronts
+}
+
+// NewServer makes a server without any endpoint; Apply gives it its first.
+func NewServer(opts Options) (*Server, error) {
+	ring, err := seal.NewRing(opts.SessionKeys...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{opts: opts, ring: ring, warned: map[string]bool{}, hosts: map[string]bool{}, origins: map[string]bool{}}
+	for _, h := range opts.AllowedHosts {
+		s.hosts[hostname(h)] = true
+	}
+	for _, o := range opts.AllowedOrigins {
+		s.origins[o] = true
+	}
+	return s, nil
+}
+
+// Apply compiles a validated set and, if nothing is wrong with it, serves it from
+// now on. Otherwise what was served goes on, and the error is a
+// [manifest.Problems] that says everything that is wrong.
+func (s *Server) Apply(set *manifest.Set) error {
+	s.swapping.Lock()
+	defer s.swapping.Unlock()
+	next, problems := s.compile(set)
+	if len(problems) > 0 {
+		if next != nil {
+			next.release()
+		}
+		return problems
+	}
+	before := s.current.Swap(next)
+	s.announce(next)
+	if before == nil {
+		return nil
+	}
+	for name := range before.endpoints {
+		if next.endpoints[name] == nil {
+			s.opts.Metrics.Forget(name)
+			delete(s.warned, name)
+		}
+	}
+	s.listening.endWhere(func(e *Endpoint) bool { return next.fingerprint(e.name) != e.fingerprint })
+	before.release()
+	return nil
+}
+
+// announce says once per endpoint that it serves anybody (REQ A-1).
+func (s *Server) announce(snap *Snapshot) {
+	for name, e := range snap.endpoints {
+		if !s.warned[name] {
+			s.warned[name] = true
+			e.log.Warn("serving anonymous clients, since no incoming authentication is configured; "+e.outgoing.shows(), "path", "/servers/"+name+"/mcp")
+		}
+	}
+}
+
+// ServeHTTP finds the endpoint that a path belongs to.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+		writeError(w, mcp.Errorf(http.StatusServiceUnavailable, mcp.CodeInternal, "the gateway is shutting down"), nil)
+		return
+	}
+	snap := s.take()
+	if snap == nil {
+		writeError(w, mcp.Errorf(http.StatusServiceUnavailable, mcp.CodeInternal, "the gateway is starting"), nil)
+		return
+	}
+	defer snap.release()
+	e, surface := snap.route(r.URL.Path)
+	if e == nil {
+		writeError(w, mcp.Errorf(http.StatusNotFound, mcp.CodeInvalidRequest, "nothing is served at this path; endpoints are /servers/NAME/mcp"), nil)
+		return
+	}
+	e.serve(w, r, surface)
+}
+
+// take acquires the current snapshot; nil before the first Apply.
+func (s *Server) take() *Snapshot {
+	for {
+		snap := s.current.Load()
+		if snap == nil || snap.acquire() {
+			return snap
+		}
+	}
+}
+
+// route finds the endpoint and the surface of a path. With exactly one endpoint
+// /mcp, /sse and /messages lead to it too.
+func (snap *Snapshot) route(path string) (*Endpoint, surface) {
+	e, last := snap.only, path
+	if rest, ok := strings.CutPrefix(path, "/servers/"); ok {
+		name, tail, _ := strings.Cut(rest, "/")
+		e, last = snap.endpoints[name], "/"+tail
+	}
+	if e == nil {
+		return nil, 0
+	}
+	switch last {
+	case "/mcp":
+		return e, surfaceHTTP
+	case "/sse":
+		return e, surfaceSSE
+	case "/messages":
+		return e, surfaceMessages
+	}
+	return nil, 0
+}
+
+// Ready reports whether the server has something to serve and takes new requests.
+func (s *Server) Ready() bool { return s.current.Load() != nil && !s.draining.Load() }
+
+// BeginDrain refuses new requests and ends the streams that only listen. Requests
+// under way go on.
+func (s *Server) BeginDrain() {
+	s.draining.Store(true)
+	s.listening.drain()
+}
+
+// Close gives up the current configuration: connections and processes end when
+// the last exchange has.
+func (s *Server) Close() error {
+	s.swapping.Lock()
+	defer s.swapping.Unlock()
+	s.draining.Store(true)
+	s.listening.drain()
+	snap := s.current.Swap(nil)
+	if snap == nil {
+		return errors.New("gateway is closed already")
+	}
+	snap.release()
+	return nil
+}
