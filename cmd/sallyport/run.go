@@ -194,4 +194,3 @@ func isLocalName(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && (ip.IsLoopback() || ip.IsPrivate())
 }
-
