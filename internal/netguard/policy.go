@@ -1,0 +1,65 @@
+package netguard
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// Policy says which addresses one backend may have. The zero value admits public
+// addresses only.
+type Policy struct {
+	// AllowPrivate admits loopback, RFC 1918 and unique local (RFC 4193) addresses.
+	// Cloud metadata services and link-local addresses are never admitted.
+	AllowPrivate bool
+	// PlainOnlyPrivate refuses public addresses: for plain http, which may carry a
+	// credential inside a machine or a private network and nowhere else.
+	PlainOnlyPrivate bool
+}
+
+// RefusedError is an address that may not be connected to.
+type RefusedError struct {
+	Addr   netip.Addr
+	Reason string // names no address, and the setting if there is one
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("address %s is refused: %s", e.Addr, e.Reason)
+}
+
+// Check says whether the policy admits an address; a *RefusedError says why not.
+func (p Policy) Check(addr netip.Addr) error {
+	reason := ""
+	switch kind := kindOf(addr); {
+	case kind == kindPublic && p.PlainOnlyPrivate:
+		reason = "plain http is for loopback and private addresses only; use https"
+	case kind == kindPublic:
+	case kind == kindPrivate && !p.AllowPrivate:
+		reason = "it is loopback or private; allowPrivateEndpoint: true admits it"
+	case kind == kindPrivate:
+	default:
+		reason = string(kind)
+	}
+	if reason == "" {
+		return nil
+	}
+	return &RefusedError{Addr: addr, Reason: reason}
+}
+
+// Dialer dials what the policy admits. It checks each address of a name right
+// before connecting, so an answer that changed since is checked too. It uses no
+// proxy from the environment: a proxy would do the dialling unguarded.
+func (p Policy) Dialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{
+		Timeout: timeout,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return &RefusedError{Reason: string(kindInvalid)}
+			}
+			return p.Check(ap.Addr())
+		},
+	}
+}
