@@ -48,7 +48,7 @@ type MCPServerSpec struct {
 	Env []EnvVar `json:"env,omitempty"`
 	// Secrets sets environment variables of the program from Secrets.
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:XValidation:rule=`self.all(s, self.exists_one(o, (has(o.targetEnvName) ? o.targetEnvName : o.key) == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,message="sets one variable twice; give each its own targetEnvName"
+	// +kubebuilder:validation:XValidation:rule=`self.all(s, self.exists_one(o, (has(o.targetEnvName) ? o.targetEnvName : o.key) == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,messageExpression=`'%s is set twice; give each its own targetEnvName'.format([self.filter(s, !self.exists_one(o, (has(o.targetEnvName) ? o.targetEnvName : o.key) == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
 	// +listType=atomic
 	// +optional
 	Secrets []SecretEnv `json:"secrets,omitempty"`

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -78,7 +79,7 @@ func (r *dataReader) known(names ...string) {
 		switch {
 		case name == "apiVersion" || name == "kind" || name == "metadata" || slices.Contains(names, name):
 		default:
-			r.problem(name, "unknown field%s", DidYouMean(name, names))
+			r.problem(name, "unknown field%s", cmp.Or(DidYouMean(name, names), "; remove it"))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,19 +72,21 @@ func (s *Set) addList(doc document, items []any) Problems {
 func (o *Object) readName() Problems {
 	var problems Problems
 	meta, _ := o.Raw["metadata"].(map[string]any)
-	o.Name, _ = meta["name"].(string)
-	o.Namespace, _ = meta["namespace"].(string)
+	text := func(field string) string {
+		value, ok := meta[field].(string)
+		if !ok && meta[field] != nil {
+			problems = append(problems, o.Problem("metadata."+field, "must be text, and is %s; put it in quotes", typeName(meta[field])))
+		}
+		return value
+	}
+	o.Name = text("name")
 	switch {
-	case meta["name"] != nil && o.Name == "":
-		problems = append(problems, o.Problem("metadata.name", "must be text, and is %s; put it in quotes", typeName(meta["name"])))
-	case o.Name == "":
+	case o.Name == "" && len(problems) == 0:
 		problems = append(problems, o.Problem("metadata.name", "is required; give the %s a name", o.Kind))
-	case len(validation.IsDNS1123Subdomain(o.Name)) > 0:
+	case o.Name != "" && len(validation.IsDNS1123Subdomain(o.Name)) > 0:
 		problems = append(problems, o.Problem("metadata.name", "must be lower-case letters, digits, hyphens and dots, begin and end with a letter or digit, and have at most 253 characters"))
 	}
-	if o.Namespace == "" {
-		o.Namespace = DefaultNamespace
-	}
+	o.Namespace = cmp.Or(text("namespace"), DefaultNamespace)
 	if len(validation.IsDNS1123Label(o.Namespace)) > 0 {
 		problems = append(problems, o.Problem("metadata.namespace", "must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"))
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Position is a place in a file. Line and Column count from 1; zero means
@@ -42,7 +44,16 @@ func (p Problem) String() string {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(parts, ": ")
+	return strings.Map(printable, strings.Join(parts, ": "))
+}
+
+// printable keeps a manifest's names from breaking the line or the terminal
+// that they are printed on.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return utf8.RuneError
+	}
+	return r
 }
 
 // Problems are all the problems found, to be listed together.

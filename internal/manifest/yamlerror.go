@@ -13,14 +13,14 @@ var (
 	atLine = regexp.MustCompile(`^yaml: (line \d+: )?`)
 	// The parsers' messages are fixed but for what they quote of the document,
 	// which may be a secret.
-	quotes = regexp.MustCompile("`[^`]*`|anchor '[^']*'")
+	quotes = regexp.MustCompile("(anchor )'[^']*'|`[^`]*`")
 )
 
 // syntaxError returns what a YAML parser found wrong, without its idea of the
 // line and without anything of the document.
 func syntaxError(err error) string {
 	message, _, _ := strings.Cut(atLine.ReplaceAllString(err.Error(), ""), "\n")
-	return quotes.ReplaceAllString(message, "…")
+	return quotes.ReplaceAllString(message, "${1}…")
 }
 
 // valueError explains why a document that is YAML cannot be a resource.
@@ -32,6 +32,10 @@ func valueError(err error) string {
 		return "has a !!binary value that is not base64"
 	case strings.Contains(text, "unsupported value"):
 		return "holds infinity or NaN, which JSON has no number for"
+	case strings.Contains(text, "unsupported map key"):
+		return "has a key that is not text; put it in quotes"
+	case strings.Contains(text, "cannot decode"):
+		return "has a value that does not fit its tag; remove the tag, the word after !!"
 	default:
 		return "has a key or value that cannot be written as JSON"
 	}

@@ -14,8 +14,8 @@ import (
 
 var (
 	wrongType = regexp.MustCompile(`must be of type (\w+): "(\w+)"`)
-	quoted    = regexp.MustCompile(`"([^"]+)"`)
-	list      = regexp.MustCompile(`\[("[^"]+"(, )?)+\]`) // as CEL writes a list of names
+	quoted    = regexp.MustCompile(`"([^"]*)"`)
+	list      = regexp.MustCompile(`\[("[^"]*"(, )?)+\]`) // as CEL writes a list of names
 	bracketed = regexp.MustCompile(`\[([^\]]*[^\]0-9][^\]]*)\]`)
 )
 
@@ -58,13 +58,37 @@ func describe(e *field.Error) string {
 		return "is there twice; keep one"
 	case field.ErrorTypeTypeInvalid:
 		if m := wrongType.FindStringSubmatch(e.Detail); m != nil {
-			return fmt.Sprintf("must be %s, and is %s", typeName(m[1]), typeName(m[2]))
+			return fmt.Sprintf("must be %s, and is %s%s", typeName(m[1]), typeName(m[2]), remedy(m[1], m[2]))
 		}
 	}
-	if _, after, ok := strings.Cut(e.Detail, " in body "); ok {
-		return after
+	_, message, ok := strings.Cut(e.Detail, " in body ")
+	if !ok {
+		return e.Detail
 	}
-	return e.Detail
+	if better, ok := plainer[message]; ok {
+		return better
+	}
+	return message
+}
+
+// plainer are plainer words for some of what the engine says.
+var plainer = map[string]string{
+	"should be at least 1 chars long":   "must not be empty",
+	"should have at least 1 items":      "must not be empty",
+	"should have at least 1 properties": "must not be empty",
+	`should match '^[^\x00]*$'`:         "must not hold the character NUL",
+}
+
+// remedy says what to do about a value of the wrong type, where that is clear.
+func remedy(want, got string) string {
+	switch {
+	case want == "string" && (got == "integer" || got == "number" || got == "boolean"):
+		return "; put it in quotes"
+	case (want == "integer" || want == "boolean") && got == "string":
+		return "; take away the quotes"
+	default:
+		return ""
+	}
 }
 
 func unsupported(e *field.Error) string {
@@ -102,7 +126,7 @@ func within(raw map[string]any, path, name string) []string {
 	var paths []string
 	switch value := lookup(raw, path).(type) {
 	case map[string]any:
-		if _, ok := value[name]; ok {
+		if _, ok := value[name]; ok && name != "" {
 			paths = append(paths, path+"."+name)
 		}
 	case []any:
@@ -125,14 +149,26 @@ func lookup(value any, path string) any {
 	return value
 }
 
-// suggest names the field that was probably meant by an unknown one.
+// suggest says what to do about an unknown field.
 func (k *kindSchema) suggest(path string) string {
 	around, name := "", path
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
 		around, name = path[:i], path[i+1:]
 	}
+	known := k.fields(around)
+	if hint := manifest.DidYouMean(name, known); hint != "" {
+		return hint
+	}
+	if name == "namespace" && slices.Contains(known, "name") {
+		return "; a reference stays within its namespace, remove it"
+	}
+	return "; remove it"
+}
+
+// fields returns the names that the schema knows at a path.
+func (k *kindSchema) fields(path string) []string {
 	s := k.structural
-	for step := range strings.FieldsFuncSeq(around, func(r rune) bool { return r == '.' || r == '[' }) {
+	for step := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '.' || r == '[' }) {
 		property, ok := s.Properties[step]
 		switch {
 		case ok:
@@ -142,8 +178,8 @@ func (k *kindSchema) suggest(path string) string {
 		case s.AdditionalProperties != nil && s.AdditionalProperties.Structural != nil:
 			s = s.AdditionalProperties.Structural
 		default:
-			return ""
+			return nil
 		}
 	}
-	return manifest.DidYouMean(name, slices.Sorted(maps.Keys(s.Properties)))
+	return slices.Sorted(maps.Keys(s.Properties))
 }

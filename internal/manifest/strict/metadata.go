@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,39 +14,44 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
-// metadata checks what every object has, as the API server does.
+// metadata checks what every object has, as the API server does. Name and
+// namespace were judged when the object was read.
 func metadata(o *manifest.Object) manifest.Problems {
-	if problems := textMaps(o); len(problems) > 0 {
-		return problems
+	raw, ok := o.Raw["metadata"].(map[string]any)
+	if !ok {
+		return nil // for the schema to say
 	}
-	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(o.Raw, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
+	problems := textMaps(o, raw)
+	rest := maps.Clone(raw)
+	delete(rest, "name")
+	delete(rest, "namespace")
+	if len(problems) > 0 {
+		delete(rest, "labels")
+		delete(rest, "annotations")
+	}
+	meta, _, unknown, err := objectmeta.GetObjectMetaWithOptions(map[string]any{"metadata": rest}, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
-		return manifest.Problems{o.Problem("metadata", "does not have the shape of metadata; give it name, labels and annotations only")}
+		return append(problems, o.Problem("metadata", "does not have the shape of metadata; give it name, namespace, labels and annotations only"))
 	}
-	if !found {
-		return nil
-	}
-	var problems manifest.Problems
 	for _, path := range unknown {
 		name := path[strings.LastIndexByte(path, '.')+1:]
-		known := []string{"name", "namespace", "labels", "annotations"}
-		problems = append(problems, o.Problem(path, "unknown field%s", manifest.DidYouMean(name, known)))
+		problems = append(problems, o.Problem(path, "unknown field%s", cmp.Or(manifest.DidYouMean(name, metaFields), "; remove it")))
 	}
-	// The name and namespace were judged when the object was read.
-	nameOK := func(string, bool) []string { return nil }
-	for _, e := range apivalidation.ValidateObjectMeta(meta, false, nameOK, field.NewPath("metadata")) {
-		if e.Field != "metadata.namespace" {
-			problems = append(problems, o.Problem(e.Field, "%s", e.Detail))
-		}
+	meta.Name = "checked"
+	for _, e := range apivalidation.ValidateObjectMeta(meta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {
+		message, _, _ := strings.Cut(e.Detail, " (e.g. ")
+		problems = append(problems, o.Problem(e.Field, "%s", message))
 	}
 	return problems
 }
 
+// metaFields are the fields of metadata that people write.
+var metaFields = []string{"name", "namespace", "labels", "annotations"}
+
 // textMaps finds labels and annotations that YAML reads as numbers or booleans,
 // which is the usual mistake in them.
-func textMaps(o *manifest.Object) manifest.Problems {
+func textMaps(o *manifest.Object, meta map[string]any) manifest.Problems {
 	var problems manifest.Problems
-	meta, _ := o.Raw["metadata"].(map[string]any)
 	for _, name := range []string{"labels", "annotations"} {
 		path := "metadata." + name
 		switch values := meta[name].(type) {

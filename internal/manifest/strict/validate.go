@@ -111,10 +111,11 @@ func (k *kindSchema) check(o *manifest.Object, rules *cel.Validator) manifest.Pr
 	return problems
 }
 
-// couldNotRun tells a rule that met a value of another type, or none, from one
-// that was broken.
+// couldNotRun tells a rule, or its message, that met a value of another type,
+// or none, from one that was broken.
 func couldNotRun(e *field.Error) bool {
-	return strings.Contains(e.Detail, " evaluating rule: ") || strings.Contains(e.Detail, "did not match a supported operator")
+	return strings.Contains(e.Detail, " evaluating rule: ") || strings.HasPrefix(e.Detail, "failed rule: ") ||
+		strings.Contains(e.Detail, "did not match a supported operator")
 }
 
 // isBroken says whether one of the errors is about path, or something around it.
