@@ -113,6 +113,9 @@ func variantOf(name []byte, keys ...string) (string, bool) {
 // foldEqual is strings.EqualFold, quick to say no to ASCII of another length or
 // beginning. Letters beyond ASCII can fold to ASCII ones: ſ is an s.
 func foldEqual(name []byte, key string) bool {
+	if len(name) > len(key)*utf8.UTFMax {
+		return false
+	}
 	for i, c := range name {
 		if c >= utf8.RuneSelf {
 			return strings.EqualFold(string(name), key)
