@@ -17,7 +17,9 @@ func TestNegotiatedRevision(t *testing.T) {
 		{`{"result":{"protocolVersion":7}}`, "", false},
 		{`{"error":{"code":1,"message":"protocolVersion"}}`, "", false},
 		{`{"result":"protocolVersion"}`, "", false},
-		{`[]`, "", false}, {``, "", false}, {`{"result":{"protocolVersion"`, "", false},
+		{`[]`, "", false},
+		{``, "", false},
+		{`{"result":{"protocolVersion"`, "", false},
 	}
 	for _, tt := range tests {
 		if got, ok := mcp.NegotiatedRevision([]byte(tt.msg)); got != tt.want || ok != tt.ok {
