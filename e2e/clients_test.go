@@ -80,7 +80,7 @@ func findPlace(t *testing.T, way string, era testkit.Era) place {
 	t.Helper()
 	if way == "stdio" {
 		g := testkit.Start(t, append([]string{"run", "--"}, testkit.StdioBackend(t)...)...)
-		return place{g.MCP(), g.SSE(), g.Stderr} // the events are in the gateway's log, as all that a command writes to stderr
+		return place{g.MCP(), g.SSE(), g.Stderr} // of every era; the events are in the gateway's log, as all that a command writes to stderr
 	}
 	b := testkit.StartBackend(t, era)
 	switch way {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
@@ -40,23 +41,35 @@ func TestConformance(t *testing.T) {
 // TestConformanceStdio runs the suite against the same server on stdio behind
 // the gateway, and compares with the server's own Streamable HTTP.
 //
+// Some scenarios do not apply; elsewhere says why.
+//
 // REQ F-1, REQ F-2: a stdio server behind the gateway scores as one on HTTP does.
 func TestConformanceStdio(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name string
-		run  suiteRun
+		name     string
+		stateful bool // of the server on HTTP that it is compared with; on stdio it speaks all revisions
+		run      suiteRun
 	}{
-		{"2025-03-26", suiteRun{56, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
-		{"2025-06-18", suiteRun{56, "2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
-		{"2025-11-25", suiteRun{82, "", []string{"--requirements", "2025-11-25"}}},
+		{"2025-03-26", true, suiteRun{56, "2025-03-26", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
+		{"2025-06-18", true, suiteRun{56, "2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}}},
+		{"2025-11-25", true, suiteRun{82, "", []string{"--requirements", "2025-11-25"}}},
+		{"2026-07-28", false, suiteRun{165, "", []string{"--requirements", "2026-07-28"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			gateway := testkit.Start(t, "run", "--", testkit.ConformanceServer(t))
-			tt.run.compare(t, testkit.StartConformanceServer(t, true), gateway.MCP())
+			tt.run.compareExcept(t, testkit.StartConformanceServer(t, tt.stateful), gateway.MCP(), elsewhere)
 		})
 	}
+}
+
+// elsewhere are the scenarios, none of them scored, that tell a stdio server from one on HTTP.
+var elsewhere = []string{
+	"server-sse-polling",          // the server closes its stream, for the client to come back: it has none
+	"server-sse-multiple-streams", // looks into the streams, if it gets streams; JSON is as good, and is what it gets
+	// Mcp-Param-* must agree with the arguments, says who knows the tool's schema: the server, which sees no headers here.
+	"http-custom-header-server-validation",
 }
 
 // suiteRun is one choice of the suite's scenarios.
@@ -69,17 +82,41 @@ type suiteRun struct {
 // compare runs the suite at both places and fails on any difference for the worse.
 func (r suiteRun) compare(t *testing.T, direct, through string) {
 	t.Helper()
+	r.compareExcept(t, direct, through, nil)
+}
+
+// compareExcept is compare, but does not look at some scenarios. The suite waits a fixed time for what it expects,
+// which a busy machine may need more of: a difference counts when it shows in three runs out of three.
+func (r suiteRun) compareExcept(t *testing.T, direct, through string, scenarios []string) {
+	t.Helper()
 	if r.pin != "" {
 		direct, through = testkit.PinRevision(t, direct, r.pin), testkit.PinRevision(t, through, r.pin)
 	}
+	var problem string
+	for range 3 {
+		if problem = r.once(t, direct, through, scenarios); problem == "" {
+			return
+		}
+		t.Log(problem)
+	}
+	t.Error(problem)
+}
+
+func (r suiteRun) once(t *testing.T, direct, through string, scenarios []string) (problem string) {
+	t.Helper()
 	want := testkit.RunSuite(t, direct, r.args...)
 	got := testkit.RunSuite(t, through, r.args...)
 	t.Logf("direct:  %s", testkit.Tally(want))
 	t.Logf("through: %s", testkit.Tally(got))
 	if n := testkit.Passed(want); n < r.passes {
-		t.Errorf("%d checks succeed direct, want %d: the rig is broken, not the gateway", n, r.passes)
+		return fmt.Sprintf("%d checks succeed direct, want %d: the rig is broken, not the gateway", n, r.passes)
+	}
+	for _, scenario := range scenarios {
+		delete(want, scenario)
+		delete(got, scenario)
 	}
 	if worse := testkit.Worse(want, got); worse != "" {
-		t.Errorf("worse through the gateway:\n%s", worse)
+		return "worse through the gateway:\n" + worse
 	}
+	return ""
 }

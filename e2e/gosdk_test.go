@@ -22,8 +22,8 @@ func TestGoClients(t *testing.T) {
 	t.Parallel()
 	follow(t, []route{
 		{"go", testkit.Stateless, "direct http", "2026-07-28"},
-		{"go", testkit.Dual, "direct http", "2026-07-28"},
-		{"go", testkit.Sessions, "direct http sse stdio", "2025-11-25"},
+		{"go", testkit.Dual, "direct http stdio", "2026-07-28"},
+		{"go", testkit.Sessions, "direct http sse", "2025-11-25"},
 		{"go-2025-11-25", testkit.Sessions, "direct http sse stdio", "2025-11-25"},
 		{"go-2025-06-18", testkit.Sessions, "direct http sse stdio", "2025-06-18"},
 		{"go-2025-03-26", testkit.Sessions, "direct http sse stdio", "2025-03-26"},

@@ -17,9 +17,9 @@ func TestTypeScriptClients(t *testing.T) {
 		{"v1-sse", testkit.Sessions, "direct http sse stdio", "2025-11-25"},
 		{"v2-legacy", testkit.Sessions, "direct http sse stdio", "2025-11-25"},
 		{"v2-sse", testkit.Sessions, "direct sse", "2025-11-25"},
-		{"v2-auto", testkit.Sessions, "direct http sse stdio", "2025-11-25"},
-		{"v2-auto", testkit.Dual, "direct http", "2026-07-28"},
-		{"v2-pin", testkit.Stateless, "direct http", "2026-07-28"},
+		{"v2-auto", testkit.Sessions, "direct http sse", "2025-11-25"},
+		{"v2-auto", testkit.Dual, "direct http stdio", "2026-07-28"},
+		{"v2-pin", testkit.Stateless, "direct http stdio", "2026-07-28"},
 	}, runTypeScript)
 }
 

@@ -6,10 +6,11 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${SALLYPORT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport}
-mkdir -p "$cache"
+mkdir -p "$cache/bin"
 
-# step TEXT: says on stderr what is being done, and since when.
-step() { printf '==> [%3ds] %s\n' "$SECONDS" "$*" >&2; }
+# step TEXT: says on stderr what is being done, and how long after the first script began.
+export SALLYPORT_BEGAN=${SALLYPORT_BEGAN:-$(date +%s)}
+step() { printf '==> [%3ds] %s\n' "$(($(date +%s) - SALLYPORT_BEGAN))" "$*" >&2; }
 
 # key FILE...: a short name for the contents of the files.
 key() { cat "$@" | sha256sum | cut -c1-12; }
