@@ -83,7 +83,7 @@ func measureCalls(ctx context.Context, targets []*target, stub *target, o *optio
 						return ctx.Err()
 					}
 					t := targets[(i+round)%len(targets)]
-					profiled := profileCPU(t, fmt.Sprintf("%s-%d", s.name, n), o)
+					profiled := profileCPU(t, fmt.Sprintf("%s-%s-%d", t.name, s.name, n), o)
 					r := load(t, stubOf(t, stub), s, n, o)
 					if err := profiled(); err != nil {
 						return err

@@ -30,7 +30,7 @@ func measureMemory(ctx context.Context, targets []*target, o *options) error {
 		if _, err := t.start(ctx); err != nil {
 			return err
 		}
-		row, err := measureSessions(t, o.memory, settle, func(when string) error { return profileHeap(t, when, o) })
+		row, err := measureSessions(t, o.memory, settle, func(when string) error { return profileHeap(t, t.name+"-"+when, o) })
 		t.stop()
 		if err != nil {
 			return fmt.Errorf("memory of %s: %w", t.name, err)

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 )
 
@@ -20,113 +17,6 @@ type target struct {
 	log   string   // file for what it prints
 	proc  *process
 	pids  []int
-}
-
-func targetNames() []string { return []string{"direct", "nginx", "rp", "sallyport"} }
-
-// newTarget prepares a target before the stub at backend (host:port).
-func newTarget(name, backend, dir string, o *options) (*target, error) {
-	t := &target{name: name, log: filepath.Join(dir, name+".log")}
-	if name == "direct" {
-		t.url = "http://" + backend + "/mcp"
-		return t, nil
-	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	t.url = "http://" + port + "/mcp"
-	switch name {
-	case "rp":
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		t.argv = []string{self, "proxy", port, "http://" + backend}
-	case "nginx":
-		path, err := nginxPath()
-		if err != nil {
-			return nil, err
-		}
-		conf := filepath.Join(dir, "nginx.conf")
-		if err := os.WriteFile(conf, []byte(nginxConf(dir, port, backend)), 0o600); err != nil {
-			return nil, err
-		}
-		t.argv = []string{path, "-p", dir, "-c", conf, "-e", filepath.Join(dir, "nginx-error.log")}
-	case "sallyport":
-		if _, err := os.Stat(o.sallyport); err != nil {
-			return nil, fmt.Errorf("no binary to measure: build it with `go build -o bin/ ./cmd/...`, or name it with -sallyport: %w", err)
-		}
-		admin, err := freePort()
-		if err != nil {
-			return nil, err
-		}
-		manifest := filepath.Join(dir, "bench.yaml")
-		if err := os.WriteFile(manifest, []byte(proxyManifest(backend)), 0o600); err != nil {
-			return nil, err
-		}
-		t.argv = []string{o.sallyport, "serve", "-f", manifest, "--listen", port, "--admin-listen", admin}
-		if o.profiles != "" {
-			t.admin = admin
-			t.argv = append(t.argv, "--debug-pprof")
-		}
-	}
-	return t, nil
-}
-
-func proxyManifest(backend string) string {
-	return `apiVersion: sallyport.dev/v1alpha1
-kind: MCPRemoteProxy
-metadata:
-  name: bench
-spec:
-  remoteUrl: http://` + backend + `/mcp
-  allowPrivateEndpoint: true
-`
-}
-
-func nginxPath() (string, error) {
-	if path, err := exec.LookPath("nginx"); err == nil {
-		return path, nil
-	}
-	const debian = "/usr/sbin/nginx" // not on every user's PATH
-	if _, err := os.Stat(debian); err != nil {
-		return "", errors.New("nginx is not installed: install it (apt-get install nginx-light), or leave it out with -targets")
-	}
-	return debian, nil
-}
-
-// nginxConf is a plain reverse proxy as one would write it for MCP: streams are
-// not buffered, connections to the backend are kept.
-func nginxConf(dir, listen, backend string) string {
-	user := ""
-	if os.Geteuid() == 0 {
-		user = "user root;" // its workers must reach the temporary folder
-	}
-	temp := func(kind string) string { return kind + "_temp_path " + filepath.Join(dir, kind) + ";" }
-	return user + `
-daemon off;
-worker_processes 2;
-pid ` + filepath.Join(dir, "nginx.pid") + `;
-events { worker_connections 8192; }
-http {
-  access_log off;
-  ` + temp("client_body") + temp("proxy") + temp("fastcgi") + temp("uwsgi") + temp("scgi") + `
-  client_max_body_size 16m;
-  upstream stub { server ` + backend + `; keepalive 256; keepalive_requests 100000000; }
-  server {
-    listen ` + listen + ` backlog=4096;
-    keepalive_requests 100000000;
-    location / {
-      proxy_pass http://stub;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_buffering off;
-      proxy_read_timeout 1h;
-    }
-  }
-}
-`
 }
 
 // freePort returns a loopback address that nobody listens on.
