@@ -42,20 +42,27 @@ func Load(paths []string) (*Set, error) {
 
 // scan reads the files at paths and returns a digest of them, together with
 // what could not be read. visit, if any, gets each text and returns how much
-// there was to say about it.
+// there was to say about it. A pipe gives its text once, so it is only read for
+// a visitor, and has no part in the digest.
 func scan(paths []string, visit func(file string, text []byte) int) (digest string, problems Problems) {
 	hash := sha256.New()
 	for _, path := range paths {
 		files, found := list(path)
 		visited := 0
 		for _, file := range files {
+			once := isPipe(file)
+			if once && visit == nil {
+				continue
+			}
 			text, err := read(file)
 			if err != nil {
 				found = append(found, Problem{Position: Position{File: file}, Message: err.Error()})
 				continue
 			}
-			_, _ = fmt.Fprintf(hash, "%q %d\n", file, len(text))
-			_, _ = hash.Write(text)
+			if !once {
+				_, _ = fmt.Fprintf(hash, "%q %d\n", file, len(text))
+				_, _ = hash.Write(text)
+			}
 			if visit != nil {
 				visited += visit(file, text)
 			}
@@ -133,6 +140,12 @@ func walk(dir string, above []os.FileInfo) ([]string, error) {
 		}
 	}
 	return files, nil
+}
+
+// isPipe says whether a file is no file on a disk, such as /dev/stdin.
+func isPipe(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && !info.Mode().IsRegular()
 }
 
 func isManifest(path string) bool {

@@ -34,7 +34,7 @@ func Watch(ctx context.Context, paths []string, since string, log *slog.Logger, 
 		log.Warn("files are watched by polling", "reason", err)
 	} else {
 		defer func() { _ = notify.Close() }()
-		w.events, w.notify = notify.Events, notify
+		w.notify, w.events, w.errors = notify, notify.Events, notify.Errors
 	}
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
@@ -47,18 +47,11 @@ type watcher struct {
 	stat   uint64 // of names, sizes and times, when they were last looked at
 	notify *fsnotify.Watcher
 	events <-chan fsnotify.Event
+	errors <-chan error
 }
 
 func (w *watcher) run(ctx context.Context, poll <-chan time.Time, changed func()) {
-	check := func() {
-		w.follow()
-		w.stat = statAll(w.paths)
-		if digest, _ := scan(w.paths, nil); digest != w.digest {
-			w.digest = digest
-			changed()
-		}
-	}
-	check()
+	w.check(changed)
 	timer := time.NewTimer(0)
 	timer.Stop()
 	defer timer.Stop()
@@ -67,11 +60,7 @@ func (w *watcher) run(ctx context.Context, poll <-chan time.Time, changed func()
 		select {
 		case <-ctx.Done():
 			return
-		case event, ok := <-w.events:
-			if !ok {
-				w.events = nil // closed by a failure: polling goes on
-				continue
-			}
+		case event := <-w.events:
 			if !w.concerns(event.Name) {
 				continue
 			}
@@ -79,14 +68,28 @@ func (w *watcher) run(ctx context.Context, poll <-chan time.Time, changed func()
 				first = time.Now()
 			}
 			timer.Reset(max(0, min(settle, settleMax-time.Since(first))))
+		case <-w.errors: // events may have been lost
+			timer.Reset(settle)
 		case <-timer.C:
 			first = time.Time{}
-			check()
+			w.check(changed)
 		case <-poll:
 			if statAll(w.paths) != w.stat {
-				check()
+				w.check(changed)
 			}
 		}
+	}
+}
+
+// check reads the files and reports if they are not what they were. It follows
+// the folders and looks at sizes and times first, so that a change meanwhile is
+// noticed by either.
+func (w *watcher) check(changed func()) {
+	w.follow()
+	w.stat = statAll(w.paths)
+	if digest, _ := scan(w.paths, nil); digest != w.digest {
+		w.digest = digest
+		changed()
 	}
 }
 
