@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -214,9 +215,9 @@ func (a *answer) encoding() *Failure {
 	return nil
 }
 
-var prefixes = sync.Pool{New: func() any { b := make([]byte, checkedPrefix); return &b }}
+var prefixes = sync.Pool{New: func() any { b := make([]byte, readAheadLength); return &b }}
 
-// readAhead reads the whole body if it is short, or the first checkedPrefix bytes.
+// readAhead reads the whole body if it is short, or the first readAheadLength bytes.
 func (a *answer) readAhead(ctx context.Context) *Failure {
 	if f := a.encoding(); f != nil {
 		return f
@@ -260,10 +261,23 @@ func (a *answer) mustBeJSON() *Failure {
 	if a.complete && a.n == 0 {
 		return a.bad("empty", "the backend gave an empty answer")
 	}
-	if err := mcp.CheckAnswer((*a.head)[:a.n], a.complete); err != nil {
-		return a.bad("not valid JSON", "the backend's answer is not valid JSON") // the cause would quote it
+	text := (*a.head)[:a.n]
+	var err error
+	if len(text) <= checkedLength {
+		err = mcp.CheckAnswer(text, a.complete)
+	} else if err = mcp.CheckAnswer(text[:checkedLength], false); err == nil && a.complete && !endsAsJSON(text) {
+		err = errors.New("cut off")
+	}
+	if err != nil {
+		return a.bad("not valid JSON", "the backend's answer is not valid JSON")
 	}
 	return nil
+}
+
+// endsAsJSON reports whether an object or array may end as text does.
+func endsAsJSON(text []byte) bool {
+	text = bytes.TrimRight(text, " \t\r\n")
+	return len(text) > 0 && (text[len(text)-1] == '}' || text[len(text)-1] == ']')
 }
 
 // pass hands the body on: what was read ahead, and the rest behind it.

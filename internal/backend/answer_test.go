@@ -57,6 +57,7 @@ func TestAnswerRefused(t *testing.T) {
 		"empty chunked 200":  {answer: flushed("application/json", "")},
 		"truncated by close": {answer: with(200, "application/json", okAnswer[:20])},
 		"garbage, large":     {answer: with(200, "application/json", "canary"+strings.Repeat(" ", 100<<10))},
+		"8 KiB, cut off":     {answer: with(200, "application/json", `{"a":"`+strings.Repeat("x", 8<<10))},
 		"empty 202":          {answer: with(202, "application/json", "")},
 		"empty 204":          {answer: with(204, "", "")},
 		"partial content":    {answer: with(206, "application/json", okAnswer)},
@@ -463,15 +464,14 @@ func TestAnswerTooLarge(t *testing.T) {
 func TestAnswerSlow(t *testing.T) {
 	t.Parallel()
 	hang := func(r *http.Request) { <-r.Context().Done() }
-	hasty := func(c *backend.HTTPConfig) {
-		c.Limits.AnswerTimeout, c.Limits.BodyTimeout = 50*time.Millisecond, 50*time.Millisecond
-	}
 	long := `{"a":"` + strings.Repeat("x", 40<<10)
+	const short, enough = 200 * time.Millisecond, time.Minute
 	for name, c := range map[string]struct {
+		limits backend.Limits // zero: for the body
 		answer http.HandlerFunc
 		inBody bool
 	}{
-		"before the head": {answer: func(_ http.ResponseWriter, r *http.Request) { hang(r) }},
+		"before the head": {limits: backend.Limits{AnswerTimeout: short}, answer: func(_ http.ResponseWriter, r *http.Request) { hang(r) }},
 		"in the body": {answer: func(w http.ResponseWriter, r *http.Request) {
 			flushed("application/json", okAnswer[:10])(w, r)
 			hang(r)
@@ -484,7 +484,7 @@ func TestAnswerSlow(t *testing.T) {
 			flushed("application/json", long)(w, r)
 			hang(r)
 		}},
-		"in a redirect": {answer: func(w http.ResponseWriter, r *http.Request) {
+		"in a redirect": {limits: backend.Limits{AnswerTimeout: short}, answer: func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/" {
 				redirectTo("/next", 307)(w, r)
 				return
@@ -496,7 +496,8 @@ func TestAnswerSlow(t *testing.T) {
 			t.Run(scheme+" "+name, func(t *testing.T) {
 				t.Parallel()
 				r := start(t, c.answer)
-				b := open(t, r.URL, trust(r), hasty)
+				limits := orElse(c.limits, backend.Limits{AnswerTimeout: enough, BodyTimeout: short})
+				b := open(t, r.URL, trust(r), func(c *backend.HTTPConfig) { c.Limits = limits })
 				within(t, "the exchange", func() {
 					resp, err := b.Do(t.Context(), call())
 					if c.inBody {
@@ -523,7 +524,7 @@ func TestAnswerSlow(t *testing.T) {
 func TestAnswerStreamIsNeverLate(t *testing.T) {
 	t.Parallel()
 	hasty := func(c *backend.HTTPConfig) {
-		c.Limits.AnswerTimeout, c.Limits.BodyTimeout = 100*time.Millisecond, 20*time.Millisecond
+		c.Limits.AnswerTimeout, c.Limits.BodyTimeout = time.Second, 20*time.Millisecond
 	}
 	for scheme, start := range map[string]func(*testing.T, http.HandlerFunc) *recorder{"http": record, "https": recordTLS} {
 		t.Run(scheme, func(t *testing.T) {
@@ -531,7 +532,7 @@ func TestAnswerStreamIsNeverLate(t *testing.T) {
 			r := start(t, func(w http.ResponseWriter, r *http.Request) {
 				flushed("text/event-stream", "data: 1\n\n")(w, r)
 				select { // silence, longer than every limit
-				case <-time.After(300 * time.Millisecond):
+				case <-time.After(1200 * time.Millisecond):
 				case <-r.Context().Done():
 				}
 				_, _ = io.WriteString(w, "data: 2\n\n")

@@ -351,4 +351,3 @@ func TestH1StreamMemory(t *testing.T) {
 	_ = b.Close()
 	wg.Wait()
 }
-

@@ -40,9 +40,12 @@ const (
 	maxSessionID = 2 << 10
 	// maxRedirects is how many redirects of one exchange are followed (REQ A-4).
 	maxRedirects = 10
-	// checkedPrefix is how much of an answer is read and looked at before the
-	// client sees any of it.
-	checkedPrefix = 32 << 10
+	// readAheadLength is how much of an answer is read before the client sees any
+	// of it: what breaks or stops in there becomes a clear error.
+	readAheadLength = 32 << 10
+	// checkedLength is how much of that is read as JSON. It catches whatever is not
+	// JSON at all; all of a large answer would cost more than the whole exchange.
+	checkedLength = 4 << 10
 	// idleTimeout is how long an unused connection is kept.
 	idleTimeout = 90 * time.Second
 	// maxIdle is how many unused connections are kept per address.
