@@ -126,6 +126,12 @@ func (s *Server) announce(snap *Snapshot) {
 
 // ServeHTTP finds the endpoint that a path belongs to.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// There may have been a Content-Length too, which net/http drops. For a proxy
+		// before the gateway that believes it, what follows the body is still part of
+		// it; so nothing that follows is served (RFC 9112 §6.1).
+		w.Header().Set("Connection", "close")
+	}
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
 		writeError(w, mcp.Errorf(http.StatusServiceUnavailable, mcp.CodeInternal, "the gateway is shutting down"), nil)
