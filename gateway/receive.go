@@ -114,7 +114,9 @@ func (s *Server) checkOrigin(r *http.Request) *mcp.Error {
 	}
 	if len(origins) == 1 {
 		u, err := url.Parse(origins[0])
-		if err == nil && u.Host != "" && (s.origins[origins[0]] || strings.EqualFold(u.Host, r.Host)) {
+		// A browser's Origin is scheme, host and port, and nothing else (RFC 6454 §6.2).
+		whole := err == nil && u.Host != "" && u.Scheme+"://"+u.Host == origins[0]
+		if whole && (s.origins[origins[0]] || strings.EqualFold(u.Host, r.Host)) {
 			return nil
 		}
 	}
