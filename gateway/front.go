@@ -208,18 +208,22 @@ func (f *front) pass(x *Exchange, resp *backend.Response) error {
 
 func (f *front) passStream(x *Exchange, body io.Reader, limit int) error {
 	events := mcp.NewEventReader(body, limit)
+	answered := x == nil // nobody waits for anything on the backend's own stream
 	for {
 		ev, err := events.Next()
-		if err == io.EOF {
+		switch {
+		case err != nil && answered:
 			return nil
-		}
-		if err != nil {
+		case err == io.EOF:
+			return truncated(f.endpoint.name, errNoAnswer)
+		case err != nil:
 			return truncated(f.endpoint.name, err)
 		}
 		if len(ev.Data) == 0 || (ev.Name != "" && ev.Name != "message") {
 			continue
 		}
 		f.noteInitialized(x, ev.Data)
+		answered = answered || mcp.PeekResponse(ev.Data)
 		if err := f.send(ev.Data); err != nil {
 			return err
 		}

@@ -35,6 +35,9 @@ func (e *Endpoint) stream(x *Exchange, resp *backend.Response) {
 	out.startHeartbeat(e.server.opts.Heartbeat)
 	defer out.stopHeartbeat()
 	err := e.relay(x, resp.Body, out)
+	if err == nil && x.isRequest() && out.awaitsAnswer() {
+		err = errNoAnswer
+	}
 	switch {
 	case err == nil:
 	case out.clientGone():
@@ -72,7 +75,12 @@ func (e *Endpoint) relay(x *Exchange, body io.Reader, out *streamWriter) error {
 	}
 }
 
-var errEventTooLarge = errors.New("an event is larger than the limit")
+var (
+	errEventTooLarge = errors.New("an event is larger than the limit")
+	// errNoAnswer stands for a stream that ended in order, but said nothing to the
+	// request. Without a length, that is what a truncated one looks like.
+	errNoAnswer = errors.New("the stream ended without an answer")
+)
 
 // abandoned reads on when a legacy client left its stream: leaving is not
 // cancelling (L7). A modern client's context has ended the exchange already.
@@ -94,7 +102,7 @@ func (e *Endpoint) broken(x *Exchange, out *streamWriter, cause error) {
 		x.fail("canceled", nil)
 		return
 	}
-	reason, text := "truncated", "the backend's stream broke before its answer"
+	reason, text := "truncated", "the backend's stream ended before its answer"
 	if errors.Is(cause, errEventTooLarge) {
 		reason, text = "too_large", "the backend's answer is larger than the gateway passes on"
 	}
