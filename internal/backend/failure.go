@@ -68,6 +68,9 @@ func (b *HTTP) sendFailure(ctx context.Context, err error) *Failure {
 	if f := b.refusal(err); f != nil {
 		return f
 	}
+	if errors.Is(err, errClosed) {
+		return fail(b.name, http.StatusServiceUnavailable, ReasonUnreachable, err, "the backend's configuration has just changed; try again")
+	}
 	unreachable := func(text string) *Failure {
 		return fail(b.name, http.StatusBadGateway, ReasonUnreachable, scrub(err), text)
 	}

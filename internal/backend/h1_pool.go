@@ -30,6 +30,8 @@ type h1Conn struct {
 }
 
 func (t *h1) dial(ctx context.Context, addr string, deadline time.Time) (*h1Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	conn, err := t.dialer.dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err

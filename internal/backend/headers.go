@@ -25,7 +25,7 @@ func (h *hop) fields() iter.Seq2[string, string] {
 			return
 		}
 		for name, values := range h.public {
-			if _, ok := h.private[name]; ok || neverSent(name) {
+			if _, ok := h.private[name]; ok || !protocolHeader(name) {
 				continue
 			}
 			for _, v := range values {
@@ -60,9 +60,22 @@ func (h *hop) check() error {
 	return nil
 }
 
-// neverSent reports headers that are the connection's own or the gateway's, or
-// that would tell a backend about the way a request came (REQ A-6). Configuration
-// does not let them get here; this holds when it is wrong.
+// protocolHeader reports headers that any origin may see: the protocol's own, and
+// not the session id, which has a rule of its own.
+func protocolHeader(name string) bool {
+	switch name {
+	case "Accept", "Content-Type", mcp.HeaderLastEventID:
+		return true
+	case mcp.HeaderSessionID:
+		return false
+	}
+	return strings.HasPrefix(name, "Mcp-")
+}
+
+// neverSent reports names that not even a private header may have: those that are
+// the connection's own or the gateway's, and those that would tell a backend about
+// the way a request came (REQ A-6). Configuration does not let them get here; this
+// holds when it is wrong.
 func neverSent(name string) bool {
 	switch name = http.CanonicalHeaderKey(name); name {
 	case "Host", "Content-Length", "Accept-Encoding", "Expect", "Forwarded", "Via", "X-Real-Ip", mcp.HeaderSessionID:
@@ -122,8 +135,11 @@ func (b *HTTP) logRequest(ctx context.Context, h *hop) {
 	}
 	attrs := []any{}
 	for name, v := range h.fields() {
-		if h.secret(name) {
+		switch {
+		case h.secret(name):
 			v = redacted
+		case name == mcp.HeaderName:
+			v, _, _ = strings.Cut(v, "?") // it may be a resource's URI
 		}
 		attrs = append(attrs, slog.String(name, v))
 	}
@@ -144,7 +160,7 @@ func (h *hop) secret(name string) bool {
 	}
 	switch name {
 	case "Accept", "Accept-Encoding", "Content-Type", "User-Agent",
-		mcp.HeaderMethod, mcp.HeaderName, mcp.HeaderProtocolVersion, mcp.HeaderLastEventID:
+		mcp.HeaderMethod, mcp.HeaderName, mcp.HeaderProtocolVersion:
 		return false
 	}
 	return true

@@ -68,7 +68,8 @@ func TestDebugLog(t *testing.T) { // REQ A-7
 		var log logs
 		b := open(t, r.URL+"/mcp?key=canary-query", trust(r), log.into)
 		req := withPrivate(call(), r.URL)
-		req.Header["Mcp-Name"] = []string{"echo"}
+		req.Header["Mcp-Name"] = []string{"file:///a?canary-query"}
+		req.Header["Last-Event-Id"] = []string{"canary-event"}
 		req.Header["Mcp-Param-Region"] = []string{"canary-param"}
 		req.Header["Mcp-Unknown"] = []string{"canary-unknown"}
 		ask(t, b, req)
@@ -77,7 +78,7 @@ func TestDebugLog(t *testing.T) { // REQ A-7
 			"level=DEBUG", "url=" + r.URL + "/mcp ", "method=POST", "status=200",
 			"headers.Authorization=[redacted]", "headers.Cookie=[redacted]", "headers.X-Api-Key=[redacted]", "headers.X-Tenant=[redacted]",
 			"headers.Mcp-Session-Id=[redacted]", "headers.Mcp-Param-Region=[redacted]", "headers.Mcp-Unknown=[redacted]",
-			"headers.Mcp-Method=tools/call", "headers.Mcp-Name=echo", "headers.User-Agent=sallyport/test",
+			"headers.Mcp-Method=tools/call", "headers.Mcp-Name=file:///a ", "headers.Last-Event-Id=[redacted]", "headers.User-Agent=sallyport/test",
 		} {
 			if !strings.Contains(text, part) {
 				t.Errorf("log lacks %q:\n%s", part, text)

@@ -155,6 +155,9 @@ type hop struct {
 func (h *hop) idempotent() bool { return h.method != http.MethodPost }
 
 func (b *HTTP) send(ctx context.Context, h *hop) (*http.Response, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	b.logRequest(ctx, h)
 	s := b.plain
 	if h.to.scheme == "https" {

@@ -319,6 +319,10 @@ func TestHTTPNeverSends(t *testing.T) { // REQ A-6
 				req.Header[name] = []string{"evil"}
 				req.Private[strings.ToLower(name)] = []string{"evil"}
 			}
+			for _, name := range []string{"Authorization", "Cookie", "X-Client", "Mcp-Session-Id"} {
+				req.Header[name] = []string{"evil"} // what is not the protocol's does not belong there
+				bad = append(bad, name)
+			}
 			req.Header["Transfer-Encoding"] = []string{"chunked"}
 			req.Header["Content-Length"] = []string{"1"}
 			ask(t, b, req)

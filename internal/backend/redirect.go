@@ -97,7 +97,7 @@ func discard(body io.ReadCloser) {
 	if body == http.NoBody {
 		return
 	}
-	const little, soon = 4 << 10, time.Second
+	const little, soon = 4 << 10, 250 * time.Millisecond
 	impatience := time.AfterFunc(soon, func() { closeBody(body) })
 	_, _ = io.CopyN(io.Discard, body, little+1) // whatever it says, the body is closed next
 	impatience.Stop()
