@@ -16,8 +16,9 @@ type Tracker struct {
 	nameLen int
 	id      idState
 
-	seenID   bool
-	answered bool
+	seenID    bool
+	seenRetry bool
+	answered  bool
 }
 
 // idState is what the event in progress says about the stream's last event id.
@@ -53,6 +54,10 @@ func (t *Tracker) AtBoundary() bool { return t.lex.boundary() }
 // SeenID reports whether a client of this stream has an event id to resume with.
 func (t *Tracker) SeenID() bool { return t.seenID }
 
+// SeenRetry reports whether the stream said when to come back: it may then end, in
+// order, before it is done (MCP 2025-11-25 transports, "polling").
+func (t *Tracker) SeenRetry() bool { return t.seenRetry }
+
 // Answered reports whether a complete event was a JSON-RPC response.
 func (t *Tracker) Answered() bool { return t.answered }
 
@@ -72,6 +77,8 @@ func (t *Tracker) take(tok token, value []byte) {
 			t.nameLen = 0
 		}
 		t.nameLen += copy(t.name[t.nameLen:], value)
+	case fieldRetry:
+		t.seenRetry = true
 	case fieldID:
 		switch tok {
 		case tokenField:

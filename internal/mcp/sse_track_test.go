@@ -64,3 +64,20 @@ func TestTracker(t *testing.T) {
 		}
 	}
 }
+
+func TestTrackerSeesRetry(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"retry: 10\n\n":           true,
+		"retry:10\r\rdata: x\r\r": true,
+		"data: retry: 10\n\n":     false,
+		": retry: 10\n\n":         false,
+		"":                        false,
+	} {
+		var tr mcp.Tracker
+		_, _ = tr.Write([]byte(in))
+		if tr.SeenRetry() != want {
+			t.Errorf("after %q: retry seen: %v", in, tr.SeenRetry())
+		}
+	}
+}
