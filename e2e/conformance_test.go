@@ -33,7 +33,9 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			backend := testkit.StartConformanceServer(t, tt.stateful)
 			gateway := testkit.Start(t, "run", backend)
+			idle := gateway.Metric(t, "go_goroutines")
 			tt.run.compare(t, backend, gateway.MCP())
+			gateway.SettlesAt(t, idle, idleConnections)
 		})
 	}
 }
@@ -59,10 +61,16 @@ func TestConformanceStdio(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			gateway := testkit.Start(t, "run", "--", testkit.ConformanceServer(t))
+			idle := gateway.Metric(t, "go_goroutines")
 			tt.run.compareExcept(t, testkit.StartConformanceServer(t, tt.stateful), gateway.MCP(), elsewhere)
+			gateway.SettlesAt(t, idle, idleConnections)
 		})
 	}
 }
+
+// idleConnections are the goroutines that may be left of a run, which opens dozens of sessions and streams: those of
+// kept connections, and of the one process of a stdio server.
+const idleConnections = 12
 
 // elsewhere are the scenarios, none of them scored, that tell a stdio server from one on HTTP.
 var elsewhere = []string{
