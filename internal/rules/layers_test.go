@@ -18,6 +18,7 @@ var levels = map[string]int{
 
 	"gateway": 3,
 
+	"internal/authn":      2,
 	"internal/credential": 2,
 	"internal/demo":       2,
 
