@@ -43,9 +43,9 @@ func measureMemory(ctx context.Context, targets []*target, o *options) error {
 
 func measureSessions(t *target, n int, settle time.Duration, look func(when string) error) (memoryRow, error) {
 	row := memoryRow{target: t.name, sessions: n}
-	// Half as many first, so that buffers and heap which any load needs once are not
+	// As many first, so that buffers and heap which any load needs once are not
 	// taken for the sessions' own.
-	err := spread(n/2, func(c *client, _ int) error {
+	err := spread(n, func(c *client, _ int) error {
 		_, err := c.open()
 		return err
 	}, t.url)
