@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
@@ -17,14 +19,20 @@ func (e *Endpoint) finish(x *Exchange) {
 	e.release(x)
 	if x.status == 0 { // the client was gone before anything could be said
 		x.status = statusClientClosed
-		x.fail("canceled", nil)
+		x.fail(reasonCanceled, nil)
 	}
 	if x.outcome == "" {
 		x.outcome = audit.Success
 	}
 	e.metrics.Observe(x.method(), x.status, took)
-	if x.outcome == audit.Error && e.log.Enabled(x.r.Context(), slog.LevelWarn) {
-		e.log.Warn("request failed", "id", x.id, "method", x.method(), "status", x.status, "reason", x.reason, "cause", errText(x.cause))
+	if x.outcome == audit.Error {
+		level := slog.LevelWarn
+		if x.reason == reasonCanceled {
+			level = slog.LevelDebug // clients come and go; nobody has to do anything about it
+		}
+		if ctx := x.r.Context(); e.log.Enabled(ctx, level) {
+			e.log.Log(ctx, level, "request failed", "id", x.id, "method", x.method(), "status", x.status, "reason", x.reason, "cause", errText(x.cause))
+		}
 	}
 	if e.audit == nil {
 		return
@@ -55,6 +63,16 @@ func (x *Exchange) fail(reason string, cause error) {
 	x.outcome, x.reason, x.cause = audit.Error, reason, cause
 }
 
+// reasonCanceled is the reason of an exchange whose client went away.
+const reasonCanceled = string(backend.ReasonCanceled)
+
+// left notes that the client went away. That is how a stream ends that only listens.
+func (x *Exchange) left() {
+	if x.r.Method != http.MethodGet {
+		x.fail(reasonCanceled, nil)
+	}
+}
+
 // refuse is the one place that writes an error to a client. It does nothing when
 // the answer has begun.
 func (e *Endpoint) refuse(x *Exchange, err *mcp.Error) {
@@ -69,7 +87,29 @@ func (e *Endpoint) refuse(x *Exchange, err *mcp.Error) {
 	}
 	x.status = err.Status
 	writeError(x.w, err, x.message.ID)
+	if err.Status == http.StatusRequestEntityTooLarge {
+		linger(x)
+	}
 }
+
+// linger reads on after a message was refused for its size: closing the
+// connection while the client still writes would reset it, and many clients never
+// see the answer then (RFC 9112 §9.6).
+func linger(x *Exchange) {
+	if x.r.Header.Get("Expect") != "" {
+		return // that client waits to be asked before it writes
+	}
+	rc := http.NewResponseController(x.w)
+	if rc.Flush() != nil || rc.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, x.r.Body, lingerBytes)
+}
+
+const (
+	lingerTimeout = 5 * time.Second
+	lingerBytes   = 256 << 20
+)
 
 // writeError writes err as a JSON-RPC error for id (null when unknown).
 func writeError(w http.ResponseWriter, err *mcp.Error, id []byte) {

@@ -131,7 +131,7 @@ func (e *Endpoint) copyBody(x *Exchange, resp *backend.Response) {
 	defer copyBuffers.Put(buf)
 	if _, err := io.CopyBuffer(w, readerOnly{resp.Body}, *buf); err != nil {
 		if w.err != nil {
-			x.fail("canceled", nil)
+			x.left()
 		} else {
 			x.fail("truncated", err)
 			e.metrics.Failed("truncated")

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
@@ -83,7 +84,7 @@ func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
 	}()
 	first := mcp.AppendEvent(nil, mcp.Event{Name: "endpoint", Data: []byte(e.link.messages(x.r, e.name, f.id))})
 	if f.out.write(first) != nil {
-		x.fail("canceled", nil)
+		x.left()
 		return nil
 	}
 	f.out.startHeartbeat(e.server.opts.Heartbeat)
@@ -156,6 +157,13 @@ func (e *Endpoint) postFront(x *Exchange, req *backend.Request) *mcp.Error {
 		}
 		x.status = http.StatusAccepted
 		x.w.WriteHeader(http.StatusAccepted)
+		return nil
+	}
+	if x.message.Meta.HasVersion { // some clients try this before they initialize
+		x.status = http.StatusAccepted
+		x.w.WriteHeader(http.StatusAccepted)
+		x.outcome, x.reason = audit.Denied, "revision"
+		_ = f.send(mcp.LegacyOnly(x.message.Meta.ProtocolVersion).Append(nil, x.message.ID)) // nobody else to tell
 		return nil
 	}
 	x.detached = true

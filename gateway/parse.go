@@ -19,8 +19,11 @@ func (e *Endpoint) parse(x *Exchange) *mcp.Error {
 	if err != nil {
 		return err
 	}
-	if x.revision, err = mcp.Era(x.r.Header, &x.message); err != nil {
-		return err
+	// 2024-11-05 knows no headers; postFront answers who tries a newer revision.
+	if x.surface != surfaceMessages || len(x.r.Header[mcp.HeaderProtocolVersion]) > 0 {
+		if x.revision, err = mcp.Era(x.r.Header, &x.message); err != nil {
+			return err
+		}
 	}
 	return mcp.CheckHeaders(x.r.Header, &x.message)
 }

@@ -29,13 +29,13 @@ func (e *Endpoint) stream(x *Exchange, resp *backend.Response) {
 		defer e.metrics.StreamClosed()
 	}
 	if out.flush() != nil {
-		x.fail("canceled", nil)
+		x.left()
 		return
 	}
 	out.startHeartbeat(e.server.opts.Heartbeat)
 	defer out.stopHeartbeat()
 	err := e.relay(x, resp.Body, out)
-	if err == nil && x.isRequest() && out.awaitsAnswer() {
+	if err == nil && x.isRequest() && out.awaitsAnswer() && !out.mayPoll(x.revision) {
 		err = errNoAnswer
 	}
 	switch {
@@ -85,7 +85,7 @@ var (
 // abandoned reads on when a legacy client left its stream: leaving is not
 // cancelling (L7). A modern client's context has ended the exchange already.
 func (e *Endpoint) abandoned(x *Exchange, body io.Reader) {
-	x.fail("canceled", nil)
+	x.left()
 	if x.r.Method == http.MethodPost && !x.revision.Modern() {
 		_, _ = io.Copy(io.Discard, body) // backendContext bounds it
 	}
@@ -99,7 +99,7 @@ func (e *Endpoint) broken(x *Exchange, out *streamWriter, cause error) {
 	case context.Cause(x.ctx) == errEndpointChanged: // a listening stream may end any time (L8)
 		return
 	case x.ctx.Err() != nil:
-		x.fail("canceled", nil)
+		x.left()
 		return
 	}
 	reason, text := "truncated", "the backend's stream ended before its answer"
@@ -168,6 +168,14 @@ func (s *streamWriter) awaitsAnswer() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.tracker.SeenID() && !s.tracker.Answered()
+}
+
+// mayPoll reports whether the stream may end in order before the answer: a server
+// of sessions can close it, having said when to come back (2025-11-25).
+func (s *streamWriter) mayPoll(rev mcp.Revision) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tracker.SeenRetry() && !rev.Modern()
 }
 
 // last sends one more message. If an event has been cut in its middle, the event

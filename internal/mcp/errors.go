@@ -3,6 +3,7 @@ package mcp
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,8 +40,19 @@ func Errorf(status, code int, format string, args ...any) *Error {
 // (MCP 2026-07-28 versioning; MCP 2025-11-25 transports): 400 and the list of
 // those it does, so that the client can choose.
 func UnsupportedVersion(requested string) *Error {
+	return unsupported(requested, "this protocol version is not supported; see data.supported", Supported())
+}
+
+// LegacyOnly is the answer to a modern message where only the revisions with
+// initialize are spoken. A client of both eras then initializes.
+func LegacyOnly(requested string) *Error {
+	legacy := slices.DeleteFunc(Supported(), Revision.Modern)
+	return unsupported(requested, "only revisions with initialize are spoken here; see data.supported", legacy)
+}
+
+func unsupported(requested, message string, supported []Revision) *Error {
 	data := []byte(`{"supported":[`)
-	for i, r := range Supported() {
+	for i, r := range supported {
 		if i > 0 {
 			data = append(data, ',')
 		}
@@ -48,10 +60,7 @@ func UnsupportedVersion(requested string) *Error {
 	}
 	data = append(data, `],"requested":`...)
 	data = append(appendQuote(data, requested), '}')
-	return &Error{
-		Status: http.StatusBadRequest, Code: CodeUnsupportedVersion, Data: data,
-		Message: "this protocol version is not supported; see data.supported",
-	}
+	return &Error{Status: http.StatusBadRequest, Code: CodeUnsupportedVersion, Data: data, Message: message}
 }
 
 func (e *Error) Error() string {
