@@ -33,7 +33,11 @@ func checkCommand() *cobra.Command {
 					return err
 				}
 			} else if len(problems) == 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d resources, no problems\n", resources)
+				noun := "resources"
+				if resources == 1 {
+					noun = "resource"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d %s, no problems\n", resources, noun)
 			}
 			return problems.Err()
 		},
