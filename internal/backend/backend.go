@@ -95,4 +95,5 @@ const (
 	ReasonCrashed        Reason = "crashed"         // the local command ended, or cannot be started
 	ReasonBusy           Reason = "busy"            // too many sessions or processes
 	ReasonSession        Reason = "session"         // unknown or missing session
+	ReasonBadRequest     Reason = "bad_request"     // the client's id is that of another request in flight
 )

@@ -44,18 +44,14 @@ func (t *trunk) exchange(ctx context.Context, c *call, out outbound) (*Response,
 	if f := t.ready(wait); f != nil {
 		return nil, f
 	}
-	conn, err := t.begin(c)
-	switch e := err.(type) {
-	case nil:
-	case *mcp.Error:
-		return refusal(c.id, e), nil
-	case *Failure:
-		return nil, e
+	conn, f := t.begin(c)
+	if f != nil {
+		return nil, f
 	}
 	first, f := t.dispatch(wait, conn, c, out)
 	switch {
 	case f != nil && ctx.Err() != nil:
-		return nil, ended(t.name, ctx)
+		return nil, ended(ctx, t.name)
 	case f != nil:
 		return nil, f
 	case first.last:
@@ -70,7 +66,7 @@ func (t *trunk) exchange(ctx context.Context, c *call, out outbound) (*Response,
 }
 
 // begin registers c, so that what the server says finds it.
-func (t *trunk) begin(c *call) (link, error) {
+func (t *trunk) begin(c *call) (link, *Failure) {
 	c.box = newMailbox()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,8 +77,8 @@ func (t *trunk) begin(c *call) (link, error) {
 		return nil, fail(t.name, http.StatusBadGateway, ReasonCrashed, nil,
 			"the server ended before it got the request; send it again")
 	case t.calls[c.key] != nil:
-		return nil, mcp.Errorf(http.StatusBadRequest, mcp.CodeInvalidRequest,
-			"the id of this request is that of another one that is still running; use a new id")
+		return nil, &Failure{Reason: ReasonBadRequest, Public: mcp.Errorf(http.StatusBadRequest, mcp.CodeInvalidRequest,
+			"%s: the id of this request is that of another one that is still running; use a new id", t.name)}
 	}
 	t.serial++
 	c.serial = t.serial
@@ -121,13 +117,9 @@ func (t *trunk) dispatch(ctx context.Context, conn link, c *call, out outbound) 
 // returns the response.
 func (t *trunk) ask(ctx context.Context, id []byte, out outbound) (message, *Failure) {
 	c := &call{id: id, wireID: id, key: idKey(id), own: true}
-	conn, err := t.begin(c)
-	switch e := err.(type) {
-	case nil:
-	case *Failure:
-		return message{}, e
-	default:
-		return message{}, fail(t.name, http.StatusBadGateway, ReasonBadAnswer, e, "the session cannot be taken up again")
+	conn, f := t.begin(c)
+	if f != nil {
+		return message{}, f
 	}
 	answer, f := t.dispatch(ctx, conn, c, out)
 	if f != nil {
@@ -154,18 +146,6 @@ func (t *trunk) response(m message) {
 	}
 	t.mu.Unlock()
 	_ = c.box.put(l, 0) // closed: the client went first
-}
-
-// deliver puts a message into the stream of c. False means that c is over.
-func (t *trunk) deliver(c *call, raw []byte) bool {
-	switch err := c.box.put(letter{raw: raw}, t.patience); err {
-	case nil:
-		return true
-	case errMailboxFull:
-		t.log.Warn("stream to client was broken off: it is not read", "method", c.method)
-		t.abandon(c, err)
-	}
-	return false
 }
 
 // drop forgets a call that the server has not seen.

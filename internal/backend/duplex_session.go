@@ -99,7 +99,7 @@ func (s *session) notify(ctx context.Context, req *Request) (*Response, *Failure
 		}
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return nil, ended(s.name, ctx)
+			return nil, ended(ctx, s.name)
 		case err != nil && wait.Err() != nil:
 			return nil, timedOut(s.name, errNoAnswer)
 		}
@@ -264,18 +264,19 @@ func (s *session) unasked(m message) {
 		if c != nil {
 			box = c.box
 		}
-		switch box.put(letter{raw: m.raw}, s.patience) {
-		case nil:
+		err := box.put(letter{raw: m.raw}, s.patience)
+		if err == nil {
 			return
-		case errMailboxFull:
+		}
+		if errors.Is(err, errMailboxFull) {
 			s.log.Warn("stream to client was broken off: it is not read")
 			if c != nil {
-				s.abandon(c, errMailboxFull)
+				s.abandon(c, err)
 			} else {
-				s.hangUp(box, errMailboxFull)
+				s.hangUp(box, err)
 			}
 		}
-		// The stream has ended in between; there may be another.
+		// The stream has ended; there may be another.
 	}
 }
 

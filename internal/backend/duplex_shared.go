@@ -173,7 +173,11 @@ func (s *shared) unasked(m message) {
 		if at.Present() {
 			raw = mcp.Splice(raw, mcp.Edit{Span: at, New: own})
 		}
-		s.deliver(c, raw)
+		// Others share the connection, so nobody waits for this client to read.
+		if err := c.box.put(letter{raw: raw}, s.patience); errors.Is(err, errMailboxFull) {
+			s.log.Warn("stream to client was broken off: it is not read", "method", c.method)
+			s.abandon(c, err)
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func (t *trunk) ready(ctx context.Context) *Failure {
 	case <-s.done:
 		return s.failure
 	case <-ctx.Done():
-		return ended(t.name, ctx)
+		return ended(ctx, t.name)
 	}
 }
 
@@ -140,7 +140,7 @@ func (t *trunk) start(s *starting, wait time.Duration) {
 
 func (t *trunk) open(ctx context.Context, wait time.Duration) *Failure {
 	if !sleep(ctx, wait) {
-		return ended(t.name, ctx)
+		return ended(ctx, t.name)
 	}
 	l := &life{t: t, since: time.Now()}
 	conn, f := t.opener.open(ctx, t.first, l)

@@ -47,7 +47,7 @@ func (s *eventServer) open(ctx context.Context, first outbound, to receiver) (li
 	if f != nil {
 		cancel()
 		if ctx.Err() != nil {
-			f = ended(b.name, ctx)
+			f = ended(ctx, b.name)
 		}
 		return nil, f
 	}
@@ -59,13 +59,13 @@ func (s *eventServer) open(ctx context.Context, first outbound, to receiver) (li
 		cancel()
 		closeBody(resp.Body)
 		if ctx.Err() != nil {
-			f = ended(b.name, ctx)
+			f = ended(ctx, b.name)
 		}
 		return nil, f
 	}
 	if !stop() { // ctx has ended, and life with it
 		closeBody(resp.Body)
-		return nil, ended(b.name, ctx)
+		return nil, ended(ctx, b.name)
 	}
 	go e.run()
 	return e, nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -86,7 +87,7 @@ func (c *command) open(ctx context.Context, _ outbound, to receiver) (link, *Fai
 		return nil, comeAgain(c.cfg.Name, wait, why)
 	}
 	if !sleep(ctx, wait) {
-		return nil, ended(c.cfg.Name, ctx)
+		return nil, ended(ctx, c.cfg.Name)
 	}
 	p, err := c.startProcess(to)
 	c.mu.Lock()
@@ -105,9 +106,13 @@ func (c *command) open(ctx context.Context, _ outbound, to receiver) (link, *Fai
 // left out: people write secrets there.
 func (c *command) whyNot(err error) string {
 	name := filepath.Base(c.cfg.Command[0])
-	path, _ := errors.AsType[*fs.PathError](err)
+	noDir := false
+	if c.cfg.Dir != "" { // exec's error speaks of the program in any case
+		info, err := os.Stat(c.cfg.Dir)
+		noDir = err != nil || !info.IsDir()
+	}
 	switch {
-	case path != nil && path.Op == "chdir":
+	case noDir:
 		return "the working directory of the command " + name + " does not exist or may not be entered; create it, or correct it"
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return "the command " + name + " was not found; install it where the gateway's PATH leads, or give its full path"

@@ -42,7 +42,7 @@ func (l *lineReader) next() ([]byte, error) {
 		line = append(line, part...)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-		case err == nil, err == io.EOF && len(line) > 0:
+		case err == nil, errors.Is(err, io.EOF) && len(line) > 0:
 			return trimEnd(line), nil
 		default:
 			return nil, err
@@ -58,19 +58,24 @@ func trimEnd(line []byte) []byte {
 // skip reads on to the end of a line that is too long already.
 func (l *lineReader) skip(line []byte, err error) error {
 	long := &longLine{head: bytes.Clone(line[:min(len(line), keptOfLong)])}
-	tail := line
+	long.tail = lastOf(nil, line)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		tail = bytes.Clone(tail[max(0, len(tail)-keptOfLong):])
-		var part []byte
-		part, err = l.r.ReadSlice('\n')
-		tail = append(tail, part...)
+		line, err = l.r.ReadSlice('\n')
+		long.tail = lastOf(long.tail, line)
 	}
-	tail = trimEnd(tail)
-	long.tail = bytes.Clone(tail[max(0, len(tail)-keptOfLong):])
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	return long
+}
+
+// lastOf adds more to the end of tail and keeps the end of that.
+func lastOf(tail, more []byte) []byte {
+	if len(more) >= keptOfLong {
+		return append(tail[:0], more[len(more)-keptOfLong:]...)
+	}
+	tail = append(tail, more...)
+	return tail[:copy(tail, tail[max(0, len(tail)-keptOfLong):])]
 }
 
 // answers is the idKey of the request that a long line is the answer to, as far as

@@ -68,6 +68,7 @@ func (c *command) startProcess(to receiver) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(c.cfg.Command[0], c.cfg.Command[1:]...)
+	//nolint:forbidigo // nothing is configured by it: it is what every child process gets, cut down
 	cmd.Dir, cmd.Env = c.cfg.Dir, environment(os.Environ(), c.cfg.Env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inRead, outWrite, errWrite
 	ownGroup(cmd)

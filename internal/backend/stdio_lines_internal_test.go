@@ -1,0 +1,159 @@
+package backend
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const tooLong = "(too long)"
+
+func readLines(t *testing.T, r io.Reader, maxLine int) []string {
+	t.Helper()
+	return allLines(t, newLineReader(r, maxLine))
+}
+
+func allLines(t *testing.T, lines *lineReader) []string {
+	t.Helper()
+	var got []string
+	for {
+		line, err := lines.next()
+		_, long := errors.AsType[*longLine](err)
+		switch {
+		case long:
+			got = append(got, tooLong)
+		case err == nil:
+			got = append(got, string(line))
+		case errors.Is(err, io.EOF):
+			return got
+		default:
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestLineReader(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"":                   nil,
+		"a\nb\n":             {"a", "b"},
+		"a\r\nb":             {"a", "b"},
+		"\n\r\na\n":          {"", "", "a"},
+		"a\rb\n":             {"a\rb"},
+		"12345678\n":         {"12345678"},
+		"12345678\r\nx\n":    {"12345678", "x"},
+		"123456789\nx\n":     {tooLong, "x"},
+		"123456789\r\n\nx\n": {tooLong, "", "x"},
+		"x\n123456789":       {"x", tooLong},
+	} {
+		if d := cmp.Diff(want, readLines(t, strings.NewReader(text), 8)); d != "" {
+			t.Errorf("%q (-want +got):\n%s", text, d)
+		}
+	}
+	long := strings.Repeat("x", 100<<10)
+	if d := cmp.Diff([]string{long, "y"}, readLines(t, strings.NewReader(long+"\ny\n"), 100<<10)); d != "" {
+		t.Errorf("a line longer than the buffer (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{tooLong, "y"}, readLines(t, strings.NewReader(long+"\ny\n"), 100<<10-1)); d != "" {
+		t.Errorf("one byte too long (-want +got):\n%s", d)
+	}
+}
+
+func TestLineReaderBroken(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for _, text := range []string{"", "half a line", strings.Repeat("too long", 100)} {
+		lines := newLineReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), 100)
+		if line, err := lines.next(); !errors.Is(err, broken) {
+			t.Errorf("%q and an error: %q, %v", text, line, err)
+		}
+	}
+}
+
+// A line without end takes no memory.
+func TestLineReaderMemory(t *testing.T) {
+	const limit, total = 64 << 10, 64 << 20
+	lines := newLineReader(io.MultiReader(io.LimitReader(endless{}, total), strings.NewReader("\nx\n")), limit)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := lines.next(); err == nil {
+		t.Error("no error")
+	}
+	runtime.ReadMemStats(&after)
+	if line, err := lines.next(); string(line) != "x" {
+		t.Errorf("next line is %q, %v", line, err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > total/10 { // other tests may run beside
+		t.Errorf("%d bytes were allocated", n)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestLongLineAnswers(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat(`{\"id\":9}`, 1000)
+	for text, want := range map[string]string{
+		`{"jsonrpc":"2.0","id":5,"result":{"x":"` + content + `"}}`:            "n5",
+		`{"id":"a","jsonrpc":"2.0","result":{"x":"` + content + `"}}`:          "sa",
+		` { "id" : 5 , "result" : {"x":"` + content + `"}}`:                    "n5",
+		`{"result":{"x":"` + content + `"},"jsonrpc":"2.0","id":-5}`:           "n-5",
+		`{"jsonrpc":"2.0","result":{"x":"` + content + `"},"id":"a"}`:          "sa",
+		`{"result":{"x":"` + content + `"},"id":5,"jsonrpc":"2.0"}`:            "n5",
+		`{"jsonrpc":"2.0","result":{"x":"` + content + `","id":5}}`:            "",
+		`{"jsonrpc":"2.0","method":"x","params":{"x":"` + content + `"}}`:      "",
+		`{"jsonrpc":"2.0","method":"x","id":5,"params":"` + content + `"}`:     "",
+		`{"jsonrpc":"2.0","x":{"id":5,"result":1},"result":"` + content + `"}`: "",
+		content: "",
+	} {
+		lines := newLineReader(strings.NewReader(text+"\r\n"), 100)
+		_, err := lines.next()
+		long, ok := errors.AsType[*longLine](err)
+		if !ok {
+			t.Fatalf("%.60s: %v", text, err)
+		}
+		if got := long.answers(); got != want {
+			t.Errorf("%.60s… answers %q, want %q", text, got, want)
+		}
+	}
+}
+
+func FuzzLineReader(f *testing.F) {
+	f.Add([]byte("a\nb\r\n\n"), uint8(8), true)
+	f.Add([]byte(strings.Repeat("x", 40)+"\ny"), uint8(8), false)
+	f.Add([]byte(strings.Repeat("x\r", 40)+"\ny"), uint8(30), false)
+	f.Fuzz(func(t *testing.T, text []byte, limit uint8, slowly bool) {
+		maxLine := int(limit)
+		var want []string
+		for line := range bytes.Lines(text) {
+			line = bytes.TrimSuffix(line, []byte("\n"))
+			if len(bytes.TrimRight(line, "\r")) > maxLine {
+				want = append(want, tooLong)
+			} else {
+				want = append(want, string(bytes.TrimSuffix(line, []byte("\r"))))
+			}
+		}
+		var r io.Reader = bytes.NewReader(text)
+		if slowly {
+			r = iotest.OneByteReader(r)
+		}
+		const small = 16 // so that lines are longer than the buffer
+		if d := cmp.Diff(want, allLines(t, &lineReader{r: bufio.NewReaderSize(r, small), max: maxLine})); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	})
+}
