@@ -27,6 +27,7 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	if e.backend == nil {
 		return
 	}
+	c.door(o.Object, e)
 	c.auditing(e, spec.Audit)
 	c.endpoint(o.Object, e, spec, e.backendKey)
 }

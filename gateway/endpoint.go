@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
@@ -21,6 +22,8 @@ type Endpoint struct {
 
 	backend    backend.Backend
 	backendKey string // of the backend's address; a session is good for that backend alone
+	door       *authn.Resolver
+	protection *protection // nil where nobody needs a token
 	outgoing   outgoing
 	link       link
 	sessions   sealer

@@ -73,6 +73,9 @@ func (x *Exchange) left() {
 	}
 }
 
+// note keeps why a step is about to refuse, for log and audit alone.
+func (x *Exchange) note(reason string) { x.reason = reason }
+
 // refuse is the one place that writes an error to a client. It does nothing when
 // the answer has begun.
 func (e *Endpoint) refuse(x *Exchange, err *mcp.Error) {

@@ -83,7 +83,7 @@ func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
 		e.metrics.StreamClosed()
 	}()
 	first := mcp.AppendEvent(nil, mcp.Event{Name: "endpoint", Data: []byte(e.link.messages(x.r, e.name, f.id))})
-	if f.out.write(first) != nil {
+	if f.out.write(first, true) != nil {
 		x.left()
 		return nil
 	}
@@ -260,7 +260,7 @@ func (f *front) noteInitialized(x *Exchange, msg []byte) {
 
 // send writes one message as an event.
 func (f *front) send(msg []byte) error {
-	return f.out.write(mcp.AppendEvent(nil, mcp.Event{Name: "message", Data: msg}))
+	return f.out.write(mcp.AppendEvent(nil, mcp.Event{Name: "message", Data: msg}), true)
 }
 
 // listen opens the backend's own stream, once, and passes on what comes by it. A

@@ -2,8 +2,9 @@ package gateway
 
 import (
 	"net/http"
+	"net/netip"
 
-	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
@@ -12,8 +13,42 @@ import (
 func (e *Endpoint) identify(x *Exchange) *mcp.Error {
 	// Of two credentials, a proxy before the gateway may have checked the other one.
 	if len(x.r.Header["Authorization"]) > 1 {
-		return mcp.Errorf(http.StatusBadRequest, mcp.CodeInvalidRequest, "Authorization is there more than once")
+		return e.deny(x, &authn.Denied{Status: http.StatusBadRequest, Code: authn.CodeInvalidRequest, Reason: "there is more than one Authorization header"})
 	}
-	x.caller = identity.Anonymous()
+	caller, denied := e.door.Resolve(x.r.Context(), &authn.Request{Header: x.r.Header, Peer: peer(x.r), TLS: x.r.TLS})
+	if denied != nil {
+		return e.deny(x, denied)
+	}
+	x.caller = caller
 	return nil
+}
+
+// deny turns a refusal into what the client may know of it. The reason is for log
+// and audit.
+func (e *Endpoint) deny(x *Exchange, d *authn.Denied) *mcp.Error {
+	x.note(d.Reason)
+	if e.protection != nil && (d.Status == http.StatusUnauthorized || d.Status == http.StatusForbidden) {
+		x.w.Header()["Www-Authenticate"] = []string{e.challenge(x.r, d.Code, d.Scopes)}
+	}
+	text := "authentication is required"
+	switch {
+	case d.Status == http.StatusServiceUnavailable:
+		text = "the token cannot be checked now; try again soon"
+	case d.Code == authn.CodeInsufficientScope:
+		text = "the token lacks a scope that is required here"
+	case d.Code == authn.CodeInvalidToken:
+		text = "the token is invalid"
+	case d.Code == authn.CodeInvalidRequest:
+		text = "the credential cannot be understood"
+	}
+	return mcp.Errorf(d.Status, mcp.CodeInvalidRequest, "%s", text)
+}
+
+// peer is the address that the request came from; the zero Addr if it has none.
+func peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr()
 }

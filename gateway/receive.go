@@ -55,10 +55,9 @@ func (e *Endpoint) checkMethod(x *Exchange) *mcp.Error {
 // a client announces is not trusted with memory beyond the first bytes.
 func (e *Endpoint) readBody(x *Exchange) *mcp.Error {
 	limit := e.server.opts.MaxBodyBytes
-	tooLarge := mcp.Errorf(http.StatusRequestEntityTooLarge, mcp.CodeInvalidRequest, "message is larger than %d bytes", limit)
 	n := x.r.ContentLength
 	if n > limit {
-		return tooLarge
+		return tooLarge(limit)
 	}
 	rc := http.NewResponseController(x.w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has one; then the server's own limits hold
@@ -72,12 +71,16 @@ func (e *Endpoint) readBody(x *Exchange) *mcp.Error {
 	if err != nil {
 		x.body = nil
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return tooLarge
+			return tooLarge(limit)
 		}
 		return mcp.Errorf(http.StatusBadRequest, mcp.CodeInvalidRequest, "message could not be read to its end")
 	}
 	_ = rc.SetReadDeadline(time.Time{})
 	return nil
+}
+
+func tooLarge(limit int64) *mcp.Error {
+	return mcp.Errorf(http.StatusRequestEntityTooLarge, mcp.CodeInvalidRequest, "message is larger than %d bytes", limit)
 }
 
 const (
@@ -147,8 +150,7 @@ func hostname(host string) string {
 
 // peerIsLoopback reports whether the request came from this machine.
 func peerIsLoopback(r *http.Request) bool {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && ap.Addr().Unmap().IsLoopback()
+	return peer(r).Unmap().IsLoopback()
 }
 
 // peerAddress is the address the request came from, without the port.

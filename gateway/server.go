@@ -22,6 +22,7 @@ import (
 type Options struct {
 	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
 	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
+	PublicURL      string   // how clients reach the gateway, if not as its requests say; "" if they do
 
 	MaxBodyBytes  int64         // of a client's message
 	MaxAnswer     int64         // bytes of a backend's answer that is no stream
@@ -117,7 +118,7 @@ func (s *Server) Apply(set *manifest.Set) error {
 // announce says once per endpoint that it serves anybody (REQ A-1).
 func (s *Server) announce(snap *Snapshot) {
 	for name, e := range snap.endpoints {
-		if !s.warned[name] {
+		if e.door.Anonymous() && !s.warned[name] {
 			s.warned[name] = true
 			e.log.Warn("serving anonymous clients, since no incoming authentication is configured; "+e.outgoing.shows(), "path", "/servers/"+name+"/mcp")
 		}
@@ -143,11 +144,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer snap.release()
+	if strings.HasPrefix(r.URL.Path, metadataPath) {
+		s.serveMetadata(w, r, snap)
+		return
+	}
 	e, surface := snap.route(r.URL.Path)
 	if e == nil {
 		writeError(w, mcp.Errorf(http.StatusNotFound, mcp.CodeInvalidRequest, "nothing is served at this path; endpoints are /servers/NAME/mcp"), nil)
 		return
 	}
+	if r.Method == http.MethodOptions {
+		s.preflight(w, r, e.outgoing.passthrough)
+		return
+	}
+	s.allowPage(w, r)
 	e.serve(w, r, surface)
 }
 

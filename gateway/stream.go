@@ -28,7 +28,7 @@ func (e *Endpoint) stream(x *Exchange, resp *backend.Response) {
 		e.metrics.StreamOpened()
 		defer e.metrics.StreamClosed()
 	}
-	if out.flush() != nil {
+	if x.r.Method == http.MethodGet && out.flush() != nil {
 		x.left()
 		return
 	}
@@ -54,7 +54,7 @@ func (e *Endpoint) relay(x *Exchange, body io.Reader, out *streamWriter) error {
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
-			if werr := out.write(buf[:n]); werr != nil {
+			if werr := out.write(buf[:n], err != io.EOF); werr != nil {
 				return werr
 			}
 			if out.eventBytes() > e.server.opts.MaxEventBytes {
@@ -123,26 +123,29 @@ type streamWriter struct {
 	tracker mcp.Tracker
 	err     error // the client's side broke
 	wrote   bool  // since the last heartbeat
+	flushed bool  // the head, at least, is out
 	beat    *time.Timer
 	stopped bool
 }
 
-func (s *streamWriter) write(p []byte) error {
+// write passes bytes on. What ends the stream needs no flush of its own: it goes
+// out with the end.
+func (s *streamWriter) write(p []byte, more bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, _ = s.tracker.Write(p) // a Tracker's Write cannot fail
 	s.wrote = true
-	return s.send(p)
+	return s.send(p, more)
 }
 
-// send writes and flushes; mu is held.
-func (s *streamWriter) send(p []byte) error {
+// send writes, and flushes if more is to come; mu is held.
+func (s *streamWriter) send(p []byte, more bool) error {
 	if s.err != nil {
 		return s.err
 	}
 	_ = s.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, s.err = s.w.Write(p); s.err == nil {
-		s.err = s.rc.Flush()
+	if _, s.err = s.w.Write(p); s.err == nil && more {
+		s.err, s.flushed = s.rc.Flush(), true
 	}
 	return s.err
 }
@@ -150,7 +153,7 @@ func (s *streamWriter) send(p []byte) error {
 func (s *streamWriter) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.err = s.rc.Flush()
+	s.err, s.flushed = s.rc.Flush(), true
 	return s.err
 }
 
@@ -187,30 +190,44 @@ func (s *streamWriter) last(msg []byte) {
 	if !s.tracker.AtBoundary() {
 		b = append(b, "\nevent: incomplete\n\n"...)
 	}
-	_ = s.send(mcp.AppendEvent(b, mcp.Event{Name: "message", Data: msg})) // the stream is at its end either way
+	_ = s.send(mcp.AppendEvent(b, mcp.Event{Name: "message", Data: msg}), true) // the stream is at its end either way
 }
+
+// headDelay is how long an answer's head waits for its first event, so that both
+// go out in one write.
+const headDelay = 50 * time.Millisecond
 
 func (s *streamWriter) startHeartbeat(every time.Duration) {
-	if every <= 0 {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beat = time.AfterFunc(every, func() { s.heartbeat(every) })
+	first := every
+	switch {
+	case !s.flushed:
+		first = headDelay
+	case every <= 0:
+		return
+	}
+	s.beat = time.AfterFunc(first, func() { s.heartbeat(every) })
 }
 
-// heartbeat writes a comment between two events if nothing else was written.
+// heartbeat writes a comment between two events if nothing else was written; the
+// first one sees that the head is out.
 func (s *streamWriter) heartbeat(every time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped {
+	if s.stopped || s.err != nil {
 		return
 	}
-	if !s.wrote && s.tracker.AtBoundary() && s.send([]byte(": keep-alive\n\n")) != nil {
-		return
+	switch {
+	case !s.flushed:
+		s.err, s.flushed = s.rc.Flush(), true
+	case !s.wrote && s.tracker.AtBoundary():
+		_ = s.send([]byte(": keep-alive\n\n"), true) // whoever writes next sees the error
 	}
 	s.wrote = false
-	s.beat.Reset(every)
+	if every > 0 {
+		s.beat.Reset(every)
+	}
 }
 
 func (s *streamWriter) stopHeartbeat() {

@@ -3,7 +3,6 @@ package token
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +13,9 @@ import (
 // are shared between requests and never changed.
 type Claims map[string]any
 
-// parseClaims reads claims strictly: a name that stands twice, anywhere, could mean
+// ParseClaims reads claims strictly: a name that stands twice, anywhere, could mean
 // one thing here and another thing elsewhere (RFC 8725 §3.11), so it is refused.
-func parseClaims(payload []byte) (Claims, error) {
+func ParseClaims(payload []byte) (Claims, error) {
 	var c Claims
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return nil, fmt.Errorf("read claims: %w", err)
@@ -95,9 +94,9 @@ func (c Claims) At(path string) any {
 	}
 }
 
-// scopes are the scopes that a token was granted: `scope` as RFC 8693 §4.2 has it,
+// Scopes are the scopes that a token was granted: `scope` as RFC 8693 §4.2 has it,
 // or `scp`, which Entra ID and Okta use, as text or list.
-func (c Claims) scopes() []string {
+func (c Claims) Scopes() []string {
 	for _, name := range []string{"scope", "scp"} {
 		switch v := c[name].(type) {
 		case string:
@@ -108,19 +107,3 @@ func (c Claims) scopes() []string {
 	}
 	return nil
 }
-
-// MissingScopes says which of the wanted scopes the token lacks.
-func (c Claims) MissingScopes(wanted []string) []string {
-	if len(wanted) == 0 {
-		return nil
-	}
-	granted := c.scopes()
-	var missing []string
-	for _, w := range wanted {
-		if !slices.Contains(granted, w) {
-			missing = append(missing, w)
-		}
-	}
-	return missing
-}
-

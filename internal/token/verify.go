@@ -82,7 +82,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string, now time.Time) (Claim
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	claims, err := parseClaims(payload)
+	claims, err := ParseClaims(payload)
 	if err != nil {
 		return nil, time.Time{}, invalid("%v", err)
 	}

@@ -252,7 +252,7 @@ func TestClaimPaths(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.path, got, tt.want)
 		}
 	}
-	if got := c.MissingScopes([]string{"x", "y"}); len(got) != 1 || got[0] != "y" {
-		t.Errorf("missing scopes %q, want y", got)
+	if got := c.Scopes(); len(got) != 1 || got[0] != "x" {
+		t.Errorf("scopes %q, want x", got)
 	}
 }

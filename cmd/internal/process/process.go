@@ -76,6 +76,7 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Ad
 		<-ctx.Done()
 		stop()
 	}()
+	signal.Ignore(syscall.SIGPIPE) // a reader of audit events that went away must not end the gateway
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
