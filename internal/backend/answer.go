@@ -249,7 +249,7 @@ func (a *answer) tooLarge() *Failure {
 func (a *answer) broke(ctx context.Context, err error) *Failure {
 	switch {
 	case ctx.Err() != nil:
-		return ended(a.backend, ctx)
+		return ended(ctx, a.backend)
 	case errors.Is(err, errNoAnswer):
 		return timedOut(a.backend, errors.New("the answer stopped in its middle"))
 	}

@@ -27,7 +27,7 @@ func fail(backend string, status int, reason Reason, cause error, text string) *
 }
 
 // ended is the Failure of an exchange whose context ended.
-func ended(backend string, ctx context.Context) *Failure {
+func ended(ctx context.Context, backend string) *Failure {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return timedOut(backend, ctx.Err())
 	}
@@ -63,7 +63,7 @@ func (e headerError) Error() string {
 // sendFailure maps what a sender says to what the client is told.
 func (b *HTTP) sendFailure(ctx context.Context, err error) *Failure {
 	if ctx.Err() != nil {
-		return ended(b.name, ctx)
+		return ended(ctx, b.name)
 	}
 	if f := b.refusal(err); f != nil {
 		return f

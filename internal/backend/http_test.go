@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -102,7 +103,7 @@ func asFailure(t *testing.T, resp *backend.Response, err error) *backend.Failure
 		_ = resp.Body.Close()
 		t.Fatalf("Do: got an answer with status %d, want a failure", resp.Status)
 	}
-	f, ok := err.(*backend.Failure)
+	f, ok := errors.AsType[*backend.Failure](err)
 	if !ok {
 		t.Fatalf("Do: error is a %T, want *backend.Failure", err)
 	}

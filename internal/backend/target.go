@@ -39,11 +39,11 @@ func newTarget(u *url.URL) (*target, error) {
 	if u.Opaque != "" || !validHost(t.host) {
 		return nil, errors.New("the URL's host is not a host name in ASCII (punycode) or an address")
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
 		return nil, errors.New("the URL's port is not a port")
-	} else {
-		port = strconv.FormatUint(n, 10) // 0443 is the same origin as 443
 	}
+	port = strconv.FormatUint(n, 10) // 0443 is the same origin as 443
 	t.addr = net.JoinHostPort(t.host, port)
 	t.origin = t.scheme + "://" + t.addr
 	t.authority = t.addr
