@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-
 )
 
 // protection is what an endpoint tells clients about getting a token for it.
@@ -106,4 +105,3 @@ func resourcePath(r *http.Request) string {
 	path := r.URL.Path
 	return path[:strings.LastIndexByte(path, '/')] + "/mcp"
 }
-

@@ -48,7 +48,9 @@ const (
 // keys were never had. It is no fault of the caller's.
 type Unavailable struct{ Cause error }
 
-func (e *Unavailable) Error() string { return "the issuer's keys are not available: " + e.Cause.Error() }
+func (e *Unavailable) Error() string {
+	return "the issuer's keys are not available: " + e.Cause.Error()
+}
 func (e *Unavailable) Unwrap() error { return e.Cause }
 
 const (

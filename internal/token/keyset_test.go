@@ -60,12 +60,19 @@ func TestIssuerDown(t *testing.T) {
 		many[i] = s.pub
 	}
 	down := map[string]http.HandlerFunc{
-		"500":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"a web page":   func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/html"); fmt.Fprint(w, "<html>") },
-		"no JSON":      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") },
-		"no keys":      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"keys":[]}`) },
-		"10,000 keys":  func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: many}) },
-		"secrets only": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"keys":[{"kty":"oct","kid":"k1","k":"c2VjcmV0"}]}`) },
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"a web page": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "<html>")
+		},
+		"no JSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") },
+		"no keys": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"keys":[]}`) },
+		"10,000 keys": func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: many})
+		},
+		"secrets only": func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"keys":[{"kty":"oct","kid":"k1","k":"c2VjcmV0"}]}`)
+		},
 	}
 	for name, answer := range down {
 		t.Run(name, func(t *testing.T) {
