@@ -27,7 +27,7 @@ type MCPToolConfigSpec struct {
 	// +optional
 	ToolsFilter []ToolName `json:"toolsFilter,omitempty"`
 	// ToolsOverride maps the backend's name of a tool to what clients see.
-	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:MaxProperties=128
 	// +kubebuilder:validation:XValidation:rule=`self.all(t, size(t) >= 1 && size(t) <= 128)`,message="the name of a tool has 1 to 128 characters"
 	// +kubebuilder:validation:XValidation:rule=`self.all(t, !has(self[t].name) || self.exists_one(o, has(self[o].name) && self[o].name == self[t].name))`,messageExpression=`'%s gets the same name as another tool; give each its own'.format([self.filter(t, has(self[t].name) && !self.exists_one(o, has(self[o].name) && self[o].name == self[t].name))])`
 	// +optional

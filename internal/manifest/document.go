@@ -120,7 +120,7 @@ func parseChunk(file string, c chunk) (*document, Problems) {
 	case isJSON: // with what YAML has no equal for, such as \ud83d\ude00: only the places are missing
 		return fromJSON(file, c)
 	default:
-		return fail(errorLine(c.text), "is not YAML: "+syntaxError(err))
+		return fail(errorLine(c.text, err), "is not YAML: "+syntaxError(err))
 	}
 	root := node.Content[0]
 	b := placer{file: file, skip: c.skip, anchors: map[*yaml.Node]*placed{}}

@@ -130,6 +130,7 @@ func TestBombs(t *testing.T) {
 		{"depth of lists", "a: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "is nested more than 100 levels deep"},
 		{"depth of mappings", strings.Repeat("{a: ", 200) + "1" + strings.Repeat("}", 200), "is nested more than 100 levels deep"},
 		{"depth without end", strings.Repeat("[", 1<<20), "is not YAML: "},
+		{"large and broken", strings.Repeat("a: |\n  text\n", 300_000) + "b: [", "is not YAML: "},
 		{"values", "a: [" + strings.Repeat("1, ", 100_001) + "]", "holds more than 100000 values"},
 	}
 	for _, tt := range tests {

@@ -2,15 +2,17 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 var (
-	atLine = regexp.MustCompile(`^yaml: (line \d+: )?`)
+	atLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	// The parsers' messages are fixed but for what they quote of the document,
 	// which may be a secret.
 	quotes = regexp.MustCompile("(anchor )'[^']*'|`[^`]*`")
@@ -42,17 +44,21 @@ func valueError(err error) string {
 }
 
 // errorLine returns the line of a document at which it stops being YAML: the
-// one after the longest beginning that is. The parser itself names the line at
-// which the surrounding block began, or one beside it.
-func errorLine(text []byte) int {
+// one after the longest beginning that is. The parser's own idea, which is the
+// line at which the surrounding block began or one beside it, is for documents
+// that are too large to try.
+func errorLine(text []byte, err error) int {
 	lines := bytes.SplitAfter(text, []byte("\n"))
-	budget := 4 << 20 // bytes to parse, so that a large broken file costs no seconds
+	budget := 4 << 20 // bytes to parse
 	end := len(text)
-	for n := len(lines) - 1; n > 0 && budget > 0; n-- {
+	for n := len(lines) - 1; n > 0; n-- {
 		end -= len(lines[n])
-		budget -= end
+		if budget -= end; budget < 0 {
+			line, _ := strconv.Atoi(atLine.FindStringSubmatch(err.Error())[1])
+			return max(1, line)
+		}
 		var node yaml.Node
-		if err := yaml.NewDecoder(bytes.NewReader(text[:end])).Decode(&node); err == nil || err == io.EOF {
+		if err := yaml.NewDecoder(bytes.NewReader(text[:end])).Decode(&node); err == nil || errors.Is(err, io.EOF) {
 			return n + 1
 		}
 	}

@@ -2,6 +2,7 @@ package strict
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -91,6 +92,8 @@ func (k *kindSchema) complete(o *manifest.Object) manifest.Problems {
 // check runs the schema and the rules. The API server leaves the rules out
 // where the schema is violated; a person wants to hear of everything at once,
 // so they run, and what they say of fields that are wrong already is dropped.
+// Only where something is too large they do not, since what they cost is
+// bounded by the limits.
 func (k *kindSchema) check(o *manifest.Object, rules *cel.Validator) manifest.Problems {
 	broken := validation.ValidateCustomResource(nil, o.Raw, k.openAPI)
 	broken = append(broken, listtype.ValidateListSetsAndMaps(nil, k.structural, o.Raw)...)
@@ -98,7 +101,7 @@ func (k *kindSchema) check(o *manifest.Object, rules *cel.Validator) manifest.Pr
 	for _, e := range broken {
 		problems = append(problems, word(o, e)...)
 	}
-	if rules == nil {
+	if rules == nil || slices.ContainsFunc(broken, isTooLarge) {
 		return problems
 	}
 	violated, _ := rules.Validate(context.Background(), nil, k.structural, o.Raw, nil, celconfig.RuntimeCELCostBudget)
@@ -116,6 +119,10 @@ func (k *kindSchema) check(o *manifest.Object, rules *cel.Validator) manifest.Pr
 func couldNotRun(e *field.Error) bool {
 	return strings.Contains(e.Detail, " evaluating rule: ") || strings.HasPrefix(e.Detail, "failed rule: ") ||
 		strings.Contains(e.Detail, "did not match a supported operator")
+}
+
+func isTooLarge(e *field.Error) bool {
+	return e.Type == field.ErrorTypeTooLong || e.Type == field.ErrorTypeTooMany
 }
 
 // isBroken says whether one of the errors is about path, or something around it.

@@ -189,6 +189,66 @@ func TestManyObjects(t *testing.T) {
 	}
 }
 
+// What is as large as it may be is taken: the rules can afford it.
+func TestLargestSizes(t *testing.T) {
+	t.Parallel()
+	list := func(n int, format string) string {
+		var items []string
+		for i := range n {
+			items = append(items, strings.ReplaceAll(format, "#", fmt.Sprintf("%0100d", i)))
+		}
+		return strings.Join(items, ", ")
+	}
+	for kind, spec := range map[string]string{
+		"MCPRemoteProxy": "{remoteUrl: 'https://a', passthroughHeaders: [" + list(32, "X-#") + "], redirects: {allowedHosts: [" + list(32, "h#.example.com") +
+			"]}, headerForward: {addPlaintextHeaders: {" + list(32, "Y-#: v") + "}, addHeadersFromSecret: [" +
+			list(32, "{headerName: Z-#, valueSecretRef: {name: a, key: b}}") + "]}}",
+		"MCPServer": "{command: [" + list(256, "a#") + "], args: [" + list(256, "a#") + "], env: [" + list(128, "{name: A_#, value: v}") +
+			"], secrets: [" + list(32, "{name: s, key: B_#}") + ", " + list(32, "{name: s, key: k, targetEnvName: C_#}") + "]}",
+		"MCPToolConfig": "{toolsFilter: [" + list(1024, "tool_#") + "], toolsOverride: {" + list(128, "tool_#: {name: new_#, description: d}") + "}}",
+	} {
+		text := "{apiVersion: sallyport.dev/v1alpha1, kind: " + kind + ", metadata: {name: a}, spec: " + spec + "}"
+		if _, problems := check(t, write(t, text)); len(problems) > 0 {
+			t.Errorf("%s: %v", kind, problems)
+		}
+	}
+}
+
+// A value beyond all limits is said to be one, and the rules, whose cost the
+// limits bound, do not run away on it.
+func TestHostileSizes(t *testing.T) {
+	t.Parallel()
+	var headers, plain, tools strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&headers, "X-%d, ", i)
+		fmt.Fprintf(&plain, "X-%d: v, ", i)
+		fmt.Fprintf(&tools, "t%d: {name: n%d}, ", i, i)
+	}
+	const head = "apiVersion: sallyport.dev/v1alpha1\nkind: %s\nmetadata: {name: a}\nspec:\n"
+	start := time.Now()
+	for kind, tests := range map[string]map[string]string{
+		"MCPRemoteProxy": {
+			"  remoteUrl: https://a\n  passthroughHeaders: [" + headers.String() + "]\n":                  "spec.passthroughHeaders: must have at most 32 items",
+			"  remoteUrl: https://a\n  headerForward: {addPlaintextHeaders: {" + plain.String() + "}}\n":  "addPlaintextHeaders: must have at most 32 items",
+			"  remoteUrl: https://a/" + strings.Repeat("a", 3<<20) + "\n":                                 "spec.remoteUrl: may not be more than 2048 bytes",
+			"  remoteUrl: https://a\n  redirects: {allowedHosts: [" + strings.Repeat("a", 1<<20) + "]}\n": "allowedHosts[0]: may not be more than 253 bytes",
+			"  remoteUrl: https://a\n  endpointPrefix: " + strings.Repeat("/a", 1<<20) + "\n":             "endpointPrefix: may not be more than 256 bytes",
+			"  remoteUrl: https://a\n  passthroughHeaders: [" + strings.Repeat("x", 3<<20) + "]\n":        "passthroughHeaders[0]: may not be more than 128 bytes",
+		},
+		"MCPToolConfig": {"  toolsOverride: {" + tools.String() + "}\n": "spec.toolsOverride: must have at most 128 items"},
+	} {
+		for text, want := range tests {
+			_, problems := check(t, write(t, fmt.Sprintf(head, kind)+text))
+			if len(problems) != 1 || !strings.HasSuffix(problems[0].String(), want) {
+				t.Errorf("want %s, got %d problems: %.300s", want, len(problems), problems.Error())
+			}
+		}
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 func BenchmarkLoadAndValidate(b *testing.B) {
 	file := []string{"testdata/good/quickstart.yaml"}
 	b.ReportAllocs()
