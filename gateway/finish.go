@@ -45,6 +45,7 @@ func (e *Endpoint) finish(x *Exchange) {
 	if ev.Target == "" {
 		ev.Target = x.message.Target
 	}
+	ev.Target = mcp.Shown(ev.Target)
 	if x.caller != nil {
 		ev.Subject, ev.Source = x.caller.Subject, x.caller.Source
 	}

@@ -139,11 +139,21 @@ func (b *HTTP) logRequest(ctx context.Context, h *hop) {
 		case h.secret(name):
 			v = redacted
 		case name == mcp.HeaderName:
-			v, _, _ = strings.Cut(v, "?") // it may be a resource's URI
+			v = shownName(v)
 		}
 		attrs = append(attrs, slog.String(name, v))
 	}
 	b.log.DebugContext(ctx, "request to backend", "method", h.method, "url", h.to.shown, slog.Group("headers", attrs...))
+}
+
+// shownName is what the log says of an Mcp-Name, which may be a resource's URI,
+// encoded.
+func shownName(v string) string {
+	plain, err := mcp.DecodeHeaderValue(v)
+	if err != nil {
+		return redacted
+	}
+	return mcp.Shown(plain)
 }
 
 func (b *HTTP) logAnswer(ctx context.Context, h *hop, resp *http.Response) {
