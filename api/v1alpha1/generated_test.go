@@ -88,8 +88,9 @@ func compare(t *testing.T, path string, goType reflect.Type, s schema) {
 	case reflect.Struct:
 		fields := map[string]reflect.Type{}
 		for _, field := range reflect.VisibleFields(goType) {
-			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			fields[name] = field.Type
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" { // else it is inline
+				fields[name] = field.Type
+			}
 		}
 		if diff := cmp.Diff(slices.Sorted(maps.Keys(fields)), slices.Sorted(maps.Keys(s.Properties))); diff != "" {
 			t.Errorf("%s: fields of the type (-) and of the schema (+):\n%s", path, diff)

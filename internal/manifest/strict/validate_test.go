@@ -136,7 +136,6 @@ func TestRestrictedHeaders(t *testing.T) {
 	}
 	for _, name := range names { // in three ways of writing it
 		names = append(names, strings.ToUpper(name), strings.ToLower(name))
-
 	}
 	const object = `
 apiVersion: sallyport.dev/v1alpha1
