@@ -1,3 +1,5 @@
+//go:build unix
+
 package backend
 
 import (
@@ -9,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +20,7 @@ import (
 )
 
 // benchServer answers each POST with the same bytes, at next to no cost.
-func benchServer(b *testing.B, answer string) *target {
+func benchServer(b testing.TB, answer string) *target {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,6 +84,20 @@ func benchRequest() *Request {
 	}
 }
 
+// cpu reports the processor time per operation, the bench server's share included:
+// on a machine that does other things too, the time by the clock says little.
+func cpu(b *testing.B) (report func()) {
+	used := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	before := used()
+	return func() { b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op") }
+}
+
 // BenchmarkSend compares what h1 and net/http's transport cost per exchange.
 func BenchmarkSend(b *testing.B) {
 	small := `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 120) + `"}]}}`
@@ -99,6 +116,7 @@ func BenchmarkSend(b *testing.B) {
 				req := benchRequest()
 				b.ReportAllocs()
 				buf := make([]byte, 32<<10)
+				defer cpu(b)()
 				for b.Loop() {
 					h := &hop{
 						method: req.Method, to: to, agent: "sallyport", public: req.Header, private: req.Private,
@@ -118,6 +136,36 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
+// TestDoAllocations keeps the budget of a small call; what the clock says of it is
+// the benchmarks' business.
+func TestDoAllocations(t *testing.T) {
+	const budget = 25
+	to := benchServer(t, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	u, err := url.Parse(to.origin + to.uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := NewHTTP(HTTPConfig{Name: "bench", URL: u, AllowPrivate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	req := benchRequest()
+	got := testing.AllocsPerRun(200, func() {
+		resp, err := back.Do(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	})
+	if got > budget {
+		t.Errorf("a small call makes %.0f allocations, the budget is %d", got, budget)
+	}
+}
+
 // BenchmarkDo is a whole exchange: headers, checks and all.
 func BenchmarkDo(b *testing.B) {
 	for _, size := range []int{120, 256 << 10} {
@@ -133,6 +181,7 @@ func BenchmarkDo(b *testing.B) {
 			req.Session.Origin = to.origin
 			buf := make([]byte, 32<<10)
 			b.ReportAllocs()
+			defer cpu(b)()
 			for b.Loop() {
 				resp, err := back.Do(b.Context(), req)
 				if err != nil {
