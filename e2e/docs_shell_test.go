@@ -1,0 +1,241 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
+)
+
+// TestShellInDocs follows every page that has console blocks, word for word, on
+// ports of its own.
+func TestShellInDocs(t *testing.T) {
+	t.Parallel()
+	followed := 0
+	for _, p := range pages(t) {
+		var steps []block
+		for _, b := range p.blocks {
+			if len(b.info) > 0 && b.info[0] == "console" {
+				steps = append(steps, b)
+			}
+		}
+		if len(steps) == 0 {
+			continue
+		}
+		followed++
+		t.Run(strings.TrimSuffix(p.path, ".md"), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			for _, b := range steps {
+				s.follow(p, b)
+			}
+		})
+	}
+	if followed < 4 {
+		t.Errorf("%d pages were followed, want at least 4", followed)
+	}
+}
+
+// stage is where a page is followed: what it writes lies in a folder of its own,
+// and the ports it names are others that are free.
+type stage struct {
+	t   *testing.T
+	own *strings.Replacer // from what the page says to what is done
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	for _, tool := range []string{"sh", "go", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	dir := t.TempDir()
+	pairs := []string{
+		// The same build, made already.
+		"go build -o bin/sallyport ./cmd/sallyport", "ln -sf " + testkit.Binary(t) + " " + dir + "/bin/sallyport",
+		"bin/example-server", dir + "/bin/example-server",
+		"bin/sallyport", dir + "/bin/sallyport",
+		"-f examples/", "-f " + dir + "/examples/",
+	}
+	for _, port := range []string{"8080", "8081", "9090"} {
+		pairs = append(pairs, "127.0.0.1:"+port, freePort(t))
+	}
+	s := &stage{t: t, own: strings.NewReplacer(pairs...)}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(testkit.Binary(t), filepath.Join(dir, "bin", "sallyport")); err != nil {
+		t.Fatal(err)
+	}
+	s.copyManifests(filepath.Join(dir, "examples"))
+	return s
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// copyManifests makes the examples anew, with the stage's ports and paths.
+func (s *stage) copyManifests(to string) {
+	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.yaml"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		dir := filepath.Join(to, filepath.Base(filepath.Dir(file)))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(s.own.Replace(string(text))), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// follow does what a block says.
+func (s *stage) follow(p *docPage, b block) {
+	s.t.Helper()
+	for _, c := range commands(b.text) {
+		line := s.own.Replace(withAddresses(c.line))
+		want := s.own.Replace(c.prints)
+		var err error
+		if b.is("console", "background") {
+			err = s.start(line, want)
+		} else {
+			err = s.run(line, want)
+		}
+		if err != nil {
+			s.t.Fatalf("%s:%d: $ %s: %v", p.path, b.line, c.line, err)
+		}
+	}
+}
+
+// command is one line of a console block, and what the page says it prints.
+type command struct{ line, prints string }
+
+func commands(text string) []command {
+	var all []command
+	for line := range strings.Lines(text) {
+		if c, ok := strings.CutPrefix(line, "$ "); ok {
+			all = append(all, command{line: strings.TrimSpace(c)})
+		} else if len(all) > 0 {
+			all[len(all)-1].prints += line
+		}
+	}
+	return all
+}
+
+// withAddresses spells out the addresses that are there by default, so that they
+// can be replaced.
+func withAddresses(line string) string {
+	if strings.Contains(line, "-listen") {
+		return line
+	}
+	return addresses.Replace(line)
+}
+
+var addresses = strings.NewReplacer(
+	"sallyport serve", "sallyport serve --listen 127.0.0.1:8080 --admin-listen 127.0.0.1:9090",
+	"sallyport demo", "sallyport demo --listen 127.0.0.1:8080 --admin-listen 127.0.0.1:9090",
+	"run ./examples/server", "run ./examples/server -listen 127.0.0.1:8081",
+)
+
+func (s *stage) command(ctx context.Context, line string) (*exec.Cmd, *testkit.Output) {
+	out := &testkit.Output{}
+	cmd := exec.CommandContext(ctx, "sh", "-c", line)
+	cmd.Dir = root
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run has a child
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	return cmd, out
+}
+
+const patience = 2 * time.Minute // the first go run compiles
+
+func (s *stage) run(line, want string) error {
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	cmd, out := s.command(ctx, line)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	if !printed(want, `\n`).MatchString(out.String()) {
+		return fmt.Errorf("printed:\n%s\nthe page says:\n%s", out, want)
+	}
+	return nil
+}
+
+// start leaves the command running until the test ends.
+func (s *stage) start(line, want string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd, out := s.command(ctx, line)
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	s.t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	waiting, stop := context.WithTimeout(s.t.Context(), patience)
+	defer stop()
+	go func() {
+		select {
+		case err := <-ended: // a server that ends will print no more
+			ended <- err
+			stop()
+		case <-waiting.Done():
+		}
+	}()
+	said := printed(want, `\n(?:.*\n)*?`) // a log may have other lines
+	if err := out.Wait(waiting, said.MatchString); err != nil {
+		return errors.Join(err, fmt.Errorf("printed:\n%s\nthe page says:\n%s", out, want))
+	}
+	return nil
+}
+
+// printed matches output that a page describes, with between behind each line: a
+// line break, or that and other lines.
+func printed(want, between string) *regexp.Regexp {
+	var b strings.Builder
+	b.WriteString(`^`)
+	if between != `\n` {
+		b.WriteString(`(?:.*\n)*?`)
+	}
+	for line := range strings.Lines(want) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "…" {
+			b.WriteString(`(?:.*\n)*`)
+			continue
+		}
+		b.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*") + between)
+	}
+	if between == `\n` {
+		b.WriteString(`$`)
+	}
+	return regexp.MustCompile(b.String())
+}

@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
+)
+
+func TestExamplesPassCheck(t *testing.T) {
+	t.Parallel()
+	dirs, err := filepath.Glob(filepath.Join(root, "examples", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, dir := range dirs {
+		if files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")); len(files) == 0 {
+			continue // a program
+		}
+		checked++
+		if r := testkit.Run(t, "check", "-f", dir); r.Code != 0 {
+			t.Errorf("check %s: exit code %d\n%s", dir, r.Code, r.Stderr)
+		}
+	}
+	if checked < 4 {
+		t.Errorf("%d examples were checked, want at least 4", checked)
+	}
+}
+
+// TestManifestsInDocs checks every manifest that a page shows, good or bad.
+func TestManifestsInDocs(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, p := range pages(t) {
+		for i, b := range p.blocks {
+			if len(b.info) == 0 || b.info[0] != "yaml" {
+				continue
+			}
+			checked++
+			var want string
+			if !b.is("yaml") {
+				if !b.is("yaml", "refused") || i+1 == len(p.blocks) || !p.blocks[i+1].is("problems") {
+					t.Errorf("%s:%d: a block of yaml is checked as it is; say refused, and put a block of problems behind it", p.path, b.line)
+					continue
+				}
+				want = p.blocks[i+1].text
+			}
+			checkBlock(t, p, b, want)
+		}
+	}
+	if checked < 10 {
+		t.Errorf("%d manifests were checked, want at least 10", checked)
+	}
+}
+
+// checkBlock checks the manifest of a block, which has to be found to have the
+// wanted problems.
+func checkBlock(t *testing.T, p *docPage, b block, want string) {
+	t.Helper()
+	name, _, _ := strings.Cut(want, ":")
+	if name == "" {
+		name = "manifest.yaml"
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := testkit.Run(t, "check", "-f", file)
+	got := strings.ReplaceAll(r.Stderr, dir+string(filepath.Separator), "")
+	wantCode := 0
+	if want != "" {
+		wantCode = 2
+	}
+	if diff := cmp.Diff(want, got); diff != "" || r.Code != wantCode {
+		t.Errorf("%s:%d: check ends with %d, want %d; problems (-page +check):\n%s", p.path, b.line, r.Code, wantCode, diff)
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)`)
+
+// TestEveryPageIsLinked finds pages that nobody would. (That links lead somewhere
+// is a rule of internal/rules.)
+func TestEveryPageIsLinked(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	linked := map[string]bool{"README.md": true}
+	for _, p := range all {
+		for _, m := range link.FindAllStringSubmatch(p.prose(), -1) {
+			linked[filepath.ToSlash(filepath.Join(filepath.Dir(p.path), m[1]))] = true
+		}
+	}
+	for _, p := range all {
+		if !linked[p.path] {
+			t.Errorf("%s: no page links to it", p.path)
+		}
+	}
+}
+
+// TestFlagsInDocs knows every flag that a page speaks of.
+func TestFlagsInDocs(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{"--help": true}
+	for _, c := range readCommands(t) {
+		for _, f := range c.flags {
+			known["--"+f.name] = true
+		}
+	}
+	inline := regexp.MustCompile("`(--[a-z][a-z-]+)")
+	flag := regexp.MustCompile(`(?:^| )(--[a-z][a-z-]+)`)
+	for _, p := range pages(t) {
+		if strings.HasPrefix(p.path, "bench/") {
+			continue // another program
+		}
+		var flags []string
+		for _, m := range inline.FindAllStringSubmatch(p.prose(), -1) {
+			flags = append(flags, m[1])
+		}
+		for _, b := range p.blocks {
+			for line := range strings.Lines(b.text) {
+				line = strings.TrimPrefix(line, "$ ")
+				if !strings.HasPrefix(line, "sallyport ") && !strings.HasPrefix(line, "bin/sallyport ") {
+					continue
+				}
+				line, _, _ = strings.Cut(line, " -- ") // what follows is another program's
+				for _, m := range flag.FindAllStringSubmatch(line, -1) {
+					flags = append(flags, m[1])
+				}
+			}
+		}
+		slices.Sort(flags)
+		for _, f := range slices.Compact(flags) {
+			if !known[f] {
+				t.Errorf("%s speaks of the flag %s, which no command has", p.path, f)
+			}
+		}
+	}
+}
