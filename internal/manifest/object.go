@@ -57,16 +57,20 @@ type place struct {
 }
 
 // find returns the place of the deepest part of path that exists, and how much
-// of path that covers. Keys may hold dots, so of several readings the one that
-// covers most wins.
+// of path that covers. Keys may hold dots, so of several readings of path the
+// one that covers most wins; there are no more of them than places.
 func (p *place) find(path string) (found *place, covered int) {
 	if p == nil || path == "" {
 		return p, 0
 	}
 	rest := strings.TrimPrefix(path, ".")
 	skipped := len(path) - len(rest)
-	if strings.HasPrefix(rest, "[") {
-		return p.findBracket(path, rest, skipped)
+	if inside, after, ok := strings.Cut(rest, "]"); ok && strings.HasPrefix(inside, "[") {
+		if child := p.child(inside[1:]); child != nil {
+			deeper, n := child.find(after)
+			return deeper, skipped + len(inside) + 1 + n
+		}
+		return p, 0
 	}
 	found = p
 	for end := 1; end <= len(rest); end++ {
@@ -83,19 +87,10 @@ func (p *place) find(path string) (found *place, covered int) {
 	return found, covered
 }
 
-func (p *place) findBracket(path, rest string, skipped int) (*place, int) {
-	end := strings.IndexByte(rest, ']')
-	if end < 0 {
-		return p, 0
+// child returns the place of an item by its number, or of a field by its name.
+func (p *place) child(name string) *place {
+	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(p.items) {
+		return p.items[i]
 	}
-	key := rest[1:end]
-	child := p.fields[key]
-	if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(p.items) {
-		child = p.items[i]
-	}
-	if child == nil {
-		return p, 0
-	}
-	found, n := child.find(rest[end+1:])
-	return found, skipped + end + 1 + n
+	return p.fields[name]
 }

@@ -89,6 +89,10 @@ spec:
 		{"nothing", "2:1"},
 		{"spec.passthroughHeaders[", "9:3"},
 		{"[", "2:1"},
+		{"]", "2:1"},
+		{"spec]", "2:1"},
+		{"spec.passthroughHeaders[x]", "9:3"},
+		{"spec.passthroughHeaders[-1]", "9:3"},
 		{".", "2:1"},
 	}
 	for _, tt := range tests {

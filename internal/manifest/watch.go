@@ -28,7 +28,7 @@ const (
 // change between loading and watching counts too. Watch returns when ctx ends,
 // and leaves nothing running.
 func Watch(ctx context.Context, paths []string, since string, log *slog.Logger, changed func()) {
-	w := watcher{paths: paths, digest: since}
+	w := watcher{paths: paths, log: log, digest: since}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("files are watched by polling", "reason", err)
@@ -43,6 +43,7 @@ func Watch(ctx context.Context, paths []string, since string, log *slog.Logger, 
 
 type watcher struct {
 	paths  []string
+	log    *slog.Logger
 	digest string // of the content, when it was last read
 	stat   uint64 // of names, sizes and times, when they were last looked at
 	notify *fsnotify.Watcher
@@ -68,7 +69,8 @@ func (w *watcher) run(ctx context.Context, poll <-chan time.Time, changed func()
 				first = time.Now()
 			}
 			timer.Reset(max(0, min(settle, settleMax-time.Since(first))))
-		case <-w.errors: // events may have been lost
+		case err := <-w.errors: // as when there were too many events
+			w.log.Debug("file notifications were lost", "reason", err)
 			timer.Reset(settle)
 		case <-timer.C:
 			first = time.Time{}
