@@ -78,7 +78,7 @@ func TestDebugLog(t *testing.T) { // REQ A-7
 			"level=DEBUG", "url=" + r.URL + "/mcp ", "method=POST", "status=200",
 			"headers.Authorization=[redacted]", "headers.Cookie=[redacted]", "headers.X-Api-Key=[redacted]", "headers.X-Tenant=[redacted]",
 			"headers.Mcp-Session-Id=[redacted]", "headers.Mcp-Param-Region=[redacted]", "headers.Mcp-Unknown=[redacted]",
-			"headers.Mcp-Method=tools/call", "headers.Mcp-Name=file:///a ", "headers.Last-Event-Id=[redacted]", "headers.User-Agent=sallyport/test",
+			"headers.Mcp-Method=tools/call", "headers.Mcp-Name=file:///a?[redacted] ", "headers.Last-Event-Id=[redacted]", "headers.User-Agent=sallyport/test",
 		} {
 			if !strings.Contains(text, part) {
 				t.Errorf("log lacks %q:\n%s", part, text)
