@@ -1,0 +1,469 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
+)
+
+// REQ F-4: JSON passes byte for byte in both directions: order, spacing, escapes, large numbers, unknown fields.
+func TestJSONPassesUntouched(t *testing.T) {
+	t.Parallel()
+	const sent = "{ \"params\":{\"arguments\":{\"n\":9007199254740993,\"x\":1.0e+2,\"s\":\"\\u00e9\\/\\ud83d\\ude00é😀\\u2028\"},\"name\":\"a\", \"vendor\":[null,{}]},\n\t\"id\":7,\"jsonrpc\":\"2.0\",\"method\":\"tools/call\",\"trace\":true}\n"
+	answers := []string{
+		"\n {\"result\":{\"z\":18446744073709551617,\"a\":1.000,\"s\":\"\\u0041\\u2028\",\"structuredContent\":[1e400]},\"extra\":{\"x\":[]},\"id\":7,\"jsonrpc\":\"2.0\"} \n",
+		`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"hologram","data":"` + strings.Repeat("é😀", 100_000) + `"}]}}`,
+	}
+	next := make(chan string, 2)
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = io.WriteString(w, <-next)
+	})
+	g := serve(t, remote("docs", backend.URL))
+	for _, want := range answers {
+		backend.Reset()
+		next <- want
+		got := message(g.MCP(), sent).do(t)
+		if got.Status != 200 || got.Body != want || got.Err != nil {
+			t.Errorf("the client got status %d (%v), %.200q\nwant %.200q", got.Status, got.Err, got.Body, want)
+		}
+		if ct := got.Header.Get("Content-Type"); ct != "application/json; charset=utf-8" {
+			t.Errorf("Content-Type %q", ct)
+		}
+		if b := string(backend.Requests()[0].Body); b != sent {
+			t.Errorf("the backend got %q, want %q", b, sent)
+		}
+	}
+}
+
+// rawStream is an event stream with everything in it that the format knows, and some more.
+const rawStream = ": welcome\n\nid: a-1\nretry: 1500\ndata:\n\n" +
+	"event: message\r\nid: a-2\r\ndata: {\"jsonrpc\":\"2.0\",\r\ndata:  \"method\":\"notifications/progress\"}\r\n\r\n" +
+	"vendor: x\nevent: other\ndata: {\"not\": \"json-rpc\n\n" +
+	"data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"n\":9007199254740993}}\n\n" +
+	": the end\n"
+
+// REQ F-4: an event stream passes byte for byte, comments, ids, retry and odd line ends included, however it is cut.
+func TestStreamPassesUntouched(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 3, 17, len(rawStream)} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+				send := events(w)
+				for rest := rawStream; rest != ""; rest = rest[min(size, len(rest)):] {
+					send(rest[:min(size, len(rest))])
+				}
+			})
+			g := serve(t, remote("docs", backend.URL))
+			for _, r := range []request{call(g.MCP(), "a", ""), legacy(g.MCP(), "tools/call", `"name":"a"`), listen(g.MCP())} {
+				got := r.do(t)
+				if got.Status != 200 || got.Body != rawStream || got.Err != nil {
+					t.Errorf("the client got status %d (%v)\n%q, want\n%q", got.Status, got.Err, got.Body, rawStream)
+				}
+				if got.Header.Get("Content-Type") != "text/event-stream" || got.Header.Get("X-Accel-Buffering") != "no" {
+					t.Errorf("header %v", got.Header)
+				}
+			}
+		})
+	}
+}
+
+// REQ F-4: each event is passed on when it comes, not when the next one does.
+func TestStreamIsNotHeldBack(t *testing.T) {
+	t.Parallel()
+	next := make(chan struct{})
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		send := events(w)
+		for i := range 3 {
+			send(fmt.Sprintf("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":%d}}\n\n", i))
+			<-next
+		}
+		send("data: " + rpcResult(r, "{}") + "\n\n")
+	})
+	g := serve(t, remote("docs", backend.URL))
+	for _, r := range []request{call(g.MCP(), "a", ""), legacy(g.MCP(), "tools/call", `"name":"a"`)} {
+		resp := r.open(t.Context(), t)
+		in := readEvents(resp.Body)
+		for i := range 3 {
+			in.want(t, fmt.Sprintf("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":%d}}\n", i))
+			next <- struct{}{}
+		}
+		in.want(t, `data: {"jsonrpc":"2.0","id":7,"result":{}}`+"\n")
+		in.wantEnd(t, true)
+	}
+}
+
+// REQ F-1: the listening stream, its resumption and the end of a session reach the backend; what it says to them reaches the client.
+func TestGetAndDelete(t *testing.T) {
+	t.Parallel()
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet && r.Header.Get("Last-Event-Id") != "":
+			events(w)("id: 6\ndata: {\"resumed\":" + r.Header.Get("Last-Event-Id") + "}\n\n")
+		case r.Method == http.MethodGet:
+			w.Header().Set("Allow", "POST")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case r.Method == http.MethodDelete && r.Header.Get("Mcp-Session-Id") == "s":
+			w.WriteHeader(http.StatusNoContent)
+		case r.Method == http.MethodDelete:
+			http.Error(w, "no sessions here", http.StatusMethodNotAllowed)
+		default:
+			sessionBackend("s")(w, r)
+		}
+	})
+	g := serve(t, remote("docs", backend.URL))
+	session := []string{"Mcp-Session-Id", initialize(t, g.MCP())}
+	if got := listen(g.MCP()).do(t); got.Status != 405 {
+		t.Errorf("GET: status %d, want the backend's 405", got.Status)
+	}
+	if got := listen(g.MCP()).with("Last-Event-Id", "5").with(session...).do(t); got.Body != "id: 6\ndata: {\"resumed\":5}\n\n" {
+		t.Errorf("resumed GET: status %d, %q", got.Status, got.Body)
+	}
+	end := request{method: http.MethodDelete, url: g.MCP()}
+	if got := end.with(session...).do(t); got.Status != 204 && got.Status != 200 || got.Body != "" {
+		t.Errorf("DELETE: status %d, %q", got.Status, got.Body)
+	}
+	if got := end.do(t); got.Status != 405 {
+		t.Errorf("DELETE without a session: status %d, want the backend's 405", got.Status)
+	}
+	if got := message(g.MCP(), `{"jsonrpc":"2.0","method":"notifications/initialized"}`).do(t); got.Status != 202 || got.Body != "" {
+		t.Errorf("notification: status %d, %q", got.Status, got.Body)
+	}
+	if got := message(g.MCP(), `{"jsonrpc":"2.0","id":"of-the-server","result":{}}`).do(t); got.Status != 202 || got.Body != "" {
+		t.Errorf("response: status %d, %q", got.Status, got.Body)
+	}
+}
+
+// REQ F-4: an idle stream gets comments, between events and never inside one, and they change nothing else.
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	next := make(chan struct{})
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		send := events(w)
+		<-next
+		send("data: {\"half\"")
+		<-next
+		send(":1}\n")
+		<-next
+		send("\n")
+		<-next
+	})
+	idle := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		events(w)
+		<-r.Context().Done()
+	})
+	g := serve(t, remote("docs", backend.URL)+remote("idle", idle.URL), "--heartbeat", "20ms")
+	clock := readEvents(listen(at(g, "idle")).open(t.Context(), t).Body)
+	comment := func(in eventReader) {
+		t.Helper()
+		for _, want := range []string{":", "\n"} {
+			if got, err := in.r.ReadString('\n'); err != nil || !strings.HasPrefix(got, want) {
+				t.Fatalf("got %q (%v) instead of a comment", got, err)
+			}
+		}
+	}
+	inside := func(in eventReader, want string) { // for the time of five heartbeats nothing may come but want
+		t.Helper()
+		for range 5 {
+			comment(clock)
+		}
+		next <- struct{}{}
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(in.r, got); err != nil || string(got) != want {
+			t.Fatalf("inside an event came %q (%v), want %q", got, err, want)
+		}
+	}
+	for _, r := range []request{listen(at(g, "docs")), call(at(g, "docs"), "a", "")} {
+		in := readEvents(r.open(t.Context(), t).Body)
+		comment(in)
+		comment(in)
+		next <- struct{}{}
+		for begun := ""; !strings.HasSuffix(begun, `data: {"half"`); { // comments may still come before it
+			c, err := in.r.ReadByte()
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun += string(c)
+		}
+		for range 100 { // those that came meanwhile are not the clock's time from now on
+			if clock.r.Buffered() == 0 {
+				break
+			}
+			comment(clock)
+		}
+		inside(in, ":1}\n")
+		inside(in, "\n")
+		comment(in)
+		next <- struct{}{}
+	}
+}
+
+// REQ F-4: a stream that breaks never ends as if all were said; who waits for an answer and cannot resume is told.
+func TestBrokenStreams(t *testing.T) {
+	t.Parallel()
+	progress := "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n"
+	final := "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n"
+	for _, tt := range []struct {
+		name string
+		sent string
+		told bool // an error for the request comes as the last event
+	}{
+		{"before an event", ": hello\n\n", true},
+		{"after an event", progress, true},
+		{"inside an event", progress + "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"resu", true},
+		{"inside a line end", progress + "data: {}\r", true},
+		{"after an event with an id", "id: 1\n" + progress, false}, // Last-Event-ID brings the rest
+		{"after the answer", progress + final, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+				events(w)(tt.sent)
+				panic(http.ErrAbortHandler)
+			})
+			g := serve(t, remote("docs", backend.URL))
+			for _, r := range []request{call(g.MCP(), "a", ""), legacy(g.MCP(), "tools/call", `"name":"a"`)} {
+				got := r.do(t)
+				if got.Err == nil {
+					t.Errorf("the stream looks whole: %q", got.Body)
+				}
+				rest, ok := strings.CutPrefix(got.Body, tt.sent)
+				if !ok {
+					t.Fatalf("the stream began with %q", got.Body)
+				}
+				if told := strings.Contains(rest, `"id":7,"error":{"code":-32603`); told != tt.told || !tt.told && rest != "" {
+					t.Errorf("told %v, want %v: %q", told, tt.told, rest)
+				}
+				if tt.told {
+					checkLastEvent(t, got.Body)
+				}
+			}
+			wantLines(t, g, 2, "WARN", "request failed", "reason=truncated")
+		})
+	}
+	t.Run("listening", func(t *testing.T) {
+		t.Parallel()
+		backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+			events(w)(progress)
+			panic(http.ErrAbortHandler)
+		})
+		g := serve(t, remote("docs", backend.URL))
+		if got := listen(g.MCP()).do(t); got.Err == nil || got.Body != progress {
+			t.Errorf("the client got %q (%v)", got.Body, got.Err)
+		}
+	})
+}
+
+// checkLastEvent fails the test unless a reader by the book takes the error as a
+// message of its own, and takes no half event for a message.
+func checkLastEvent(t *testing.T, stream string) {
+	t.Helper()
+	var name, data string
+	var messages []string
+	for line := range strings.Lines(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(stream)) {
+		line = strings.TrimSuffix(line, "\n")
+		switch value, isData := strings.CutPrefix(line, "data:"); {
+		case line == "" && data != "" && (name == "" || name == "message"):
+			messages = append(messages, data)
+			fallthrough
+		case line == "":
+			name, data = "", ""
+		case isData:
+			data += strings.TrimPrefix(value, " ")
+		case strings.HasPrefix(line, "event:"):
+			name = strings.TrimSpace(line[len("event:"):])
+		}
+	}
+	if len(messages) == 0 || !strings.HasPrefix(messages[len(messages)-1], `{"jsonrpc":"2.0","id":7,"error":`) {
+		t.Errorf("the last message is no error: %q", messages)
+	}
+	for _, m := range messages {
+		if strings.HasSuffix(m, "resu") {
+			t.Errorf("half an event was made a message: %q", m)
+		}
+	}
+}
+
+// REQ F-4, CONTRACT of an empty 200: a stream that ends before the answer is an error for the request, not silence.
+func TestStreamWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []string{"", ": nothing\n\n", "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n"} {
+		backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) { events(w)(sent) })
+		g := serve(t, remote("docs", backend.URL))
+		for _, r := range []request{call(g.MCP(), "a", ""), legacy(g.MCP(), "tools/call", `"name":"a"`)} {
+			if got := r.do(t); !strings.Contains(got.Body, `"id":7,"error":{"code":-32603`) {
+				t.Errorf("after %q the client got status %d, %q", sent, got.Status, got.Body)
+			}
+		}
+		wantLines(t, g, 2, "WARN", "request failed")
+	}
+}
+
+// TestCancellation has a client leave while the backend works.
+//
+// REQ F-1: leaving cancels in 2026-07-28 (M30), and does not in older revisions (L7).
+func TestCancellation(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stream %v", stream), func(t *testing.T) {
+			t.Parallel()
+			working, cancelled, finish := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			finished := make(chan error, 1)
+			backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+				if stream {
+					events(w)("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n")
+				}
+				working <- struct{}{}
+				select {
+				case <-r.Context().Done():
+					cancelled <- struct{}{}
+				case <-finish:
+					text := rpcResult(r, "{}")
+					if stream {
+						text = "data: " + text + "\n\n"
+					} else {
+						w.Header().Set("Content-Type", "application/json")
+					}
+					_, err := io.WriteString(w, text)
+					finished <- err
+				}
+			})
+			g := serve(t, remote("docs", backend.URL))
+			base := g.Metric(t, "go_goroutines")
+			leave := func(r request) {
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					if resp, err := r.start(ctx); err == nil {
+						_, _ = io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+					}
+				}()
+				<-working
+				cancel()
+				<-done
+			}
+			leave(call(g.MCP(), "a", ""))
+			receive(t, cancelled, "the backend hears that a modern client left")
+
+			leave(legacy(g.MCP(), "tools/call", `"name":"a"`))
+			// The gateway knows that the client left when a request after it has been served.
+			legacyGone := make(chan struct{})
+			go func() {
+				defer close(legacyGone)
+				leave(call(g.MCP(), "b", ""))
+			}()
+			receive(t, cancelled, "the backend hears of the next modern client")
+			<-legacyGone
+			close(finish)
+			select {
+			case err := <-finished:
+				if err != nil {
+					t.Errorf("the legacy call's answer could not be written: %v", err)
+				}
+			case <-cancelled:
+				t.Error("a legacy client's leaving cancelled its call")
+			case <-time.After(10 * time.Second):
+				t.Error("the legacy call did not go on")
+			}
+			g.SettlesAt(t, base, 4)
+			if got := lines(g.Stderr.String(), "WARN", "request failed"); len(got) != 0 {
+				t.Errorf("that a client left is a warning: %s", got[0])
+			}
+		})
+	}
+}
+
+func receive(t *testing.T, ch <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("not within ten seconds: %s", what)
+	}
+}
+
+// REQ F-1: a client that leaves its listening stream leaves the backend's, in every revision.
+func TestListenerLeaves(t *testing.T) {
+	t.Parallel()
+	gone := make(chan struct{}, 100)
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		events(w)(": open\n\n")
+		<-r.Context().Done()
+		gone <- struct{}{}
+	})
+	g := serve(t, remote("docs", backend.URL))
+	listen(g.MCP()).open(t.Context(), t).Body.Close()
+	receive(t, gone, "the first stream ends")
+	base := g.Metric(t, "go_goroutines")
+	for range 50 {
+		resp := listen(g.MCP()).open(t.Context(), t)
+		if _, err := resp.Body.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if n := g.Metric(t, "sallyport_streams", `server="docs"`); n != 1 {
+			t.Fatalf("%v streams are open, want 1", n)
+		}
+		resp.Body.Close()
+		receive(t, gone, "a stream ends")
+		testkit.Eventually(t, "the gateway counts the stream out", func() bool { return g.Metric(t, "sallyport_streams") == 0 })
+	}
+	g.SettlesAt(t, base, 4)
+	if got := lines(g.Stderr.String(), "request failed"); len(got) != 0 {
+		t.Errorf("that a listener left is logged as a failure: %s", got[0])
+	}
+}
+
+// REQ F-1: sixty-four calls at once over one endpoint get each its own answer.
+func TestConcurrentCalls(t *testing.T) {
+	t.Parallel()
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		name := bodyOf(r).Params.Name
+		if strings.HasPrefix(name, "stream") {
+			events(w)("data: " + rpcResult(r, fmt.Sprintf("{%q:1}", name)) + "\n\n")
+			return
+		}
+		answer(w, r, fmt.Sprintf("{%q:1}", name))
+	})
+	g := serve(t, remote("docs", backend.URL))
+	results := make(chan string)
+	for i := range 64 {
+		go func() {
+			name := fmt.Sprintf("plain-%d", i)
+			if i%2 == 0 {
+				name = fmt.Sprintf("stream-%d", i)
+			}
+			resp, err := call(g.MCP(), name, "").start(t.Context())
+			if err != nil {
+				results <- err.Error()
+				return
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			want := fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"result":{%q:1}}`, name)
+			results <- cmp.Diff(want, strings.TrimSpace(strings.TrimPrefix(string(body), "data: "))) + errText(err)
+		}()
+	}
+	for range 64 {
+		if diff := <-results; diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
