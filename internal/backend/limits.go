@@ -8,7 +8,7 @@ type Limits struct {
 	ConnectTimeout time.Duration // to a connection; 10 s
 	AnswerTimeout  time.Duration // from the request to the head of its answer, over all hops; 2 min
 	// BodyTimeout bounds the wait for more of an answer that is no event stream.
-	// A stream may be silent for ever. As AnswerTimeout, but at most 1 min.
+	// A stream may be silent for ever. As AnswerTimeout, but at most 30 s.
 	BodyTimeout time.Duration
 
 	MaxAnswerBytes int64 // of an answer that is no event stream; 64 MiB
@@ -20,7 +20,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	l.ConnectTimeout = orDefault(l.ConnectTimeout, 10*time.Second)
 	l.AnswerTimeout = orDefault(l.AnswerTimeout, 2*time.Minute)
-	l.BodyTimeout = orDefault(l.BodyTimeout, min(l.AnswerTimeout, time.Minute))
+	l.BodyTimeout = orDefault(l.BodyTimeout, min(l.AnswerTimeout, 30*time.Second))
 	l.MaxAnswerBytes = orDefault(l.MaxAnswerBytes, 64<<20)
 	l.MaxEventBytes = orDefault(l.MaxEventBytes, 16<<20)
 	return l
