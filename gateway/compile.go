@@ -62,6 +62,7 @@ func newCheckServer() *Server {
 	if err != nil {
 		panic(err) // only a bad session key can fail, and there is none
 	}
+	s.checking = true
 	return s
 }
 

@@ -41,7 +41,7 @@ func (c *compiler) localServer(o manifest.Item[v1alpha1.MCPServer]) {
 	if e.backend == nil {
 		return
 	}
-	c.door(o.Object, e)
+	c.door(o.Object, &spec.Incoming, e)
 	c.auditing(e, spec.Audit)
 	c.endpoint(o.Object, e, spec, e.backendKey)
 }

@@ -27,7 +27,7 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	if e.backend == nil {
 		return
 	}
-	c.door(o.Object, e)
+	c.door(o.Object, &spec.Incoming, e)
 	c.auditing(e, spec.Audit)
 	c.endpoint(o.Object, e, spec, e.backendKey)
 }
@@ -67,12 +67,7 @@ func (c *compiler) remote(o *manifest.Object, r remote) (backend.Backend, string
 	var bundle string
 	if r.caBundle != nil {
 		var ok bool
-		if bundle, ok = c.caBundle(o, r.caBundle); !ok {
-			return nil, ""
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM([]byte(bundle)) {
-			c.problem(o, "spec.caBundleRef.configMapRef.key", "holds no certificate; put PEM certificates there")
+		if cfg.RootCAs, bundle, ok = c.caBundle(o, "spec.caBundleRef.configMapRef", r.caBundle); !ok {
 			return nil, ""
 		}
 	}
@@ -86,18 +81,25 @@ func (c *compiler) remote(o *manifest.Object, r remote) (backend.Backend, string
 	return b, key
 }
 
-func (c *compiler) caBundle(o *manifest.Object, ref *v1alpha1.CABundleRef) (pem string, ok bool) {
-	const field = "spec.caBundleRef.configMapRef"
+// caBundle is the certificate pool in a ConfigMap, and its text.
+func (c *compiler) caBundle(o *manifest.Object, field string, ref *v1alpha1.CABundleRef) (roots *x509.CertPool, pem string, ok bool) {
 	name, key := string(ref.ConfigMapRef.Name), string(ref.ConfigMapRef.Key)
 	cm, ok := c.set.ConfigMap(o.Namespace, name)
 	if !ok {
 		c.missing(o, field+".name", "ConfigMap", name)
-		return "", false
+		return nil, "", false
 	}
-	if pem, ok = cm.Data[key]; !ok {
+	pem, ok = cm.Data[key]
+	if !ok {
 		c.problem(o, field+".key", "ConfigMap %q has no key %q", name, key)
+		return nil, "", false
 	}
-	return pem, ok
+	roots = x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(pem)) {
+		c.problem(o, field+".key", "holds no certificate; put PEM certificates there")
+		return nil, "", false
+	}
+	return roots, pem, true
 }
 
 // backendLimits are the process's limits as backends take them.

@@ -24,9 +24,11 @@ type Endpoint struct {
 	backendKey string // of the backend's address; a session is good for that backend alone
 	door       *authn.Resolver
 	protection *protection // nil where nobody needs a token
-	outgoing   outgoing
-	link       link
-	sessions   sealer
+	// doorWarning is what operators should know of the door; "" when there is nothing.
+	doorWarning string
+	outgoing    outgoing
+	link        link
+	sessions    sealer
 
 	server  *Server
 	audit   audit.Sink

@@ -16,13 +16,15 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
+	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 // Options are the settings of the process, as opposed to those of a resource.
 type Options struct {
 	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
 	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
-	PublicURL      string   // how clients reach the gateway, if not as its requests say; "" if they do
+	TrustedProxy   ProxyTrust
+	PublicURL      string // how clients reach the gateway, if not as its requests say; "" if they do
 
 	MaxBodyBytes  int64         // of a client's message
 	MaxAnswer     int64         // bytes of a backend's answer that is no stream
@@ -60,10 +62,12 @@ type Server struct {
 	hosts    map[string]bool
 	origins  map[string]bool
 	backends keep.Pool[string, backend.Backend]
+	keySets  keep.Pool[string, *token.KeySet]
+	checking bool // compiles for nobody: nothing may be fetched
 
 	current   atomic.Pointer[Snapshot]
 	swapping  sync.Mutex
-	warned    map[string]bool // endpoints whose anonymity was announced
+	warned    map[string]string // what was said of each endpoint's door
 	draining  atomic.Bool
 	inFlight  atomic.Int64
 	listening listening
@@ -76,7 +80,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, ring: ring, warned: map[string]bool{}, hosts: map[string]bool{}, origins: map[string]bool{}}
+	s := &Server{opts: opts, ring: ring, warned: map[string]string{}, hosts: map[string]bool{}, origins: map[string]bool{}}
 	for _, h := range opts.AllowedHosts {
 		s.hosts[hostname(h)] = true
 	}
@@ -115,13 +119,14 @@ func (s *Server) Apply(set *manifest.Set) error {
 	return nil
 }
 
-// announce says once per endpoint that it serves anybody (REQ A-1).
+// announce says once per endpoint what operators should know of its outer door
+// (REQ A-1, C-3).
 func (s *Server) announce(snap *Snapshot) {
 	for name, e := range snap.endpoints {
-		if e.door.Anonymous() && !s.warned[name] {
-			s.warned[name] = true
-			e.log.Warn("serving anonymous clients, since no incoming authentication is configured; "+e.outgoing.shows(), "path", "/servers/"+name+"/mcp")
+		if e.doorWarning != "" && s.warned[name] != e.doorWarning {
+			e.log.Warn(e.doorWarning, "path", "/servers/"+name+"/mcp")
 		}
+		s.warned[name] = e.doorWarning
 	}
 }
 

@@ -26,6 +26,7 @@ type MCPRemoteProxy struct {
 // +kubebuilder:validation:XValidation:rule=`!self.remoteUrl.startsWith('http:') || self.allowPrivateEndpoint`,fieldPath=".remoteUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateEndpoint: true"
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addPlaintextHeaders) || self.passthroughHeaders.all(p, !self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addPlaintextHeaders too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))])`
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addHeadersFromSecret) || self.passthroughHeaders.all(p, !self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addHeadersFromSecret too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))])`
+// +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
 type MCPRemoteProxySpec struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -78,16 +79,10 @@ type MCPRemoteProxySpec struct {
 	// +optional
 	Audit *Audit `json:"audit,omitempty"`
 
+	Incoming `json:",inline"`
+
 	// Not built yet. Each of these is refused by name.
 
-	// OIDCConfig checks the tokens that clients show, with settings in place.
-	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfig is not supported yet; remove it"
-	// +optional
-	OIDCConfig *Unbuilt `json:"oidcConfig,omitempty"`
-	// OIDCConfigRef names the MCPOIDCConfig that checks the tokens that clients show.
-	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfigRef is not supported yet; remove it"
-	// +optional
-	OIDCConfigRef *Unbuilt `json:"oidcConfigRef,omitempty"`
 	// AuthServerRef names the embedded authorization server that clients sign in with.
 	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
 	// +optional
@@ -148,10 +143,6 @@ type MCPRemoteProxySpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// TrustedProxy believes a proxy before the gateway about who the caller is.
-	// +kubebuilder:validation:XValidation:rule="false",message="trustedProxy is not supported yet; remove it"
-	// +optional
-	TrustedProxy *Unbuilt `json:"trustedProxy,omitempty"`
 	// RateLimiting limits how often tools are called.
 	// +kubebuilder:validation:XValidation:rule="false",message="rateLimiting is not supported yet; remove it"
 	// +optional

@@ -26,6 +26,7 @@ type MCPServer struct {
 // +kubebuilder:validation:XValidation:rule=`has(self.command) || has(self.image)`,fieldPath=".command",message="is required: the program to run and its arguments, as a list"
 // +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
 // +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'%s is set by env too; keep one of them'.format([self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
+// +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
 	// the machine that the gateway runs on.
@@ -88,20 +89,14 @@ type MCPServerSpec struct {
 	// +optional
 	Audit *Audit `json:"audit,omitempty"`
 
+	Incoming `json:",inline"`
+
 	// Not built yet. Each of these is refused by name.
 
 	// Image is the container image of the server.
 	// +kubebuilder:validation:XValidation:rule="false",message="image is not supported yet; remove it"
 	// +optional
 	Image string `json:"image,omitempty"`
-	// OIDCConfig checks the tokens that clients show, with settings in place.
-	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfig is not supported yet; remove it"
-	// +optional
-	OIDCConfig *Unbuilt `json:"oidcConfig,omitempty"`
-	// OIDCConfigRef names the MCPOIDCConfig that checks the tokens that clients show.
-	// +kubebuilder:validation:XValidation:rule="false",message="oidcConfigRef is not supported yet; remove it"
-	// +optional
-	OIDCConfigRef *Unbuilt `json:"oidcConfigRef,omitempty"`
 	// AuthServerRef names the embedded authorization server that clients sign in with.
 	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
 	// +optional
@@ -162,10 +157,6 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// TrustedProxy believes a proxy before the gateway about who the caller is.
-	// +kubebuilder:validation:XValidation:rule="false",message="trustedProxy is not supported yet; remove it"
-	// +optional
-	TrustedProxy *Unbuilt `json:"trustedProxy,omitempty"`
 	// RateLimiting limits how often tools are called.
 	// +kubebuilder:validation:XValidation:rule="false",message="rateLimiting is not supported yet; remove it"
 	// +optional

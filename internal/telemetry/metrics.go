@@ -23,7 +23,9 @@ type Metrics struct {
 	streams   *prometheus.GaugeVec
 	sessions  *prometheus.CounterVec
 	up        *prometheus.GaugeVec
+	tokens    *prometheus.CounterVec
 
+	keySets     *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
 	lastSuccess prometheus.Gauge
 	audited     *prometheus.CounterVec
@@ -55,6 +57,9 @@ func NewMetrics(version string) *Metrics {
 		sessions: counter("sessions_opened_total", "Sessions opened with clients.", "server"),
 		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not.", "server"),
 
+		tokens:  counter("token_validations_total", "Tokens of clients that were checked, by what came of it.", "server", "result"),
+		keySets: counter("jwks_events_total", "What happened to issuers' key sets: refreshed, changed, failed, or hit without a fetch.", "event"),
+
 		reloads: counter("config_reloads_total", "Attempts to load a changed configuration.", "result"),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sallyport_config_last_success_timestamp_seconds",
@@ -69,7 +74,7 @@ func NewMetrics(version string) *Metrics {
 	build := gauge("build_info", "Always 1; the labels tell what is running.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up,
+		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.keySets,
 		m.reloads, m.lastSuccess, m.audited, m.unaudited, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -102,6 +107,9 @@ func (m *Metrics) Reloaded(ok bool) {
 	m.reloads.WithLabelValues("success").Inc()
 	m.lastSuccess.SetToCurrentTime()
 }
+
+// KeySet counts what happened to an issuer's key set.
+func (m *Metrics) KeySet(event string) { m.keySets.WithLabelValues(event).Inc() }
 
 // AuditSink counts the events of one audit sink, named by its kind (stdout, file).
 type AuditSink struct{ written, lost prometheus.Counter }

@@ -76,7 +76,7 @@ func (m *Metrics) Forget(server string) {
 	labels := prometheus.Labels{"server": server}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up} {
+	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens} {
 		v.DeletePartialMatch(labels)
 	}
 }
@@ -205,4 +205,14 @@ func (s *Server) Up(ok bool) {
 	default:
 		s.up.Set(0)
 	}
+}
+
+// TokenChecked counts the check of a client's token by its result.
+func (s *Server) TokenChecked(result string) {
+	if s == nil {
+		return
+	}
+	s.rarely(rareKey{kind: "token", reason: result}, func() prometheus.Counter {
+		return s.count(s.m.tokens, s.name, result)
+	}).Inc()
 }

@@ -3,17 +3,10 @@ package token
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +22,7 @@ type KeySetConfig struct {
 
 	Client *http.Client // decides which addresses may be dialled, and follows no redirect it should not
 	Pin    string       // SHA-256 of a public key in the endpoint's certificate chain, hex; "" for none
+	Idle   bool         // do not fetch before a token asks
 	Log    *slog.Logger
 	Seen   func(Event) // for metrics; may be nil
 }
@@ -44,13 +38,11 @@ const (
 	Hit       Event = "hit"       // a key was found without a fetch
 )
 
-// Unavailable means that nothing can be said about a token, because the issuer's
-// keys were never had. It is no fault of the caller's.
+// Unavailable means that nothing can be said about a token, because its issuer
+// cannot be asked. It is no fault of the caller's.
 type Unavailable struct{ Cause error }
 
-func (e *Unavailable) Error() string {
-	return "the issuer's keys are not available: " + e.Cause.Error()
-}
+func (e *Unavailable) Error() string { return "the issuer cannot be asked: " + e.Cause.Error() }
 func (e *Unavailable) Unwrap() error { return e.Cause }
 
 const (
@@ -70,22 +62,23 @@ type KeySet struct {
 	cfg  KeySetConfig
 	pin  []byte
 	stop context.CancelFunc
-	done chan struct{}
+	done chan struct{} // closed when the keeper has ended
+	wake chan struct{} // lets the keeper fetch for a token
 
 	mu       sync.RWMutex
-	url      string
 	keys     []jose.JSONWebKey
 	digest   [sha256.Size]byte
 	fetched  bool
 	err      error         // of the last fetch
-	lastAsk  time.Time     // when a token last led to a fetch
-	inFlight chan struct{} // closed when the fetch under way has ended; nil when none is
 	changes  uint64        // how often the keys changed
+	fetching bool          // a fetch is under way
+	ended    chan struct{} // closed when that fetch, or the next one, has ended
+	askable  time.Time     // tokens cause no fetch before
 }
 
 // NewKeySet begins to fetch and keep keys. Close ends it.
 func NewKeySet(cfg KeySetConfig) (*KeySet, error) {
-	k := &KeySet{cfg: cfg, done: make(chan struct{})}
+	k := &KeySet{cfg: cfg, done: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}), fetching: !cfg.Idle}
 	if cfg.Pin != "" {
 		pin, err := hex.DecodeString(strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(cfg.Pin), "sha256:"), ":", ""))
 		if err != nil || len(pin) != sha256.Size {
@@ -99,81 +92,134 @@ func NewKeySet(cfg KeySetConfig) (*KeySet, error) {
 	return k, nil
 }
 
-// Close ends the background refresh.
+// Close ends the background refresh, and a fetch that is under way.
 func (k *KeySet) Close() error {
 	k.stop()
 	<-k.done
 	return nil
 }
 
-// keep fetches at once, and again all the time: soon after a failure.
+// keep makes all fetches: one at once, then one every while, sooner after a failure
+// or when a token asks.
 func (k *KeySet) keep(ctx context.Context) {
 	defer close(k.done)
 	retry := retryFirst
-	for {
+	locate := locator(k.cfg.Locate)
+	for idle := k.cfg.Idle; ; idle = false {
 		wait := refreshEvery
-		if k.refresh(ctx) != nil {
-			wait = min(retry, refreshEvery)
-			retry *= 2
-		} else {
-			retry = retryFirst
+		if !idle {
+			if k.refresh(ctx, locate) != nil {
+				wait = retry
+				retry = min(2*retry, refreshEvery)
+			} else {
+				retry = retryFirst
+			}
 		}
-		select {
-		case <-ctx.Done():
+		if !k.rest(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
+}
+
+// rest waits until it is time to fetch again; false when that is never.
+func (k *KeySet) rest(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	asked := false
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-k.wake:
+		asked = true
+		k.mu.RLock()
+		pause := time.Until(k.askable)
+		k.mu.RUnlock()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fetching = true
+	select {
+	case <-k.wake: // whoever asked since is served by the fetch that comes now
+	default:
+	}
+	if asked {
+		pause := unknownEvery
+		if !k.fetched {
+			pause = retryFirst // there is nothing to go by; but a failing issuer is not asked for every token
+		}
+		k.askable = time.Now().Add(pause)
+	}
+	return true
 }
 
 // Find returns the keys that may have signed a token with this kid; all of them
 // for a token without one. A kid that is unknown leads to a fetch, at most one per
-// unknownEvery, so that strangers cannot make the gateway hammer the issuer.
+// unknownEvery, so that strangers cannot make the gateway hammer the issuer. The
+// error is an *Unavailable.
 func (k *KeySet) Find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
-	keys, fetched, ask := k.look(kid)
-	if len(keys) > 0 {
+	if found := k.look(kid); len(found) > 0 {
 		k.seen(Hit)
-		return keys, nil
+		return found, nil
 	}
-	if ask {
-		_ = k.refresh(ctx) // what it brought is looked at below; why it failed is in k.err
-		keys, fetched, _ = k.look(kid)
+	if err := k.Renew(ctx); err != nil {
+		return nil, &Unavailable{Cause: err}
 	}
-	if !fetched {
-		k.mu.RLock()
-		defer k.mu.RUnlock()
-		return nil, &Unavailable{Cause: k.err}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if !k.fetched {
+		cause := k.err
+		if cause == nil {
+			cause = errors.New("its keys were not fetched yet")
+		}
+		return nil, &Unavailable{Cause: cause}
 	}
-	return keys, nil
+	return k.lookLocked(kid), nil
 }
 
-// look looks among the keys at hand, and says whether a fetch is due.
-func (k *KeySet) look(kid string) (found []jose.JSONWebKey, fetched, ask bool) {
+// Renew asks for the keys of now, for a token that those at hand do not fit. When
+// tokens asked a moment ago it does not wait: the fetch happens when the pause is
+// over. The error is the context's.
+func (k *KeySet) Renew(ctx context.Context) error {
+	k.mu.Lock()
+	if !k.fetching {
+		select {
+		case k.wake <- struct{}{}:
+		default: // it knows already
+		}
+	}
+	ended, soon := k.ended, k.fetching || !time.Now().Before(k.askable)
+	k.mu.Unlock()
+	if !soon {
+		return nil
+	}
+	select {
+	case <-ended:
+	case <-k.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (k *KeySet) look(kid string) []jose.JSONWebKey {
 	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.lookLocked(kid)
+}
+
+func (k *KeySet) lookLocked(kid string) (found []jose.JSONWebKey) {
 	for _, key := range k.keys {
 		if kid == "" || key.KeyID == kid {
 			found = append(found, key)
 		}
 	}
-	fetched = k.fetched
-	k.mu.RUnlock()
-	if len(found) > 0 {
-		return found, fetched, false
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	pause := unknownEvery
-	if !k.fetched {
-		pause = retryFirst // there is nothing to go by; but a failing issuer is not asked for every token
-	}
-	switch {
-	case k.inFlight != nil:
-		return nil, fetched, true // somebody asks already; wait for that
-	case time.Since(k.lastAsk) < pause:
-		return nil, fetched, false
-	}
-	k.lastAsk = time.Now()
-	return nil, fetched, true
+	return found
 }
 
 // Changes counts how often the keys changed; whoever keeps results of
@@ -184,59 +230,40 @@ func (k *KeySet) Changes() uint64 {
 	return k.changes
 }
 
-// refresh fetches, or waits for the fetch that is under way.
-func (k *KeySet) refresh(ctx context.Context) error {
-	k.mu.Lock()
-	if wait := k.inFlight; wait != nil {
-		k.mu.Unlock()
-		select {
-		case <-wait:
-			k.mu.RLock()
-			defer k.mu.RUnlock()
-			return k.err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	done := make(chan struct{})
-	k.inFlight = done
-	k.mu.Unlock()
-
-	// The fetch serves everybody who waits, so the first caller's leaving ends it not.
-	fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+// refresh fetches, and tells those who wait.
+func (k *KeySet) refresh(ctx context.Context, locate func(context.Context) (string, error)) error {
+	limited, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	body, err := k.fetch(fetchCtx)
-	var keys []jose.JSONWebKey
-	if err == nil {
-		keys, err = parseKeys(body)
-	}
+	keys, err := k.fetch(limited, locate)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.inFlight = nil
-	close(done)
-	k.took(body, keys, err)
+	k.fetching = false
+	close(k.ended)
+	k.ended = make(chan struct{})
+	if ctx.Err() == nil {
+		k.took(keys, err)
+	}
 	return err
 }
 
 // took notes what a fetch brought; mu is held.
-func (k *KeySet) took(body []byte, keys []jose.JSONWebKey, err error) {
+func (k *KeySet) took(keys []jose.JSONWebKey, err error) {
 	k.err = err
 	if err != nil {
 		k.seen(Failed)
 		k.cfg.Log.Warn("keys not fetched", "error", err, "keeping", len(k.keys))
 		return
 	}
-	sum := sha256.Sum256(body)
+	sum := digestOf(keys)
 	if k.fetched && sum == k.digest {
 		k.seen(Refreshed)
 		return
 	}
-	before := ids(k.keys)
-	first := !k.fetched
+	before, first := ids(k.keys), !k.fetched
 	k.keys, k.digest, k.fetched = keys, sum, true
 	k.changes++
 	if first {
-		k.lastAsk = time.Time{} // waiting for the first keys is no unknown kid
+		k.askable = time.Time{} // waiting for the first keys is no unknown kid
 		k.seen(Refreshed)
 		k.cfg.Log.Info("keys fetched", "kids", ids(keys))
 		return
@@ -259,105 +286,13 @@ func ids(keys []jose.JSONWebKey) []string {
 	return list
 }
 
-// fetch gets the key set's bytes.
-func (k *KeySet) fetch(ctx context.Context) ([]byte, error) {
-	url, err := k.locate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, errors.New("the key set's URL cannot be used")
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := k.cfg.Client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
-	}
-	defer resp.Body.Close()
-	if err := k.pinned(resp.TLS); err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch keys: the endpoint answered %d", resp.StatusCode)
-	}
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
-		return nil, errors.New("fetch keys: the endpoint answered a web page; is jwksUrl right?")
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSetBytes+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("fetch keys: %w", err)
-	case len(body) > maxSetBytes:
-		return nil, fmt.Errorf("fetch keys: the answer has more than %d bytes", maxSetBytes)
-	}
-	return body, nil
-}
-
-func (k *KeySet) locate(ctx context.Context) (string, error) {
-	k.mu.RLock()
-	url := k.url
-	k.mu.RUnlock()
-	if url != "" {
-		return url, nil
-	}
-	url, err := k.cfg.Locate(ctx)
-	if err != nil {
-		return "", err
-	}
-	k.mu.Lock()
-	k.url = url
-	k.mu.Unlock()
-	return url, nil
-}
-
-// pinned checks that the pinned public key is in the chain that was verified
-// (RFC 7469 §2.4 calls it SPKI). Without TLS there is nothing to pin: it fails.
-func (k *KeySet) pinned(state *tls.ConnectionState) error {
-	if k.pin == nil {
-		return nil
-	}
-	if state == nil {
-		return errors.New("fetch keys: a pinned endpoint must be https")
-	}
-	for _, chain := range state.VerifiedChains {
-		if slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
-			sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
-			return slices.Equal(sum[:], k.pin)
-		}) {
-			return nil
+// locator asks where the keys are until it has been told.
+func locator(ask func(context.Context) (string, error)) func(context.Context) (string, error) {
+	known := ""
+	return func(ctx context.Context) (_ string, err error) {
+		if known == "" {
+			known, err = ask(ctx)
 		}
+		return known, err
 	}
-	return errors.New("fetch keys: the endpoint's certificate does not have the pinned key (jwksCertFingerprint)")
-}
-
-// parseKeys reads a key set and keeps what can verify signatures. A key of an
-// unknown kind is left out (RFC 7517 §5); too many keys are no key set.
-func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, errors.New("fetch keys: the answer is no JSON Web Key Set")
-	}
-	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("fetch keys: the set has %d keys, more than %d", len(set.Keys), maxKeys)
-	}
-	var keys []jose.JSONWebKey
-	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) != nil || !key.Valid() {
-			continue
-		}
-		if key.Use != "" && key.Use != "sig" {
-			continue
-		}
-		if key = key.Public(); key.Valid() { // a symmetric key has no public part
-			keys = append(keys, key)
-		}
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("fetch keys: the set has no key that verifies signatures")
-	}
-	return keys, nil
 }

@@ -2,15 +2,18 @@ package token_test
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,6 +178,208 @@ func TestBackgroundRefresh(t *testing.T) {
 			t.Errorf("%d changes, want 2: the first keys and the new one", k.Changes())
 		}
 	})
+}
+
+// Keys that do not fit are asked for again, since an issuer may give a new key the
+// old kid, or none.
+func TestNewKeyUnderTheOldKid(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, kid := range []string{"k1", ""} {
+		t.Run("kid "+kid, func(t *testing.T) {
+			t.Parallel()
+			old, fresh := newSigner(t, "ES256", kid), newSigner(t, "ES256", kid)
+			p := newIDP(t, old.pub)
+			v := verifier(t, p.keySet(t), token.Expectations{})
+			if _, _, err := v.Verify(t.Context(), old.sign(t, claims(now, nil), nil), now); err != nil {
+				t.Fatal(err)
+			}
+			p.serve(fresh.pub)
+			if _, _, err := v.Verify(t.Context(), fresh.sign(t, claims(now, nil), nil), now); err != nil {
+				t.Errorf("a token of the new key: %v", err)
+			}
+			before := p.fetches.Load()
+			for range 50 {
+				if _, _, err := v.Verify(t.Context(), old.sign(t, claims(now, nil), nil), now); err == nil {
+					t.Fatal("a token of the old key was accepted")
+				}
+			}
+			if n := p.fetches.Load() - before; n > 1 {
+				t.Errorf("50 tokens that do not fit led to %d fetches", n)
+			}
+		})
+	}
+}
+
+// Sets that differ in order and layout alone are the same, or every refresh would
+// empty the caches.
+func TestSameKeysInAnotherOrder(t *testing.T) {
+	t.Parallel()
+	a, b := newSigner(t, "ES256", "a"), newSigner(t, "RS256", "b")
+	p := newIDP(t, a.pub, b.pub)
+	k := p.keySet(t)
+	if _, err := k.Find(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	p.do(func(w http.ResponseWriter, _ *http.Request) {
+		body, _ := json.MarshalIndent(map[string]any{"generated": time.Now(), "keys": []any{b.pub, a.pub}}, "", "\t")
+		_, _ = w.Write(body)
+	})
+	before := p.fetches.Load()
+	if keys, err := k.Find(t.Context(), "strange"); err != nil || len(keys) != 0 {
+		t.Fatalf("got %v, %v", keys, err)
+	}
+	if p.fetches.Load() == before || k.Changes() != 1 {
+		t.Errorf("%d changes, want 1: the first keys", k.Changes())
+	}
+}
+
+// Keys that are too weak, or so large that verifying is an attack, verify nothing (RFC 7518 §3.3).
+func TestKeySizes(t *testing.T) {
+	t.Parallel()
+	good := newSigner(t, "RS256", "good")
+	p := newIDP(t, good.pub, rsaKey("weak", 1024), rsaKey("huge", 16384))
+	k := p.keySet(t)
+	for kid, want := range map[string]int{"good": 1, "weak": 0, "huge": 0} {
+		if keys, err := k.Find(t.Context(), kid); err != nil || len(keys) != want {
+			t.Errorf("%s: got %d keys, %v; want %d", kid, len(keys), err, want)
+		}
+	}
+}
+
+func rsaKey(kid string, bits int) jose.JSONWebKey {
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	return jose.JSONWebKey{Key: &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}, KeyID: kid, Use: "sig"}
+}
+
+// An issuer that hangs holds up neither the tokens of known keys, nor those who
+// leave, nor the end of the process.
+func TestIssuerHangs(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, "ES256", "k1")
+	p := newIDP(t, s.pub)
+	k := p.keySet(t)
+	if _, err := k.Find(t.Context(), "k1"); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{})
+	p.do(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	stranger := make(chan error, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		_, err := k.Find(ctx, "strange")
+		stranger <- err
+	}()
+	<-asked
+	if keys, err := k.Find(t.Context(), "k1"); err != nil || len(keys) != 1 {
+		t.Errorf("a known key: %d keys, %v", len(keys), err)
+	}
+	leave()
+	if _, ok := errors.AsType[*token.Unavailable](<-stranger); !ok {
+		t.Error("who left while the issuer hung learned something of the token")
+	}
+	began := time.Now()
+	_ = k.Close()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("closing took %s", took)
+	}
+}
+
+// Before the first keys are there, who leaves gets an error that can be printed.
+func TestLeftBeforeTheFirstKeys(t *testing.T) {
+	t.Parallel()
+	p := newIDP(t)
+	p.do(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := p.keySet(t).Find(ctx, "k1")
+	if err == nil || err.Error() == "" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// REQ B-7: a kid that comes during the pause is looked for when the pause ends,
+// asked again or not: within ten seconds.
+func TestUnknownKidDuringThePause(t *testing.T) {
+	t.Parallel()
+	first, second := newSigner(t, "ES256", "k1"), newSigner(t, "ES256", "k2")
+	synctest.Test(t, func(t *testing.T) {
+		var now atomic.Pointer[[]jose.JSONWebKey]
+		now.Store(&[]jose.JSONWebKey{first.pub})
+		k, err := token.NewKeySet(token.KeySetConfig{
+			Locate: func(context.Context) (string, error) { return "http://idp.invalid/keys", nil },
+			Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+				rec := httptest.NewRecorder()
+				err := json.NewEncoder(rec).Encode(jose.JSONWebKeySet{Keys: *now.Load()})
+				return rec.Result(), err
+			})},
+			Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		if keys, err := k.Find(t.Context(), "strange"); err != nil || len(keys) != 0 {
+			t.Fatalf("got %v, %v", keys, err)
+		}
+		if keys, err := k.Find(t.Context(), "strange"); err != nil || len(keys) != 0 { // begins the pause
+			t.Fatalf("got %v, %v", keys, err)
+		}
+		now.Store(&[]jose.JSONWebKey{first.pub, second.pub})
+		began := time.Now()
+		if keys, err := k.Find(t.Context(), "k2"); err != nil || len(keys) != 0 || time.Since(began) != 0 {
+			t.Fatalf("during the pause: got %v, %v after %s", keys, err, time.Since(began))
+		}
+		<-time.After(10 * time.Second)
+		synctest.Wait()
+		if k.Changes() != 2 {
+			t.Error("ten seconds after an unknown kid the keys were not fetched")
+		}
+	})
+}
+
+// Without a token nothing is fetched for a mere check of the configuration.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, "ES256", "k1")
+	p := newIDP(t, s.pub)
+	k, err := token.NewKeySet(token.KeySetConfig{
+		Locate: func(context.Context) (string, error) { return p.server.URL, nil },
+		Client: p.server.Client(), Idle: true, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if n := p.fetches.Load(); n != 0 {
+		t.Errorf("%d fetches before anybody asked", n)
+	}
+	if keys, err := k.Find(t.Context(), "k1"); err != nil || len(keys) != 1 {
+		t.Errorf("got %d keys, %v", len(keys), err)
+	}
+}
+
+// What an error says of the address leaves the query out: some have a key there.
+func TestErrorsWithoutQuery(t *testing.T) {
+	t.Parallel()
+	var logged strings.Builder
+	failed := make(chan struct{}, 1)
+	k, err := token.NewKeySet(token.KeySetConfig{
+		Locate: func(context.Context) (string, error) { return "http://127.0.0.1:1/keys?key=canary", nil },
+		Client: &http.Client{}, Log: slog.New(slog.NewTextHandler(&logged, nil)),
+		Seen: func(token.Event) { failed <- struct{}{} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-failed
+	_ = k.Close()
+	if text := logged.String(); strings.Contains(text, "canary") || !strings.Contains(text, "http://127.0.0.1:1/keys") {
+		t.Errorf("the log has: %s", text)
+	}
 }
 
 type transport func(*http.Request) (*http.Response, error)

@@ -64,8 +64,9 @@ func NewVerifier(keys *KeySet, want Expectations) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns the claims of a token that is good now, and until when it is. The
-// error is an *Invalid, or an *Unavailable when the issuer's keys cannot be had.
+// Verify returns the claims of a token that is good now, and until when it is. It
+// does not look for a subject, since not every issuer puts it into the same claim.
+// The error is an *Invalid, or an *Unavailable when the issuer's keys cannot be had.
 func (v *Verifier) Verify(ctx context.Context, raw string, now time.Time) (Claims, time.Time, error) {
 	if len(raw) > MaxSize {
 		return nil, time.Time{}, invalid("it has %d bytes, more than %d", len(raw), MaxSize)
@@ -74,11 +75,10 @@ func (v *Verifier) Verify(ctx context.Context, raw string, now time.Time) (Claim
 	if err != nil {
 		return nil, time.Time{}, invalid("it is no JWT signed by an allowed algorithm")
 	}
-	header := jws.Signatures[0].Protected
-	if typ, _ := header.ExtraHeaders[jose.HeaderType].(string); !accessTokenType(typ) {
+	if typ, _ := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string); !accessTokenType(typ) {
 		return nil, time.Time{}, invalid("its type %q is not that of an access token", shorten(typ))
 	}
-	payload, err := v.signed(ctx, jws, header.KeyID)
+	payload, err := v.signed(ctx, jws)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -87,24 +87,50 @@ func (v *Verifier) Verify(ctx context.Context, raw string, now time.Time) (Claim
 		return nil, time.Time{}, invalid("%v", err)
 	}
 	expires, err := v.expected(claims, now)
-	return claims, expires, err
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return claims, expires, nil
 }
 
-// signed returns the payload if one of the issuer's keys signed it.
-func (v *Verifier) signed(ctx context.Context, jws *jose.JSONWebSignature, kid string) ([]byte, error) {
-	keys, err := v.keys.Find(ctx, kid)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range keys {
-		if payload, err := jws.Verify(k); err == nil {
-			return payload, nil
+// signed returns the payload if one of the issuer's keys signed it. An issuer may
+// have made a new key without giving it a new kid, so keys that do not fit are
+// asked for again, as rarely as unknown ones.
+func (v *Verifier) signed(ctx context.Context, jws *jose.JSONWebSignature) ([]byte, error) {
+	header := jws.Signatures[0].Protected
+	for again := false; ; again = true {
+		before := v.keys.Changes()
+		keys, err := v.keys.Find(ctx, header.KeyID)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range keys {
+			if !isFor(k, header.Algorithm) {
+				continue
+			}
+			if payload, err := jws.Verify(k); err == nil {
+				return payload, nil
+			}
+		}
+		if len(keys) == 0 {
+			return nil, invalid("the issuer has no key %q", shorten(header.KeyID))
+		}
+		if !again {
+			if err := v.keys.Renew(ctx); err != nil {
+				return nil, &Unavailable{Cause: err}
+			}
+		}
+		if again || v.keys.Changes() == before {
+			return nil, invalid("its signature does not fit the issuer's key %q", shorten(header.KeyID))
 		}
 	}
-	if len(keys) == 0 {
-		return nil, invalid("the issuer has no key %q", shorten(kid))
-	}
-	return nil, invalid("its signature does not fit the issuer's key %q", shorten(kid))
+}
+
+// isFor reports whether a key may be used with an algorithm: a key that names one
+// is for that alone (RFC 8725 §3.1).
+func isFor(k jose.JSONWebKey, algorithm string) bool {
+	return k.Algorithm == "" || k.Algorithm == algorithm ||
+		k.Algorithm == "Ed25519" && algorithm == "EdDSA" // RFC 9864 gave it a second name
 }
 
 // expected checks the claims that make a token one for here and now.
@@ -114,9 +140,6 @@ func (v *Verifier) expected(c Claims, now time.Time) (expires time.Time, err err
 	}
 	if !slices.ContainsFunc(texts(c["aud"]), func(a string) bool { return slices.Contains(v.want.Audiences, a) }) {
 		return expires, invalid("its audience %q has none of %q", shorten(fmt.Sprint(c["aud"])), v.want.Audiences)
-	}
-	if c.Text("sub") == "" {
-		return expires, invalid("it has no subject")
 	}
 	expires, ok := c.Time("exp")
 	if !ok {

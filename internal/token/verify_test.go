@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -165,6 +166,8 @@ func TestVerifyRefuses(t *testing.T) {
 	now := time.Now()
 	good, other := newSigner(t, "RS256", "k1"), newSigner(t, "RS256", "k1")
 	v := verifier(t, newIDP(t, good.pub).keySet(t), token.Expectations{Leeway: 30 * time.Second})
+	pss := good
+	pss.alg = "PS256"
 	der, _ := json.Marshal(good.pub) // the public key's bytes, as an HMAC secret by confusion
 	hmac := signer{alg: "HS256", priv: der, pub: jose.JSONWebKey{KeyID: "k1"}}
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims(now, nil))) + "."
@@ -188,9 +191,19 @@ func TestVerifyRefuses(t *testing.T) {
 		{"audience is a prefix", change("aud", audience+"/more"), "audience"},
 		{"no audience", change("aud", nil), "audience"},
 		{"audience list with a number", change("aud", []any{audience, 1}), "audience"},
-		{"no subject", change("sub", nil), "subject"},
 		{"duplicated claim", good.sign(t, `{"iss":"`+issuer+`","sub":"alice","sub":"root","aud":"`+audience+`","exp":9999999999}`, nil), "claims"},
 		{"claims are a list", good.sign(t, `[]`, nil), "claims"},
+		{"exp is a string of digits", change("exp", fmt.Sprint(now.Add(time.Hour).Unix())), "no expiry"},
+		{"exp beyond all dates", change("exp", 1e300), "no expiry"},
+		{"nbf is text", change("nbf", "now"), "nbf"},
+		{"duplicated claim within a claim", good.sign(t, `{"iss":"`+issuer+`","sub":"alice","realm_access":{"roles":["a"],"roles":["root"]},"aud":"`+audience+`","exp":9999999999}`, nil), "claims"},
+		{"claims are no UTF-8", good.sign(t, "{\"iss\":\""+issuer+"\",\"sub\":\"al\xffice\",\"aud\":\""+audience+"\",\"exp\":9999999999}", nil), "claims"},
+		{"a key of its own", other.sign(t, claims(now, nil), map[jose.HeaderKey]any{"jwk": other.pub}), "signature does not fit"},
+		{"a key's URL of its own", other.sign(t, claims(now, nil), map[jose.HeaderKey]any{"jku": "https://evil.example/keys"}), "signature does not fit"},
+		{"a critical extension", critical(t, good, claims(now, nil)), "signature does not fit"},
+		{"another algorithm than its key's", pss.sign(t, claims(now, nil), nil), "signature does not fit"},
+		{"JWS JSON", `{"payload":"e30","signatures":[]}`, "no JWT"},
+		{"an encrypted token", "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.a.b.c.d", "no JWT"},
 		{"another type of JWT", good.sign(t, claims(now, nil), map[jose.HeaderKey]any{"typ": "logout+jwt"}), "type"},
 	}
 	for _, tt := range tests {
@@ -206,6 +219,12 @@ func TestVerifyRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// critical signs claims under a header that nobody may ignore (RFC 7515 §4.1.11).
+func critical(t *testing.T, s signer, payload string) string {
+	t.Helper()
+	return s.sign(t, payload, map[jose.HeaderKey]any{"crit": []string{"exp"}, "exp": 1})
 }
 
 func TestVerifyAllowsLeeway(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +52,35 @@ func (f *Flags) RegisterLog(fs *pflag.FlagSet) {
 	fs.StringVar(&f.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&f.LogFormat, "log-format", "text", "text or json")
 }
+
+// proxyTrust reads the settings about authenticating proxies from the environment
+// (REQ C-1). What is not set is left to the manifests.
+func proxyTrust(getenv func(string) (string, bool)) (gateway.ProxyTrust, error) {
+	var t gateway.ProxyTrust
+	for name, into := range map[string]**bool{
+		"MCP_CLIENT_AUTH_ENABLED": &t.ClientAuthEnabled,
+		"TRUST_PROXY_AUTH":        &t.TrustProxyAuth,
+	} {
+		text, ok := getenv(name)
+		if !ok || text == "" {
+			continue
+		}
+		v, err := strconv.ParseBool(strings.ToLower(text))
+		if err != nil {
+			return t, fmt.Errorf("environment variable %s: %q is not a boolean; write true or false", name, text)
+		}
+		*into = &v
+	}
+	if name, ok := getenv("PROXY_USER_HEADER"); ok && name != "" {
+		if !headerName.MatchString(name) {
+			return t, fmt.Errorf("environment variable PROXY_USER_HEADER: %q is no header name", name)
+		}
+		t.UserHeader = name
+	}
+	return t, nil
+}
+
+var headerName = regexp.MustCompile(`^[0-9A-Za-z-]{1,128}$`)
 
 // readKeys reads the session keys. Nothing of a key is in an error.
 func readKeys(path string) ([][]byte, error) {

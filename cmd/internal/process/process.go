@@ -64,6 +64,9 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Ad
 	if opts.SessionKeys, err = readKeys(f.sessionKeyFile); err != nil {
 		return UsageError{err}
 	}
+	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
+		return UsageError{err}
+	}
 	opts.Log = log
 	opts.Metrics = telemetry.NewMetrics(version.Version())
 	sink := audit.NewWriter(stdout, audit.WriterOptions{Log: log, Flushed: opts.Metrics.AuditSink("stdout").Flushed})

@@ -1,0 +1,224 @@
+package v1alpha1
+
+// Incoming is the outer door: how a client of an endpoint proves who it is.
+// Every serving kind has it.
+type Incoming struct {
+	// OIDCConfig checks the tokens that clients show, with settings in place. It is
+	// always about the incoming token, also where another one is shown to the
+	// server behind the endpoint.
+	// +optional
+	OIDCConfig *OIDCConfig `json:"oidcConfig,omitempty"`
+	// OIDCConfigRef names the MCPOIDCConfig that checks the tokens that clients
+	// show. It is always about the incoming token.
+	// +optional
+	OIDCConfigRef *OIDCConfigRef `json:"oidcConfigRef,omitempty"`
+	// TrustedProxy believes an authenticating proxy before the gateway about who
+	// the caller is.
+	// +optional
+	TrustedProxy *TrustedProxy `json:"trustedProxy,omitempty"`
+}
+
+// OIDCConfig is a token check in place.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'inline' || has(self.inline)",fieldPath=".inline",message="must be set when type is inline"
+type OIDCConfig struct {
+	// Type says where the settings are: inline.
+	// +kubebuilder:validation:Enum=inline
+	// +kubebuilder:default=inline
+	// +optional
+	Type string `json:"type,omitempty"`
+	// Inline are the settings.
+	// +optional
+	Inline *OIDCInline `json:"inline,omitempty"`
+}
+
+// OIDCInline is an issuer together with what its tokens must say here.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.audience) || has(self.audiences)",fieldPath=".audience",message="must be set: without an audience a token for any other service would do; use the endpoint's URL"
+type OIDCInline struct {
+	OIDCIssuer `json:",inline"`
+	// Audience that a token must have: the endpoint's URL, or what the issuer puts
+	// into aud for it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Audience string `json:"audience,omitempty"`
+	// Audiences are further audiences; a token must have one of all.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +listType=atomic
+	// +optional
+	Audiences []string `json:"audiences,omitempty"`
+	// Scopes that a token must have, all of them.
+	// +optional
+	Scopes Scopes `json:"scopes,omitempty"`
+}
+
+// Scopes are OAuth scopes (RFC 6749 section 3.3).
+//
+// +kubebuilder:validation:MaxItems=32
+// +kubebuilder:validation:items:MaxLength=256
+// +kubebuilder:validation:items:Pattern=`^[\x21\x23-\x5B\x5D-\x7E]+$`
+// +listType=atomic
+type Scopes []string
+
+// OIDCConfigRef names a shared issuer and says what its tokens must say here.
+type OIDCConfigRef struct {
+	// Name of the MCPOIDCConfig.
+	Name ObjectName `json:"name"`
+	// Audience that a token must have: the endpoint's URL, or what the issuer puts
+	// into aud for it. Endpoints should not share one, or a token for one of them
+	// is good for all.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Audience string `json:"audience"`
+	// Scopes that a token must have, all of them.
+	// +optional
+	Scopes Scopes `json:"scopes,omitempty"`
+}
+
+// OIDCIssuer is who signs, or vouches for, the tokens that clients show.
+//
+// +kubebuilder:validation:XValidation:rule="self.issuer.startsWith('https://') || (has(self.insecureAllowHTTP) && self.insecureAllowHTTP) || (has(self.jwksAllowPrivateIP) && self.jwksAllowPrivateIP && self.issuer.matches('^http://(localhost|127\\\\.[0-9.]+|\\\\[::1\\\\])(:[0-9]+)?(/.*)?$'))",fieldPath=".issuer",message="must be https; insecureAllowHTTP: true admits http, and jwksAllowPrivateIP: true admits it on loopback"
+// +kubebuilder:validation:XValidation:rule="!has(self.jwksUrl) || self.jwksUrl.startsWith('https://') || (has(self.insecureAllowHTTP) && self.insecureAllowHTTP) || (has(self.jwksAllowPrivateIP) && self.jwksAllowPrivateIP && self.jwksUrl.matches('^http://(localhost|127\\\\.[0-9.]+|\\\\[::1\\\\])(:[0-9]+)?(/.*)?$'))",fieldPath=".jwksUrl",message="must be https; insecureAllowHTTP: true admits http, and jwksAllowPrivateIP: true admits it on loopback"
+// +kubebuilder:validation:XValidation:rule="!has(self.introspectionUrl) || self.introspectionUrl.startsWith('https://') || (has(self.insecureAllowHTTP) && self.insecureAllowHTTP) || (has(self.jwksAllowPrivateIP) && self.jwksAllowPrivateIP && self.introspectionUrl.matches('^http://(localhost|127\\\\.[0-9.]+|\\\\[::1\\\\])(:[0-9]+)?(/.*)?$'))",fieldPath=".introspectionUrl",message="must be https; insecureAllowHTTP: true admits http, and jwksAllowPrivateIP: true admits it on loopback"
+// +kubebuilder:validation:XValidation:rule="!has(self.clientSecretRef) || has(self.clientId)",fieldPath=".clientId",message="must be set with clientSecretRef"
+type OIDCIssuer struct {
+	// Issuer is the issuer's identifier, exactly as its tokens have it in iss.
+	Issuer IssuerURL `json:"issuer"`
+	// JWKSURL is where the issuer's keys are. Without it they are found by
+	// discovery from the issuer.
+	// +optional
+	JWKSURL IssuerURL `json:"jwksUrl,omitempty"`
+	// IntrospectionURL is where opaque tokens are checked (RFC 7662). Without it
+	// every token must be a JWT.
+	// +optional
+	IntrospectionURL IssuerURL `json:"introspectionUrl,omitempty"`
+	// ClientID is the gateway's client id at the introspection endpoint.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	ClientID string `json:"clientId,omitempty"`
+	// ClientSecretRef names the client's secret.
+	// +optional
+	ClientSecretRef *SecretKeyRef `json:"clientSecretRef,omitempty"`
+	// CABundleRef replaces the system's certificates for connections to the issuer.
+	// +optional
+	CABundleRef *CABundleRef `json:"caBundleRef,omitempty"`
+	// JWKSCertFingerprint pins the key set's endpoint: the SHA-256 of the public
+	// key of its certificate, or of one that issued it, in hex. Another key fails
+	// closed.
+	// +kubebuilder:validation:Pattern=`^([Ss][Hh][Aa]256:)?([0-9A-Fa-f]{2}:?){32}$`
+	// +kubebuilder:validation:MaxLength=110
+	// +optional
+	JWKSCertFingerprint string `json:"jwksCertFingerprint,omitempty"`
+	// AllowedAlgorithms are the signature algorithms a token may have. Without it
+	// all asymmetric ones may.
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:Enum=RS256;RS384;RS512;PS256;PS384;PS512;ES256;ES384;ES512;EdDSA
+	// +listType=set
+	// +optional
+	AllowedAlgorithms []string `json:"allowedAlgorithms,omitempty"`
+	// ClaimMappings say where in a token the caller's properties are.
+	// +optional
+	ClaimMappings *ClaimMappings `json:"claimMappings,omitempty"`
+	// JWKSAllowPrivateIP admits loopback and private addresses for the issuer's
+	// endpoints. Cloud metadata addresses are never admitted.
+	// +kubebuilder:default=false
+	// +optional
+	JWKSAllowPrivateIP bool `json:"jwksAllowPrivateIP,omitempty"`
+	// InsecureAllowHTTP admits plain http for the issuer's endpoints: whoever is on
+	// the way can then forge tokens.
+	// +kubebuilder:default=false
+	// +optional
+	InsecureAllowHTTP bool `json:"insecureAllowHTTP,omitempty"`
+}
+
+// IssuerURL is an http or https URL without userinfo, query and fragment.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=2048
+// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@\\\\s]+(/[^?#\\\\s]*)?$')",message="must be an http or https URL without user, query and fragment, like https://idp.example.com"
+type IssuerURL string
+
+// ClaimMappings are paths: a claim's plain name, or names joined by dots for a
+// claim inside an object.
+type ClaimMappings struct {
+	// Email is the claim with the e-mail address; by default email.
+	// +optional
+	Email ClaimPath `json:"email,omitempty"`
+	// Name is the claim with the name for people; by default name, then
+	// preferred_username.
+	// +optional
+	Name ClaimPath `json:"name,omitempty"`
+	// Groups is the claim with the groups; by default groups, then cognito:groups.
+	// +optional
+	Groups ClaimPath `json:"groups,omitempty"`
+	// Roles is the claim with the roles; by default roles, then realm_access.roles.
+	// +optional
+	Roles ClaimPath `json:"roles,omitempty"`
+}
+
+// ClaimPath names a claim.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=253
+type ClaimPath string
+
+// TrustedProxy says whether an authenticating proxy before the gateway is believed
+// about the caller, and how it shows that it is the one. It is believed only where
+// clients do not authenticate to the gateway themselves.
+type TrustedProxy struct {
+	// ClientAuthEnabled keeps the gateway's own authentication of clients on.
+	// +kubebuilder:default=true
+	// +optional
+	ClientAuthEnabled *bool `json:"clientAuthEnabled,omitempty"`
+	// TrustProxyAuth believes the proxy's identity header.
+	// +kubebuilder:default=false
+	// +optional
+	TrustProxyAuth bool `json:"trustProxyAuth,omitempty"`
+	// ProxyUserHeader is the header that names the caller; by default the preset's,
+	// or X-Authenticated-User.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	ProxyUserHeader string `json:"proxyUserHeader,omitempty"`
+	// Preset sets the headers that a known proxy uses for user, e-mail, name and
+	// groups. What is set here beside it wins.
+	// +kubebuilder:validation:Enum=oauth2-proxy;authelia;traefik-forward-auth;envoy;istio;pomerium
+	// +optional
+	Preset string `json:"preset,omitempty"`
+	// EmailHeader is the header with the caller's e-mail address.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	EmailHeader string `json:"emailHeader,omitempty"`
+	// NameHeader is the header with the caller's name for people.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	NameHeader string `json:"nameHeader,omitempty"`
+	// GroupsHeader is the header with the caller's groups, joined by commas.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	GroupsHeader string `json:"groupsHeader,omitempty"`
+	// TrustedProxies are the addresses the proxy connects from, as CIDRs. By default
+	// loopback; an empty list means nobody.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || isIP(self)",message="must be an address or a CIDR, like 10.0.0.0/8"
+	// +listType=atomic
+	// +optional
+	TrustedProxies *[]string `json:"trustedProxies,omitempty"`
+	// SharedSecret is a header that the proxy alone can set, for where addresses
+	// prove nothing.
+	// +optional
+	SharedSecret *HeaderFromSecret `json:"sharedSecret,omitempty"`
+	// MissingHeader says what a request without the header is: anonymous, or
+	// rejected.
+	// +kubebuilder:validation:Enum=anonymous;reject
+	// +kubebuilder:default=anonymous
+	// +optional
+	MissingHeader string `json:"missingHeader,omitempty"`
+}

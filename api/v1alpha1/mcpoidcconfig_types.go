@@ -1,0 +1,61 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// MCPOIDCConfig is an issuer of tokens that several endpoints accept.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mcpoidc,categories=sallyport
+// +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.inline.issuer`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MCPOIDCConfig struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec MCPOIDCConfigSpec `json:"spec"`
+	// +optional
+	Status MCPOIDCConfigStatus `json:"status,omitempty"`
+}
+
+// MCPOIDCConfigSpec says who the issuer is.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'inline' || has(self.inline)",fieldPath=".inline",message="must be set when type is inline"
+// +kubebuilder:validation:XValidation:rule="self.type != 'kubernetesServiceAccount'",fieldPath=".type",message="kubernetesServiceAccount is not supported yet; use inline"
+type MCPOIDCConfigSpec struct {
+	// Type says what kind of issuer this is: inline.
+	// +kubebuilder:validation:Enum=inline;kubernetesServiceAccount
+	Type string `json:"type"`
+	// Inline describes the issuer.
+	// +optional
+	Inline *OIDCIssuer `json:"inline,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// KubernetesServiceAccount describes the cluster as the issuer of its service
+	// accounts' tokens.
+	// +kubebuilder:validation:XValidation:rule="false",message="kubernetesServiceAccount is not supported yet; remove it"
+	// +optional
+	KubernetesServiceAccount *Unbuilt `json:"kubernetesServiceAccount,omitempty"`
+}
+
+// MCPOIDCConfigStatus is what the operator saw.
+type MCPOIDCConfigStatus struct {
+	// ObservedGeneration is the generation this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions tell in detail what holds and what to do.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// MCPOIDCConfigList is a list of MCPOIDCConfig.
+//
+// +kubebuilder:object:root=true
+type MCPOIDCConfigList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MCPOIDCConfig `json:"items"`
+}
