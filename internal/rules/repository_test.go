@@ -91,9 +91,13 @@ type source struct {
 
 // sources parses the Go files of the repository, generated ones excepted.
 var sources = sync.OnceValues(func() ([]source, error) {
+	names, err := files()
+	if err != nil {
+		return nil, err
+	}
 	var all []source
 	fset := token.NewFileSet()
-	for _, name := range mustFiles() {
+	for _, name := range names {
 		if path.Ext(name) != ".go" {
 			continue
 		}
@@ -126,27 +130,24 @@ func eachSource(t *testing.T, check func(t *testing.T, s source)) {
 	}
 }
 
-// mustFiles lists the files of the repository, those excepted that git would not keep.
-var mustFiles = sync.OnceValue(func() []string {
-	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	cmd.Dir = root
-	out, err := cmd.Output()
-	if err != nil { // not a clone: an archive of the sources, say
-		out = nil
-		_ = filepath.WalkDir(root, func(name string, d os.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			name, err = filepath.Rel(root, name)
-			out = append(append(out, filepath.ToSlash(name)...), 0)
+// notOurs are the folders that git does not keep.
+var notOurs = map[string]bool{".git": true, ".cache": true, "bin": true, "dist": true, "node_modules": true, "results": true}
+
+// files lists the files of the repository. It walks the folders, and asks nobody, so that go test knows what its
+// result depends on and does not keep it when a file is added.
+var files = sync.OnceValues(func() (all []string, err error) {
+	err = filepath.WalkDir(root, func(name string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
 			return err
-		})
-	}
-	var files []string
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		if _, err := os.Lstat(filepath.Join(root, name)); err == nil { // deleted, but not committed yet
-			files = append(files, name)
+		case d.IsDir() && notOurs[d.Name()]:
+			return filepath.SkipDir
+		case d.Type().IsRegular():
+			rel, err := filepath.Rel(root, name)
+			all = append(all, filepath.ToSlash(rel))
+			return err
 		}
-	}
-	return files
+		return nil
+	})
+	return all, err
 })

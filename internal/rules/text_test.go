@@ -12,13 +12,18 @@ import (
 	"unicode"
 )
 
+func mustFiles(t *testing.T) []string {
+	t.Helper()
+	all, err := files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // readText returns a file of the repository, or false when it is not text.
 func readText(t *testing.T, name string) (string, bool) {
 	t.Helper()
-	info, err := os.Stat(filepath.Join(root, name))
-	if err != nil || info.IsDir() {
-		return "", false
-	}
 	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +53,7 @@ var unwanted = []struct {
 
 func TestNoUnwantedWords(t *testing.T) {
 	t.Parallel()
-	for _, name := range mustFiles() {
+	for _, name := range mustFiles(t) {
 		// Sums name every version of every module, ours or not.
 		if base := path.Base(name); base == "go.sum" || base == "package-lock.json" || base == "LICENSE" || strings.HasPrefix(name, "tools/") {
 			continue
@@ -87,7 +92,7 @@ var (
 func TestRequirementsAreProved(t *testing.T) {
 	t.Parallel()
 	named := map[string]bool{}
-	for _, name := range mustFiles() {
+	for _, name := range mustFiles(t) {
 		if !strings.HasSuffix(name, "_test.go") && path.Ext(name) != ".mjs" && path.Ext(name) != ".txtar" || strings.HasPrefix(name, "internal/rules/") {
 			continue
 		}
@@ -120,7 +125,7 @@ var (
 
 func TestMarkdownLinksResolve(t *testing.T) {
 	t.Parallel()
-	for _, name := range mustFiles() {
+	for _, name := range mustFiles(t) {
 		if path.Ext(name) != ".md" {
 			continue
 		}
