@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -67,6 +68,9 @@ func (c *compiler) tokenDoor(o *manifest.Object, in *v1alpha1.Incoming, e *Endpo
 	}
 	if want.issuer == nil {
 		return authn.NewResolver(true)
+	}
+	if slices.Contains(e.outgoing.passthrough, "Authorization") {
+		c.problem(o, "spec.passthroughAuthorization", "the gateway itself reads Authorization here (oidcConfig), and a client's token for the gateway is not forwarded; remove one of them")
 	}
 	e.protection = &protection{AuthorizationServers: []string{string(want.issuer.Issuer)}, Scopes: want.scopes}
 	method := c.bearer(e, want)

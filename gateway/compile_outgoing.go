@@ -14,7 +14,7 @@ import (
 
 // outgoing compiles what a backend is shown. A header name that two settings
 // would set is a problem that names both (REQ E-3).
-func (c *compiler) outgoing(o *manifest.Object, fwd *v1alpha1.HeaderForward, auth *v1alpha1.ObjectRef, passthrough []v1alpha1.PassthroughHeader) outgoing {
+func (c *compiler) outgoing(o *manifest.Object, fwd *v1alpha1.HeaderForward, auth *v1alpha1.ObjectRef, passthrough []passedHeader) outgoing {
 	out := outgoing{static: http.Header{}}
 	setBy := map[string]string{} // canonical header name → the setting
 	claim := func(field, name string) bool {
@@ -34,13 +34,16 @@ func (c *compiler) outgoing(o *manifest.Object, fwd *v1alpha1.HeaderForward, aut
 	if auth != nil {
 		c.outgoingCredential(o, string(auth.Name), &out, claim)
 	}
-	for i, name := range passthrough {
-		if claim(index("spec.passthroughHeaders", i), string(name)) {
-			out.passthrough = append(out.passthrough, http.CanonicalHeaderKey(string(name)))
+	for _, p := range passthrough {
+		if claim(p.field, p.name) {
+			out.passthrough = append(out.passthrough, http.CanonicalHeaderKey(p.name))
 		}
 	}
 	return out
 }
+
+// passedHeader is a client header to forward, and the setting that says so.
+type passedHeader struct{ field, name string }
 
 // headerForward calls add for each of the manifest's own headers, in a fixed order.
 func (c *compiler) headerForward(o *manifest.Object, fwd *v1alpha1.HeaderForward, add func(field, name string, value secret.Value)) {

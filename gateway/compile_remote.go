@@ -22,7 +22,7 @@ type remote struct {
 func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	spec := &o.Value.Spec
 	e := &Endpoint{link: link{prefix: string(spec.EndpointPrefix), trustHeaders: spec.TrustProxyHeaders}}
-	e.outgoing = c.outgoing(o.Object, spec.HeaderForward, spec.ExternalAuthConfigRef, spec.PassthroughHeaders)
+	e.outgoing = c.outgoing(o.Object, spec.HeaderForward, spec.ExternalAuthConfigRef, passed(spec))
 	e.backend, e.backendKey = c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects})
 	if e.backend == nil {
 		return
@@ -30,6 +30,19 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	c.door(o.Object, &spec.Incoming, e)
 	c.auditing(e, spec.Audit)
 	c.endpoint(o.Object, e, spec, e.backendKey)
+}
+
+// passed are the client's headers that a proxy forwards, and the settings that name
+// them.
+func passed(spec *v1alpha1.MCPRemoteProxySpec) []passedHeader {
+	var list []passedHeader
+	for i, name := range spec.PassthroughHeaders {
+		list = append(list, passedHeader{index("spec.passthroughHeaders", i), string(name)})
+	}
+	if spec.PassthroughAuthorization {
+		list = append(list, passedHeader{"spec.passthroughAuthorization", "Authorization"})
+	}
+	return list
 }
 
 // serverEntry checks a backend that has no endpoint of its own: it is a member of

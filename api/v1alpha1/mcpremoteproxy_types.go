@@ -63,6 +63,12 @@ type MCPRemoteProxySpec struct {
 	// unchanged. All others are dropped.
 	// +optional
 	PassthroughHeaders PassthroughHeaders `json:"passthroughHeaders,omitempty"`
+	// PassthroughAuthorization forwards the client's Authorization header too. It is
+	// for servers that clients authenticate to themselves, and only where the
+	// gateway neither reads that header nor sets it.
+	// +kubebuilder:default=false
+	// +optional
+	PassthroughAuthorization bool `json:"passthroughAuthorization,omitempty"`
 	// Redirects opens what is refused when the remote server answers 3xx.
 	// +optional
 	Redirects *Redirects `json:"redirects,omitempty"`
