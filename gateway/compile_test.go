@@ -1,0 +1,167 @@
+package gateway_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-dev/sallyport/gateway"
+)
+
+// secret is a v1/Secret with pairs of keys and values.
+func secret(name string, pairs ...string) string {
+	text := "---\napiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData:\n"
+	for i := 0; i < len(pairs); i += 2 {
+		text += fmt.Sprintf("  %s: %q\n", pairs[i], pairs[i+1])
+	}
+	return text
+}
+
+func bearer(name, secret string) string {
+	return object("MCPExternalAuthConfig", name, "type: bearerToken", "bearerToken: {tokenSecretRef: {name: "+secret+", key: k}}")
+}
+
+func injection(name, header string) string {
+	return object("MCPExternalAuthConfig", name, "type: headerInjection",
+		"headerInjection: {headerName: "+header+", valueSecretRef: {name: s, key: k}}")
+}
+
+// TestProblems compiles sets whose every object is right by itself, and whose whole is not.
+//
+// REQ E-3: two settings for one header are a problem that names both. REQ B-6: so is a reference to nothing. Each is
+// said at the place of the field, in words that hold no secret.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	const url = "http://127.0.0.1:1/mcp"
+	s := secret("s", "k", "canary-value")
+	for name, tt := range map[string]struct {
+		docs string
+		want []string // words of one problem each, all in one string
+	}{
+		"passthrough and an injected header": {
+			s + injection("auth", "x-tenant") + proxy("docs", url, "passthroughHeaders: [X-A, X-Tenant]", "externalAuthConfigRef: {name: auth}"),
+			[]string{"MCPRemoteProxy/docs spec.passthroughHeaders[1] X-Tenant spec.externalAuthConfigRef"},
+		},
+		"a plain header and an injected one": {
+			s + injection("auth", "X-Tenant") + proxy("docs", url, "headerForward: {addPlaintextHeaders: {x-tenant: a}}", "externalAuthConfigRef: {name: auth}"),
+			[]string{"MCPRemoteProxy/docs X-Tenant spec.externalAuthConfigRef spec.headerForward.addPlaintextHeaders"},
+		},
+		"a secret header and a bearer token": {
+			s + bearer("auth", "s") + proxy("docs", url,
+				"headerForward: {addHeadersFromSecret: [{headerName: AUTHORIZATION, valueSecretRef: {name: s, key: k}}]}", "externalAuthConfigRef: {name: auth}"),
+			[]string{"MCPRemoteProxy/docs Authorization spec.externalAuthConfigRef spec.headerForward.addHeadersFromSecret[0]"},
+		},
+		"an entry of a group, too": {
+			s + bearer("auth", "s") + object("MCPServerEntry", "e", "remoteUrl: "+url, "transport: sse", "allowPrivateEndpoint: true",
+				"headerForward: {addPlaintextHeaders: {Authorization: a}}", "externalAuthConfigRef: {name: auth}"),
+			[]string{"MCPServerEntry/e Authorization spec.externalAuthConfigRef spec.headerForward.addPlaintextHeaders"},
+		},
+		"no such credential": {
+			proxy("docs", url, "externalAuthConfigRef: {name: nobody}"),
+			[]string{"MCPRemoteProxy/docs spec.externalAuthConfigRef.name MCPExternalAuthConfig nobody"},
+		},
+		"no such secret": {
+			bearer("auth", "none") + proxy("docs", url, "externalAuthConfigRef: {name: auth}",
+				"headerForward: {addHeadersFromSecret: [{headerName: X-A, valueSecretRef: {name: nil-secret, key: k}}]}"),
+			[]string{
+				"MCPExternalAuthConfig/auth spec.bearerToken.tokenSecretRef.name none",
+				"MCPRemoteProxy/docs spec.headerForward.addHeadersFromSecret[0].valueSecretRef.name nil-secret",
+			},
+		},
+		"no such key": {
+			secret("s", "other", "v") + bearer("auth", "s") + object("MCPServer", "local", "command: [x]", "secrets: [{name: s, key: gone}]"),
+			[]string{
+				"MCPExternalAuthConfig/auth spec.bearerToken.tokenSecretRef.key k",
+				"MCPServer/local spec.secrets[0].key gone",
+			},
+		},
+		"a secret that ends a line": {
+			secret("s", "k", "canary\r\nX-Evil: canary") + bearer("auth", "s"),
+			[]string{"MCPExternalAuthConfig/auth spec.bearerToken.tokenSecretRef.key control"},
+		},
+		"a secret with a NUL": {
+			secret("s", "k", "canary\x00") + proxy("docs", url, "headerForward: {addHeadersFromSecret: [{headerName: X-A, valueSecretRef: {name: s, key: k}}]}"),
+			[]string{"MCPRemoteProxy/docs spec.headerForward.addHeadersFromSecret[0].valueSecretRef.key control"},
+		},
+		"an empty secret": {
+			secret("s", "k", "\n") + bearer("auth", "s"),
+			[]string{"MCPExternalAuthConfig/auth spec.bearerToken.tokenSecretRef.key empty"},
+		},
+		"no such certificates": {
+			proxy("docs", url, "caBundleRef: {configMapRef: {name: ca}}"),
+			[]string{"MCPRemoteProxy/docs spec.caBundleRef.configMapRef.name ConfigMap ca"},
+		},
+		"certificates that are none": {
+			"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca}\ndata: {ca.crt: hello}\n" + proxy("docs", url, "caBundleRef: {configMapRef: {name: ca}}"),
+			[]string{"MCPRemoteProxy/docs spec.caBundleRef.configMapRef.key certificate"},
+		},
+		"one name for two endpoints": {
+			proxy("docs", url) + object("MCPServer", "docs", "command: [x]"),
+			[]string{"MCPServer/docs metadata.name MCPRemoteProxy /servers/docs"},
+		},
+		"everything at once": {
+			proxy("a", url, "externalAuthConfigRef: {name: nobody}", "caBundleRef: {configMapRef: {name: ca}}") +
+				proxy("b", url, "passthroughHeaders: [X-A]", "headerForward: {addHeadersFromSecret: [{headerName: X-B, valueSecretRef: {name: none, key: k}}]}") +
+				object("MCPServer", "a", "command: [x]", "secrets: [{name: none, key: k}]"),
+			[]string{
+				"MCPRemoteProxy/a spec.externalAuthConfigRef.name", "MCPRemoteProxy/a spec.caBundleRef.configMapRef.name",
+				"MCPRemoteProxy/b spec.headerForward.addHeadersFromSecret[0].valueSecretRef.name", "MCPServer/a spec.secrets[0].name",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			problems := gateway.Check(load(t, tt.docs))
+			for _, want := range tt.want {
+				found := 0
+				for _, p := range problems {
+					text := p.String()
+					if p.Line > 0 && p.Column > 0 && strings.HasSuffix(p.File, "main.yaml") && hasAll(text, strings.Fields(want)) {
+						found++
+					}
+				}
+				if found != 1 {
+					t.Errorf("%d problems say %q", found, want)
+				}
+			}
+			if name != "everything at once" && len(problems) != len(tt.want) {
+				t.Errorf("%d problems, want %d", len(problems), len(tt.want))
+			}
+			if text := problems.Error(); t.Failed() || strings.Contains(text, "canary") {
+				t.Errorf("problems:\n%s", text)
+			}
+		})
+	}
+}
+
+func hasAll(text string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// REQ E-3, REQ B-6: what is right is not complained of: a line break at a secret's end, headers that only look alike.
+func TestNoProblems(t *testing.T) {
+	t.Parallel()
+	docs := secret("s", "k", "value\n") + bearer("auth", "s") + injection("other", "X-Inject") +
+		proxy("docs", "http://127.0.0.1:1", "passthroughHeaders: [X-Tenant, X-Tenant-Id]", "externalAuthConfigRef: {name: auth}",
+			"headerForward: {addPlaintextHeaders: {X-Tenants: a}, addHeadersFromSecret: [{headerName: X-Inject, valueSecretRef: {name: s, key: k}}]}") +
+		object("MCPServer", "local", "command: [x]", "secrets: [{name: s, key: k, targetEnvName: A}]")
+	if problems := gateway.Check(load(t, docs)); len(problems) > 0 {
+		t.Error(problems)
+	}
+}
+
+// The backend is shown a secret without the line break that editors leave at its end.
+func TestSecretLineEnd(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	g := newRig(t, secret("s", "k", "value\r\n")+bearer("auth", "s")+proxy("docs", b.URL, "externalAuthConfigRef: {name: auth}"), nil)
+	g.send(post("/mcp", toolCall, "Authorization", "Bearer of-the-client"))
+	if got := b.taken()[0]["Authorization"]; len(got) != 1 || got[0] != "Bearer value" {
+		t.Errorf("Authorization %q", got)
+	}
+}
