@@ -20,23 +20,24 @@ func resourcesPage(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("# Resources\n\n" + generated + resourcesIntroduction)
 	kinds := readKinds(t)
-	for _, name := range kindOrder {
-		kind := kinds[name]
-		if kind == nil {
-			t.Fatalf("there is no kind %s", name)
-		}
-		delete(kinds, name)
-		writeKind(&b, kind)
-	}
-	for name := range kinds {
-		t.Errorf("kind %s has no place on the page", name)
+	names := slices.Sorted(maps.Keys(kinds))
+	slices.SortStableFunc(names, func(a, b string) int { return kindRank(a) - kindRank(b) })
+	for _, name := range names {
+		writeKind(&b, kinds[name])
 	}
 	b.WriteString(dataKinds)
 	writeRestricted(&b)
 	return b.String()
 }
 
-var kindOrder = []string{"MCPRemoteProxy", "MCPServer", "MCPExternalAuthConfig", "MCPServerEntry", "MCPToolConfig"}
+// kindRank puts the kinds first that one begins with.
+func kindRank(kind string) int {
+	first := []string{"MCPRemoteProxy", "MCPServer", "MCPExternalAuthConfig"}
+	if i := slices.Index(first, kind); i >= 0 {
+		return i
+	}
+	return len(first)
+}
 
 const resourcesIntroduction = `The configuration language is the Kubernetes resource: group ` + "`sallyport.dev`, version `v1alpha1`" + `. Fields have the names that ToolHive's v1beta1 has for them.
 A document begins with:
@@ -83,6 +84,9 @@ func readKinds(t *testing.T) map[string]*apiextensions.CustomResourceDefinition 
 	return kinds
 }
 
+// unused are the kinds that nothing refers to yet.
+var unused = map[string]bool{"MCPToolConfig": true, "MCPServerEntry": true}
+
 func writeKind(b *strings.Builder, crd *apiextensions.CustomResourceDefinition) {
 	schema := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 	spec := schema.Properties["spec"]
@@ -90,7 +94,7 @@ func writeKind(b *strings.Builder, crd *apiextensions.CustomResourceDefinition) 
 	if names := crd.Spec.Names.ShortNames; len(names) > 0 {
 		fmt.Fprintf(b, "Short names in a cluster: `%s`.\n", strings.Join(names, "`, `"))
 	}
-	if crd.Spec.Names.Kind == "MCPToolConfig" || crd.Spec.Names.Kind == "MCPServerEntry" {
+	if unused[crd.Spec.Names.Kind] {
 		b.WriteString("\nIt is checked, and has no effect yet: what uses it is on the roadmap.\n")
 	}
 	var f fieldTable
@@ -251,7 +255,7 @@ func writeRestricted(b *strings.Builder) {
 		groups[reason] = append(groups[reason], name)
 	}
 	b.WriteString("\n## Headers that no manifest may set\n\nNeither `passthroughHeaders` nor `headerForward` nor a credential may name these, in whatever case. `*` stands for any ending." +
-		" `Authorization` may be set, and not passed through.\n\n| headers | why |\n| --- | --- |\n")
+		" `Authorization` may be set; it is passed through by `passthroughAuthorization` alone.\n\n| headers | why |\n| --- | --- |\n")
 	for _, reason := range reasons {
 		fmt.Fprintf(b, "| `%s` | %s |\n", strings.Join(groups[reason], "`, `"), reason)
 	}

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -142,4 +143,48 @@ func TestFlagsInDocs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestMetricsInDocs compares the names of metrics, and of the reasons of failures,
+// with the pages that explain them.
+func TestMetricsInDocs(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ what, files, page, row string }{
+		{`(?:counter|gauge)\(\s*"([a-z_]+)"|"sallyport_([a-z_]+)"`, "internal/telemetry/*.go", "metrics-and-audit.md", "(?m)^\\| `sallyport_([a-z_]+)` \\|"},
+		{`Reason = "([a-z_]+)"`, "internal/backend/backend.go", "errors.md", "(?m)^\\| `([a-z_]+)` \\|"},
+	} {
+		files, err := filepath.Glob(filepath.Join(root, tc.files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inCode := map[string]bool{}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, m := range regexp.MustCompile(tc.what).FindAllStringSubmatch(read(t, file), -1) {
+				inCode[strings.Join(m[1:], "")] = true
+			}
+		}
+		inPage := map[string]bool{}
+		for _, m := range regexp.MustCompile(tc.row).FindAllStringSubmatch(read(t, filepath.Join(root, "docs", "reference", tc.page)), -1) {
+			inPage[m[1]] = true
+		}
+		if len(inCode) < 5 {
+			t.Fatalf("%s: found %d names, want more", tc.files, len(inCode))
+		}
+		delete(inPage, "truncated") // the gateway's own: an answer that had begun
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(inCode)), slices.Sorted(maps.Keys(inPage))); diff != "" {
+			t.Errorf("%s (-code +page):\n%s", tc.page, diff)
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
