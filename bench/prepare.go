@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 func targetNames() []string { return []string{"direct", "nginx", "rp", "sallyport", "sallyportd"} }
@@ -52,7 +53,7 @@ func (t *target) isGateway(dir, listen, backend string, o *options, command ...s
 		return err
 	}
 	manifest := filepath.Join(dir, t.name+".yaml")
-	t.argv = append(command, "-f", manifest, "--listen", listen, "--admin-listen", admin)
+	t.argv = slices.Concat(command, []string{"-f", manifest, "--listen", listen, "--admin-listen", admin})
 	if o.profiles != "" {
 		t.admin = admin
 		t.argv = append(t.argv, "--debug-pprof")

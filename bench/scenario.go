@@ -58,7 +58,7 @@ const idWidth = 10
 // stands.
 func (s scenario) request(host, path, session string) (raw []byte, idAt int) {
 	meta := ""
-	header := ""
+	var header string
 	if s.modern {
 		meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + modernRevision + `",` +
 			`"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`

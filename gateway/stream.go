@@ -34,7 +34,7 @@ func (e *Endpoint) stream(x *Exchange, resp *backend.Response) {
 	}
 	out.startHeartbeat(e.server.opts.Heartbeat)
 	defer out.stopHeartbeat()
-	err := e.relay(x, resp.Body, out)
+	err := e.relay(resp.Body, out)
 	if err == nil && x.isRequest() && out.awaitsAnswer() && !out.mayPoll(x.revision) {
 		err = errNoAnswer
 	}
@@ -48,7 +48,7 @@ func (e *Endpoint) stream(x *Exchange, resp *backend.Response) {
 }
 
 // relay copies until the backend's stream ends, which is nil, or breaks.
-func (e *Endpoint) relay(x *Exchange, body io.Reader, out *streamWriter) error {
+func (e *Endpoint) relay(body io.Reader, out *streamWriter) error {
 	small := make([]byte, 2<<10) // what an idle stream holds on to
 	buf := small
 	for {

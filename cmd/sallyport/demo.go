@@ -48,8 +48,11 @@ func startDemoServer() (url string, stop func(), err error) {
 		return "", nil, fmt.Errorf("start the demo server: %w", err)
 	}
 	server := &http.Server{Handler: demo.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ln) }()
+	ended := make(chan struct{})
+	go func() {
+		_ = server.Serve(ln) // it ends when it is closed
+		close(ended)
+	}()
 	return "http://" + ln.Addr().String() + "/mcp", func() {
 		_ = server.Close() // the process ends; there is nothing to do about it
 		<-ended
