@@ -215,8 +215,10 @@ func TestWrongEnvelope(t *testing.T) {
 	url := g.MCP()
 	hello := legacy(url, "ping", "")
 	var cases []refusal
-	for _, ct := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json-rpc",
-		"application/jsonx", "text/json", "application/json; charset=utf-16", ""} {
+	for _, ct := range []string{
+		"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json-rpc",
+		"application/jsonx", "text/json", "application/json; charset=utf-16", "",
+	} {
 		cases = append(cases, refusal{"type " + ct, hello.without("Content-Type").with("Content-Type", ct), 415, invalidRequest, ""})
 	}
 	cases = append(cases,

@@ -256,18 +256,37 @@ func TestConflictingHeaders(t *testing.T) {
 		lines []string
 		says  []string
 	}{
-		{"passthrough and plain", []string{"passthroughHeaders: [x-TENANT]", "headerForward: {addPlaintextHeaders: {X-Tenant: a}}"},
-			[]string{"spec.passthroughHeaders[0]", "headerForward.addPlaintextHeaders"}},
-		{"passthrough and secret", []string{"passthroughHeaders: [X-Other, X-Tenant]",
-			"headerForward: {addHeadersFromSecret: [{headerName: x-tenant, valueSecretRef: {name: s, key: k}}]}"},
-			[]string{"spec.passthroughHeaders[1]", "headerForward.addHeadersFromSecret"}},
-		{"passthrough and credential", []string{"passthroughHeaders: [X-Inject]", "externalAuthConfigRef: {name: inject}"},
-			[]string{"spec.passthroughHeaders[0]", "spec.externalAuthConfigRef"}},
-		{"plain and secret", []string{"headerForward:", "  addPlaintextHeaders: {X-A: a}",
-			"  addHeadersFromSecret: [{headerName: x-a, valueSecretRef: {name: s, key: k}}]"},
-			[]string{"addPlaintextHeaders", "addHeadersFromSecret"}},
-		{"plain and credential", []string{"headerForward: {addPlaintextHeaders: {authorization: a}}", "externalAuthConfigRef: {name: bearer}"},
-			[]string{"spec.headerForward.addPlaintextHeaders", "spec.externalAuthConfigRef"}},
+		{
+			"passthrough and plain",
+			[]string{"passthroughHeaders: [x-TENANT]", "headerForward: {addPlaintextHeaders: {X-Tenant: a}}"},
+			[]string{"spec.passthroughHeaders[0]", "headerForward.addPlaintextHeaders"},
+		},
+		{
+			"passthrough and secret",
+			[]string{
+				"passthroughHeaders: [X-Other, X-Tenant]",
+				"headerForward: {addHeadersFromSecret: [{headerName: x-tenant, valueSecretRef: {name: s, key: k}}]}",
+			},
+			[]string{"spec.passthroughHeaders[1]", "headerForward.addHeadersFromSecret"},
+		},
+		{
+			"passthrough and credential",
+			[]string{"passthroughHeaders: [X-Inject]", "externalAuthConfigRef: {name: inject}"},
+			[]string{"spec.passthroughHeaders[0]", "spec.externalAuthConfigRef"},
+		},
+		{
+			"plain and secret",
+			[]string{
+				"headerForward:", "  addPlaintextHeaders: {X-A: a}",
+				"  addHeadersFromSecret: [{headerName: x-a, valueSecretRef: {name: s, key: k}}]",
+			},
+			[]string{"addPlaintextHeaders", "addHeadersFromSecret"},
+		},
+		{
+			"plain and credential",
+			[]string{"headerForward: {addPlaintextHeaders: {authorization: a}}", "externalAuthConfigRef: {name: bearer}"},
+			[]string{"spec.headerForward.addPlaintextHeaders", "spec.externalAuthConfigRef"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -262,8 +262,14 @@ func TestClaimPaths(t *testing.T) {
 		path string
 		want string
 	}{
-		{"realm_access.roles", "a,b"}, {"cognito:groups", "g"}, {"https://x.example/r", "one"}, {"a.b", "dotted"},
-		{"realm_access.none", ""}, {"none", ""}, {"n", ""}, {"realm_access.roles.deeper", ""},
+		{"realm_access.roles", "a,b"},
+		{"cognito:groups", "g"},
+		{"https://x.example/r", "one"},
+		{"a.b", "dotted"},
+		{"realm_access.none", ""},
+		{"none", ""},
+		{"n", ""},
+		{"realm_access.roles.deeper", ""},
 	}
 	// REQ B-8
 	for _, tt := range tests {

@@ -55,4 +55,3 @@ func TestAPIServerTakesCRDs(t *testing.T) {
 		})
 	}
 }
-
