@@ -95,7 +95,7 @@ func TestLinger(t *testing.T) {
 				if _, err := io.WriteString(conn, strings.Repeat(" ", 100)); err != nil {
 					return
 				}
-				time.Sleep(100 * time.Millisecond)
+				<-time.After(100 * time.Millisecond) // the bubble's time
 			}
 		}()
 		_, err = in.ReadByte()

@@ -66,7 +66,7 @@ func (s *stdioServer) answer(id json.RawMessage, result any) { send(rpc{ID: id, 
 func send(m rpc) {
 	m.JSONRPC = "2.0"
 	text, _ := json.Marshal(m)
-	fmt.Printf("%s\n", text) //nolint:forbidigo // this is the command's stdout
+	fmt.Printf("%s\n", text)
 }
 
 func (s *stdioServer) handle(m rpc, line string) {
@@ -117,10 +117,10 @@ func (s *stdioServer) tool(m rpc, name, text string, n int, token json.RawMessag
 	case "long": // n bytes
 		s.answer(m.ID, strings.Repeat("x", n))
 	case "endless": // n bytes that are nobody's
-		fmt.Print(strings.Repeat("x", n), "\n") //nolint:forbidigo // this is the command's stdout
+		fmt.Print(strings.Repeat("x", n), "\n")
 		s.answer(m.ID, "done")
 	case "print": // text on stdout, before the answer
-		fmt.Print(text) //nolint:forbidigo // this is the command's stdout
+		fmt.Print(text)
 		s.answer(m.ID, "done")
 	case "stderr": // n times
 		for range n {
@@ -128,7 +128,7 @@ func (s *stdioServer) tool(m rpc, name, text string, n int, token json.RawMessag
 		}
 		s.answer(m.ID, "done")
 	case "last words": // an answer without a line end, and out
-		fmt.Printf(`{"jsonrpc":"2.0","id":%s,"result":"bye"}`, m.ID) //nolint:forbidigo // this is the command's stdout
+		fmt.Printf(`{"jsonrpc":"2.0","id":%s,"result":"bye"}`, m.ID)
 		os.Exit(0)
 	case "mute": // no stdout any more
 		os.Stdout.Close()
