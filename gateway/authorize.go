@@ -2,9 +2,14 @@ package gateway
 
 import "github.com/sallyport-dev/sallyport/internal/mcp"
 
-// resolve turns the public name a client used into the backend's own. A resource
-// with one backend and no tool configuration leaves names alone.
+// resolve turns the public name a client used into the backend's own. Without tool
+// configuration names are left alone.
 func (e *Endpoint) resolve(x *Exchange) *mcp.Error {
+	if e.tools != nil && x.message.Method == "tools/call" {
+		if err := e.rename(x); err != nil {
+			return err
+		}
+	}
 	x.target = x.message.Target
 	return nil
 }

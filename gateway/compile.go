@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/credential"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 )
 
@@ -79,9 +80,8 @@ func (c *compiler) missing(o *manifest.Object, field, kind, name string) {
 	}
 }
 
-// endpoint adds an endpoint for an object, whose backend is good already. The
-// settings are everything that makes the endpoint what it is.
-func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, settings ...any) {
+// endpoint adds an endpoint for an object, whose backend is good already.
+func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, spec any) {
 	if taken := c.named[o.Name]; taken != nil {
 		c.problem(o, "metadata.name", "%s %s has the endpoint /servers/%s already; give one of them another name", taken.Kind, taken.Name, o.Name)
 		return
@@ -89,7 +89,9 @@ func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, settings ...any) {
 	c.named[o.Name] = o
 	s := c.server
 	e.name, e.kind = o.Name, o.Kind
-	e.fingerprint = digest(append(settings, e.outgoing.static, e.outgoing.passthrough)...)
+	e.fingerprint = digest(append(e.settings, spec, e.backendKey, e.outgoing.static, e.outgoing.passthrough)...)
+	e.settings = nil
+	e.lists = &mcp.Lists{}
 	e.server = s
 	e.metrics = s.opts.Metrics.Server(o.Name)
 	e.log = s.opts.Log.With("server", o.Name)
@@ -108,6 +110,20 @@ func (c *compiler) reach(o *manifest.Object, key string, open func() (backend.Ba
 	}
 	c.snap.releases = append(c.snap.releases, release)
 	return b
+}
+
+// toolConfig compiles what clients see of an object's tools.
+func (c *compiler) toolConfig(o *manifest.Object, ref *v1alpha1.ObjectRef, e *Endpoint) {
+	if ref == nil {
+		return
+	}
+	cfg, ok := manifest.Get[v1alpha1.MCPToolConfig](c.set, o.Namespace, string(ref.Name))
+	if !ok {
+		c.missing(o, "spec.toolConfigRef.name", "MCPToolConfig", string(ref.Name))
+		return
+	}
+	e.tools = newToolView(&cfg.Value.Spec)
+	e.settings = append(e.settings, cfg.Value.Spec)
 }
 
 // auditing says where an object's events go; nil when they are not asked for.

@@ -23,6 +23,7 @@ import (
 // proxy speak for them (REQ C-1 to C-4, C-10).
 func (c *compiler) door(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) {
 	tp := c.server.opts.TrustedProxy.over(in.TrustedProxy)
+	e.settings = append(e.settings, c.server.opts.TrustedProxy)
 	switch {
 	case !tp.clientAuth && tp.trust:
 		e.door = c.proxyDoor(o, &tp, e)
@@ -73,6 +74,7 @@ func (c *compiler) tokenDoor(o *manifest.Object, in *v1alpha1.Incoming, e *Endpo
 		c.problem(o, "spec.passthroughAuthorization", "the gateway itself reads Authorization here (oidcConfig), and a client's token for the gateway is not forwarded; remove one of them")
 	}
 	e.protection = &protection{AuthorizationServers: []string{string(want.issuer.Issuer)}, Scopes: want.scopes}
+	e.settings = append(e.settings, want.issuer)
 	method := c.bearer(e, want)
 	if method == nil {
 		return authn.NewResolver(true) // a problem has been noted; nobody is let in

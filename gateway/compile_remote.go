@@ -28,8 +28,9 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 		return
 	}
 	c.door(o.Object, &spec.Incoming, e)
+	c.toolConfig(o.Object, spec.ToolConfigRef, e)
 	c.auditing(e, spec.Audit)
-	c.endpoint(o.Object, e, spec, e.backendKey)
+	c.endpoint(o.Object, e, spec)
 }
 
 // passed are the client's headers that a proxy forwards, and the settings that name

@@ -19,6 +19,7 @@ type Endpoint struct {
 	name        string // the resource's name: /servers/NAME/…
 	kind        string
 	fingerprint string // of every setting; a stream that only listens ends when it changes
+	settings    []any  // while it is compiled: what the fingerprint is made of
 
 	backend    backend.Backend
 	backendKey string // of the backend's address; a session is good for that backend alone
@@ -26,6 +27,8 @@ type Endpoint struct {
 	protection *protection // nil where nobody needs a token
 	// doorWarning is what operators should know of the door; "" when there is nothing.
 	doorWarning string
+	tools       *toolView // nil where tools are as the backend has them
+	lists       *mcp.Lists
 	outgoing    outgoing
 	link        link
 	sessions    sealer

@@ -33,6 +33,8 @@ type Exchange struct {
 
 	target string // resolve: the backend's own name of the tool, prompt, resource or task
 
+	renamed bool // resolve: the message's target is not as the client sent it
+
 	front *front          // session: the open SSE stream that a 2024-11-05 message belongs to
 	ctx   context.Context // forward: the exchange's lifetime at the backend
 

@@ -34,6 +34,9 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	if x.r.Method == http.MethodPost {
 		req.Header["Content-Type"] = jsonType
 		req.Body, req.Message = x.body, &x.message
+		if _, ok := req.Header[mcp.HeaderName]; ok && x.renamed {
+			req.Header[mcp.HeaderName] = []string{mcp.EncodeHeaderValue(x.message.Target)}
+		}
 	}
 	switch x.surface {
 	case surfaceSSE:
@@ -49,6 +52,9 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	}
 	defer resp.Body.Close()
 	e.metrics.Up(true)
+	if cause := e.reshape(x, resp); cause != nil {
+		return e.failed(x, cause)
+	}
 	e.answer(x, resp, captured)
 	return nil
 }

@@ -187,7 +187,9 @@ func (f *front) call(x *Exchange, req *backend.Request) {
 			f.session = resp.Session
 			f.mu.Unlock()
 		}
-		err = f.pass(x, resp)
+		if err = e.reshape(x, resp); err == nil {
+			err = f.pass(x, resp)
+		}
 	}
 	if err != nil && f.ctx.Err() == nil {
 		public := e.failed(x, err)
@@ -282,7 +284,7 @@ func (f *front) listen() {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 			resp, err := f.endpoint.backend.Do(f.ctx, req)
 			if err == nil {
-				ok := resp.Stream && resp.Status == http.StatusOK
+				ok := resp.Stream && resp.Status == http.StatusOK && f.endpoint.reshape(&Exchange{r: &http.Request{Method: http.MethodGet}}, resp) == nil
 				if ok {
 					_ = f.passStream(nil, resp.Body, f.endpoint.server.opts.MaxEventBytes)
 				}

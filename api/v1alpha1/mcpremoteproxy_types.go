@@ -87,6 +87,11 @@ type MCPRemoteProxySpec struct {
 
 	Incoming `json:",inline"`
 
+	// ToolConfigRef names the MCPToolConfig that chooses and renames the tools that
+	// clients see.
+	// +optional
+	ToolConfigRef *ObjectRef `json:"toolConfigRef,omitempty"`
+
 	// Not built yet. Each of these is refused by name.
 
 	// AuthServerRef names the embedded authorization server that clients sign in with.
@@ -101,10 +106,6 @@ type MCPRemoteProxySpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="authzConfigRef is not supported yet; remove it"
 	// +optional
 	AuthzConfigRef *Unbuilt `json:"authzConfigRef,omitempty"`
-	// ToolConfigRef names the MCPToolConfig that chooses and renames tools.
-	// +kubebuilder:validation:XValidation:rule="false",message="toolConfigRef is not supported yet; remove it"
-	// +optional
-	ToolConfigRef *Unbuilt `json:"toolConfigRef,omitempty"`
 	// Telemetry sends traces and metrics, with settings in place.
 	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
 	// +optional

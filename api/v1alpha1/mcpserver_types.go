@@ -91,6 +91,11 @@ type MCPServerSpec struct {
 
 	Incoming `json:",inline"`
 
+	// ToolConfigRef names the MCPToolConfig that chooses and renames the tools that
+	// clients see.
+	// +optional
+	ToolConfigRef *ObjectRef `json:"toolConfigRef,omitempty"`
+
 	// Not built yet. Each of these is refused by name.
 
 	// Image is the container image of the server.
@@ -109,10 +114,6 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="authzConfigRef is not supported yet; remove it"
 	// +optional
 	AuthzConfigRef *Unbuilt `json:"authzConfigRef,omitempty"`
-	// ToolConfigRef names the MCPToolConfig that chooses and renames tools.
-	// +kubebuilder:validation:XValidation:rule="false",message="toolConfigRef is not supported yet; remove it"
-	// +optional
-	ToolConfigRef *Unbuilt `json:"toolConfigRef,omitempty"`
 	// Telemetry sends traces and metrics, with settings in place.
 	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
 	// +optional

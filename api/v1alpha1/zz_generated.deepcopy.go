@@ -530,6 +530,11 @@ func (in *MCPRemoteProxySpec) DeepCopyInto(out *MCPRemoteProxySpec) {
 		**out = **in
 	}
 	in.Incoming.DeepCopyInto(&out.Incoming)
+	if in.ToolConfigRef != nil {
+		in, out := &in.ToolConfigRef, &out.ToolConfigRef
+		*out = new(ObjectRef)
+		**out = **in
+	}
 	if in.AuthServerRef != nil {
 		in, out := &in.AuthServerRef, &out.AuthServerRef
 		*out = new(Unbuilt)
@@ -542,11 +547,6 @@ func (in *MCPRemoteProxySpec) DeepCopyInto(out *MCPRemoteProxySpec) {
 	}
 	if in.AuthzConfigRef != nil {
 		in, out := &in.AuthzConfigRef, &out.AuthzConfigRef
-		*out = new(Unbuilt)
-		**out = **in
-	}
-	if in.ToolConfigRef != nil {
-		in, out := &in.ToolConfigRef, &out.ToolConfigRef
 		*out = new(Unbuilt)
 		**out = **in
 	}
@@ -867,6 +867,11 @@ func (in *MCPServerSpec) DeepCopyInto(out *MCPServerSpec) {
 		**out = **in
 	}
 	in.Incoming.DeepCopyInto(&out.Incoming)
+	if in.ToolConfigRef != nil {
+		in, out := &in.ToolConfigRef, &out.ToolConfigRef
+		*out = new(ObjectRef)
+		**out = **in
+	}
 	if in.AuthServerRef != nil {
 		in, out := &in.AuthServerRef, &out.AuthServerRef
 		*out = new(Unbuilt)
@@ -879,11 +884,6 @@ func (in *MCPServerSpec) DeepCopyInto(out *MCPServerSpec) {
 	}
 	if in.AuthzConfigRef != nil {
 		in, out := &in.AuthzConfigRef, &out.AuthzConfigRef
-		*out = new(Unbuilt)
-		**out = **in
-	}
-	if in.ToolConfigRef != nil {
-		in, out := &in.ToolConfigRef, &out.ToolConfigRef
 		*out = new(Unbuilt)
 		**out = **in
 	}

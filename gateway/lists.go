@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
+
+// listMethods are the methods whose answers are lists.
+var listMethods = []string{"tools/list", "prompts/list", "resources/list", "resources/templates/list"}
+
+// reshapes reports whether lists that pass this endpoint have to be looked at.
+func (e *Endpoint) reshapes() bool { return e.tools != nil }
+
+// reshape makes a backend's answer show what the caller may see. Only answers that
+// can hold a list are touched: that to a list method, and a listening stream, on
+// which a server may send again what was lost of such an answer (MCP 2025-11-25
+// transports, resumability). A list that cannot be read strictly is not passed on.
+func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
+	if !e.reshapes() {
+		return nil
+	}
+	methods := listMethods
+	if x.r.Method == http.MethodPost {
+		if !mcp.IsList(x.message.Method) {
+			return nil
+		}
+		methods = []string{x.message.Method}
+	}
+	if resp.Stream {
+		resp.Body = &reshapedStream{
+			events: mcp.NewEventReader(resp.Body, e.server.opts.MaxEventBytes),
+			body:   resp.Body,
+			change: func(msg []byte) ([]byte, error) {
+				return e.reshapeMessage(methods, bytes.Clone(msg)) // a list is remembered, the reader's buffer is not its own
+			},
+		}
+		return nil
+	}
+	if x.r.Method != http.MethodPost || resp.ContentLength == 0 {
+		return nil
+	}
+	limit := int64(e.server.opts.MaxEventBytes)
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil:
+		return badList(e.name, "broke off", err)
+	case int64(len(raw)) > limit:
+		return badList(e.name, "is too large to be looked at", nil)
+	}
+	changed, err := e.reshapeMessage(methods, raw)
+	if err != nil {
+		return badList(e.name, "cannot be read", err)
+	}
+	_ = resp.Body.Close() // it was read to its end
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(changed)), int64(len(changed))
+	return nil
+}
+
+func badList(name, what string, cause error) error {
+	return &backend.Failure{
+		Public: mcp.Errorf(http.StatusBadGateway, mcp.CodeInternal, "%s: the backend's list %s", name, what),
+		Reason: backend.ReasonBadAnswer,
+		Cause:  cause,
+	}
+}
+
+// reshapeMessage changes one message if it is the answer to one of methods.
+func (e *Endpoint) reshapeMessage(methods []string, msg []byte) ([]byte, error) {
+	for _, method := range methods {
+		l, err := e.lists.Read(msg, method)
+		if err != nil {
+			return nil, err
+		}
+		if l == nil { // no result: nothing to see
+			return msg, nil
+		}
+		if len(l.Items) > 0 {
+			msg = e.reshapeList(method, l)
+		}
+	}
+	return msg, nil
+}
+
+// reshapeList applies the tool configuration.
+func (e *Endpoint) reshapeList(method string, l *mcp.List) []byte {
+	if e.tools == nil || method != "tools/list" {
+		return l.Raw
+	}
+	keep := make([]bool, len(l.Items))
+	var edits []mcp.Edit
+	for i, it := range l.Items {
+		if keep[i] = e.tools.shown(it.Name); keep[i] {
+			edits = append(edits, e.tools.edit(l, it)...)
+		}
+	}
+	return l.Rewrite(keep, edits...)
+}
+
+// reshapedStream is an event stream whose messages are changed as they are read.
+type reshapedStream struct {
+	events *mcp.EventReader
+	body   io.Closer
+	change func(msg []byte) ([]byte, error)
+
+	pending []byte // of the event that is being handed out
+	buf     []byte
+}
+
+func (s *reshapedStream) Read(p []byte) (int, error) {
+	for len(s.pending) == 0 {
+		ev, err := s.events.Next()
+		if err != nil {
+			return 0, err
+		}
+		if len(ev.Data) > 0 {
+			if ev.Data, err = s.change(ev.Data); err != nil {
+				return 0, fmt.Errorf("change a message of a stream: %w", err)
+			}
+		}
+		s.buf = mcp.AppendEvent(s.buf[:0], ev)
+		s.pending = s.buf
+	}
+	n := copy(p, s.pending)
+	s.pending = s.pending[n:]
+	return n, nil
+}
+
+func (s *reshapedStream) Close() error { return s.body.Close() }
