@@ -88,7 +88,7 @@ func commandLinePage(t *testing.T) string {
 Exit codes: 0, it did what was asked; 1, it failed while running; 2, wrong usage or a wrong manifest. The log goes to stderr, audit events and what was asked for to stdout.
 
 SIGTERM and SIGINT shut down, SIGHUP reloads: see [Reload and shut down](../how-to/reload-and-shut-down.md). In the environment, ` +
-		"`SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's certificates, and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
+		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
 	common := sharedFlags(commands)
 	for _, c := range commands {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", c.name, c.short)

@@ -67,6 +67,7 @@ func newStage(t *testing.T) *stage {
 		"bin/example-server", dir + "/bin/example-server",
 		"bin/sallyport", dir + "/bin/sallyport",
 		"-f examples/", "-f " + dir + "/examples/",
+		">> examples/", ">> " + dir + "/examples/",
 	}
 	for _, port := range []string{"8080", "8081", "9090"} {
 		pairs = append(pairs, "127.0.0.1:"+port, freePort(t))
@@ -120,10 +121,15 @@ func (s *stage) follow(p *docPage, b block) {
 		line := s.own.Replace(withAddresses(c.line))
 		want := s.own.Replace(c.prints)
 		var err error
-		if b.is("console", "background") {
-			err = s.start(line, want)
-		} else {
+		switch {
+		case b.is("console"):
 			err = s.run(line, want)
+		case b.is("console", "eventually"):
+			testkit.Eventually(s.t, c.line+" prints what the page says", func() bool { return s.run(line, want) == nil })
+		case b.is("console", "background"):
+			err = s.start(line, want)
+		default:
+			err = fmt.Errorf("no such kind of block: %v", b.info)
 		}
 		if err != nil {
 			s.t.Fatalf("%s:%d: $ %s: %v", p.path, b.line, c.line, err)
