@@ -23,7 +23,7 @@ func (c *compiler) localServer(o manifest.Item[v1alpha1.MCPServer]) {
 		cfg.Command = append(cfg.Command, string(arg))
 	}
 	for _, v := range spec.Env {
-		cfg.Env = append(cfg.Env, string(v.Name)+"="+string(v.Value))
+		cfg.Env = append(cfg.Env, string(v.Name)+"="+v.Value)
 	}
 	for i, s := range spec.Secrets {
 		value, ok := c.secret(o.Object, index("spec.secrets", i), v1alpha1.SecretKeyRef{Name: s.Name, Key: s.Key})
