@@ -4,18 +4,10 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
-	"errors"
-	"fmt"
-	"io"
 	"math/big"
 	"net/http"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
@@ -24,141 +16,120 @@ import (
 
 // ALBConfig describes the AWS Application Load Balancer before the gateway.
 type ALBConfig struct {
-	KeysURL string // the region's key endpoint, without the key's id
-	Signer  string // the load balancer's ARN
-	Issuer  string // of the identity provider behind it
-	Client  *http.Client
-	Mapping Mapping
+	KeysURL  string // the region's key endpoint, without the key's id: [ALBKeysURL]
+	Signer   string // the load balancer's ARN
+	Issuer   string // of the identity provider behind it; "" for any
+	ClientID string // of the load balancer at that provider; "" for any
+	Leeway   time.Duration
+	Client   *http.Client // decides which addresses may be dialled
+	Mapping  Mapping
 }
 
 // ALB checks the x-amzn-oidc-data assertions of one load balancer. They are almost
-// JWTs: base64url with padding, the padding part of what is signed, and each key
-// at an address of its own, in PEM.
+// JWTs: base64url with padding, the padding part of what is signed, issuer and
+// expiry in the header, and each key at an address of its own, in PEM.
 type ALB struct {
-	cfg ALBConfig
-
-	mu   sync.Mutex
-	keys map[string]albKey
-}
-
-type albKey struct {
-	key *ecdsa.PublicKey // nil: there was none
-	at  time.Time
+	cfg  ALBConfig
+	keys *albKeys
 }
 
 // NewALB makes the checker.
-func NewALB(cfg ALBConfig) *ALB { return &ALB{cfg: cfg, keys: map[string]albKey{}} }
-
-const (
-	albKeyFor  = time.Hour        // keys do not change under their id
-	albMissFor = 10 * time.Second // an id that has no key is not asked for again at once
-	albMaxKeys = 64
-)
-
-var albKeyID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+func NewALB(cfg ALBConfig) *ALB {
+	return &ALB{cfg: cfg, keys: newALBKeys(cfg.Client, cfg.KeysURL)}
+}
 
 // Check verifies an assertion.
 func (a *ALB) Check(ctx context.Context, raw string, now time.Time) (*identity.Caller, error) {
-	header, payload, signed, sig, err := splitALB(raw)
+	s, err := splitALB(raw)
 	if err != nil {
 		return nil, err
 	}
-	var h struct{ Alg, Kid, Signer, Iss string }
-	if json.Unmarshal(header, &h) != nil || h.Alg != "ES256" || !albKeyID.MatchString(h.Kid) {
+	kid := s.header.Text("kid")
+	if s.header.Text("alg") != "ES256" || !isALBKeyID(kid) || s.header.Has("crit") {
 		return nil, &token.Invalid{Reason: "it is no ES256 assertion of a load balancer"}
 	}
-	if h.Signer != a.cfg.Signer {
+	if s.header.Text("signer") != a.cfg.Signer {
 		return nil, &token.Invalid{Reason: "it was signed for another load balancer"}
 	}
-	key, err := a.key(ctx, h.Kid, now)
+	key, err := a.keys.find(ctx, kid, now)
 	if err != nil {
 		return nil, &token.Unavailable{Cause: err}
 	}
-	sum := sha256.Sum256(signed)
-	if key == nil || len(sig) != 64 || !ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+	if key == nil || !s.signedBy(key) {
 		return nil, &token.Invalid{Reason: "its signature does not fit the load balancer's key"}
 	}
-	claims, err := token.ParseClaims(payload)
+	a.keys.proved(kid, key)
+	return a.believe(s, now)
+}
+
+// believe checks what a signed assertion says. Issuer and expiry stand in the
+// header, and in the claims of some providers too; then both must be right.
+func (a *ALB) believe(s *albAssertion, now time.Time) (*identity.Caller, error) {
+	claims, err := token.ParseClaims(s.payload)
 	if err != nil {
 		return nil, &token.Invalid{Reason: err.Error()}
 	}
-	expires, ok := claims.Time("exp")
-	switch {
-	case a.cfg.Issuer != "" && claims.Text("iss") != a.cfg.Issuer:
-		return nil, &token.Invalid{Reason: "its issuer is another one"}
-	case claims.Text("sub") == "":
-		return nil, &token.Invalid{Reason: "it has no subject"}
-	case !ok || !now.Before(expires):
-		return nil, &token.Invalid{Reason: "it has expired, or no expiry"}
+	if a.cfg.ClientID != "" && s.header.Text("client") != a.cfg.ClientID {
+		return nil, &token.Invalid{Reason: "it is for another client"}
 	}
-	return a.cfg.Mapping.caller(claims, identity.SourceAssertion, expires), nil
-}
-
-// splitALB takes an assertion apart. What is signed are the texts as they came.
-func splitALB(raw string) (header, payload, signed, sig []byte, err error) {
-	parts := strings.Split(raw, ".")
-	if len(raw) > token.MaxSize || len(parts) != 3 {
-		return nil, nil, nil, nil, &token.Invalid{Reason: "it is no assertion"}
-	}
-	var decoded [3][]byte
-	for i, p := range parts {
-		if decoded[i], err = base64.RawURLEncoding.DecodeString(strings.TrimRight(p, "=")); err != nil {
-			return nil, nil, nil, nil, &token.Invalid{Reason: "it is no assertion"}
+	var issuer string
+	var expires time.Time
+	for _, part := range []token.Claims{s.header, claims} {
+		if part.Has("iss") {
+			if issuer = part.Text("iss"); a.cfg.Issuer != "" && issuer != a.cfg.Issuer {
+				return nil, &token.Invalid{Reason: "its issuer is another one"}
+			}
+		}
+		if part.Has("exp") {
+			t, ok := part.Time("exp")
+			if !ok || !now.Before(t.Add(a.cfg.Leeway)) {
+				return nil, &token.Invalid{Reason: "it has expired"}
+			}
+			expires = earlier(expires, t.Add(a.cfg.Leeway))
 		}
 	}
-	return decoded[0], decoded[1], []byte(parts[0] + "." + parts[1]), decoded[2], nil
-}
-
-// key is the public key of an id; nil when the endpoint has none.
-func (a *ALB) key(ctx context.Context, kid string, now time.Time) (*ecdsa.PublicKey, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock() // one fetch at a time, so that strange ids cannot cause many
-	if k, ok := a.keys[kid]; ok {
-		if age := now.Sub(k.at); (k.key != nil && age < albKeyFor) || age < albMissFor {
-			return k.key, nil
-		}
+	if expires.IsZero() || a.cfg.Issuer != "" && issuer == "" {
+		return nil, &token.Invalid{Reason: "it does not say until when it is good, or whose it is"}
 	}
-	key, err := a.fetch(ctx, kid)
+	caller, err := a.cfg.Mapping.caller(claims, identity.SourceAssertion, expires)
 	if err != nil {
 		return nil, err
 	}
-	if len(a.keys) >= albMaxKeys {
-		clear(a.keys)
-	}
-	a.keys[kid] = albKey{key: key, at: now}
-	return key, nil
+	caller.Issuer = issuer
+	return caller, nil
 }
 
-func (a *ALB) fetch(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(a.cfg.KeysURL, "/")+"/"+kid, nil)
+// albAssertion is one taken apart.
+type albAssertion struct {
+	header    token.Claims
+	payload   []byte
+	signature []byte
+	signed    string // the texts as they came, padding included
+}
+
+func splitALB(raw string) (*albAssertion, error) {
+	parts := strings.Split(raw, ".")
+	if len(raw) > token.MaxSize || len(parts) != 3 {
+		return nil, &token.Invalid{Reason: "it is no assertion"}
+	}
+	var decoded [3][]byte
+	for i, p := range parts {
+		var err error
+		if decoded[i], err = base64.RawURLEncoding.DecodeString(strings.TrimRight(p, "=")); err != nil {
+			return nil, &token.Invalid{Reason: "it is no assertion"}
+		}
+	}
+	header, err := token.ParseClaims(decoded[0])
 	if err != nil {
-		return nil, errors.New("the key endpoint cannot be used")
+		return nil, &token.Invalid{Reason: "its header cannot be read"}
 	}
-	resp, err := a.cfg.Client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("fetch the load balancer's key: %w", err)
+	return &albAssertion{header: header, payload: decoded[1], signature: decoded[2], signed: parts[0] + "." + parts[1]}, nil
+}
+
+func (s *albAssertion) signedBy(key *ecdsa.PublicKey) bool {
+	if len(s.signature) != 64 {
+		return false
 	}
-	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusForbidden:
-		return nil, nil
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("fetch the load balancer's key: the endpoint answered %d", resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<10))
-	if err != nil {
-		return nil, fmt.Errorf("fetch the load balancer's key: %w", err)
-	}
-	block, _ := pem.Decode(body)
-	if block == nil {
-		return nil, errors.New("fetch the load balancer's key: the answer is no PEM")
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	key, ok := parsed.(*ecdsa.PublicKey)
-	if err != nil || !ok {
-		return nil, errors.New("fetch the load balancer's key: the answer is no EC key")
-	}
-	return key, nil
+	sum := sha256.Sum256([]byte(s.signed))
+	return ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(s.signature[:32]), new(big.Int).SetBytes(s.signature[32:]))
 }

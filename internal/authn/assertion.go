@@ -2,53 +2,49 @@ package authn
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
-	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 // Assertion believes a JWT that a reverse proxy puts into a header of its own
 // (REQ C-8). Its signature proves the proxy, whatever address it comes from.
 type Assertion struct {
-	header  string // canonical
-	checker Checker
+	header     string // canonical
+	assertions *memory
 }
 
-// NewAssertion makes the method. The checker must hold the assertion to the
-// proxy's issuer and to an audience that is this deployment's alone: the proxy's
-// other customers have assertions with good signatures too.
-func NewAssertion(header string, c Checker) *Assertion {
-	return &Assertion{header: http.CanonicalHeaderKey(header), checker: c}
+// AssertionConfig describes an Assertion.
+type AssertionConfig struct {
+	Header string
+	// Checker must hold the assertion to the proxy's issuer and to an audience that
+	// is this deployment's alone: the proxy's other customers have assertions with
+	// good signatures too.
+	Checker    Checker
+	Generation func() uint64 // as in [BearerConfig]
+	Seen       func(Result)  // for metrics; may be nil
+}
+
+// NewAssertion makes the method.
+func NewAssertion(cfg AssertionConfig) *Assertion {
+	return &Assertion{
+		header:     http.CanonicalHeaderKey(cfg.Header),
+		assertions: newMemory(asserted{cfg.Checker}, cfg.Generation, cfg.Seen),
+	}
 }
 
 // Authenticate verifies the assertion.
 func (a *Assertion) Authenticate(ctx context.Context, r *Request) (*identity.Caller, *Denied) {
 	values := r.Header[a.header]
-	switch len(values) {
-	case 0:
+	if len(values) == 0 {
 		return nil, nil
-	case 1:
-	default:
-		return nil, &Denied{Status: http.StatusUnauthorized, Code: CodeInvalidRequest, Reason: a.header + " is there more than once"}
 	}
-	caller, err := a.checker.Check(ctx, values[0], time.Now())
-	if bad, ok := errors.AsType[*token.Invalid](err); ok {
-		return nil, invalidToken(a.header + ": " + bad.Reason)
+	if len(values) > 1 {
+		return nil, &Denied{Status: http.StatusBadRequest, Code: CodeInvalidRequest, Reason: a.header + " is there more than once"}
 	}
-	if err != nil {
-		return nil, &Denied{Status: http.StatusServiceUnavailable, Reason: a.header + ": " + err.Error()}
+	caller, denied := a.assertions.check(ctx, values[0])
+	if denied != nil {
+		denied.Reason = a.header + ": " + denied.Reason
 	}
-	asserted := *caller
-	asserted.Source = identity.SourceAssertion
-	return &asserted, nil
+	return caller, denied
 }
-
-// The headers of the proxies whose assertions are known.
-const (
-	CloudflareAccessHeader = "Cf-Access-Jwt-Assertion"
-	GoogleIAPHeader        = "X-Goog-Iap-Jwt-Assertion"
-	AWSALBHeader           = "X-Amzn-Oidc-Data"
-)

@@ -2,6 +2,9 @@ package authn
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
 )
@@ -11,28 +14,45 @@ import (
 type Certificate struct{}
 
 // Authenticate names the caller by the certificate's first URI (as SPIFFE has it),
-// else e-mail, DNS name or common name.
+// else e-mail, DNS name or common name. Other parts of the subject are often what
+// the requester wrote, unverified, so they are no groups.
 func (Certificate) Authenticate(_ context.Context, r *Request) (*identity.Caller, *Denied) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	leaf := verifiedLeaf(r.TLS)
+	if leaf == nil {
 		return nil, nil
 	}
-	leaf := r.TLS.VerifiedChains[0][0]
-	caller := &identity.Caller{
-		Source: identity.SourceCertificate, Issuer: leaf.Issuer.String(),
-		Name: leaf.Subject.CommonName, Groups: leaf.Subject.OrganizationalUnit, Expires: leaf.NotAfter,
+	if !time.Now().Before(leaf.NotAfter) { // it was good when the connection began
+		return nil, invalidToken("the client certificate has expired")
 	}
-	switch {
-	case len(leaf.URIs) > 0:
-		caller.Subject = leaf.URIs[0].String()
-	case len(leaf.EmailAddresses) > 0:
-		caller.Subject, caller.Email = leaf.EmailAddresses[0], leaf.EmailAddresses[0]
-	case len(leaf.DNSNames) > 0:
-		caller.Subject = leaf.DNSNames[0]
-	default:
-		caller.Subject = leaf.Subject.CommonName
+	caller := &identity.Caller{
+		Subject: certificateName(leaf), Source: identity.SourceCertificate, Issuer: leaf.Issuer.String(),
+		Name: leaf.Subject.CommonName, Expires: leaf.NotAfter,
 	}
 	if caller.Subject == "" {
 		return nil, invalidToken("the client certificate names nobody")
 	}
+	if len(leaf.EmailAddresses) > 0 {
+		caller.Email = leaf.EmailAddresses[0]
+	}
 	return caller, nil
+}
+
+// verifiedLeaf is the client's certificate, if the listener has verified one.
+func verifiedLeaf(state *tls.ConnectionState) *x509.Certificate {
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	return state.VerifiedChains[0][0]
+}
+
+func certificateName(leaf *x509.Certificate) string {
+	switch {
+	case len(leaf.URIs) > 0:
+		return leaf.URIs[0].String()
+	case len(leaf.EmailAddresses) > 0:
+		return leaf.EmailAddresses[0]
+	case len(leaf.DNSNames) > 0:
+		return leaf.DNSNames[0]
+	}
+	return leaf.Subject.CommonName
 }

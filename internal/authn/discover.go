@@ -2,21 +2,30 @@ package authn
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-// DiscoverKeys finds where an issuer's keys are: by OpenID Connect Discovery, then
-// by RFC 8414. A document of another issuer is not believed (RFC 8414 §3.3).
+const maxDiscovery = 256 << 10
+
+// DiscoverKeys finds an issuer's key set: OpenID Connect Discovery §4 first, else
+// RFC 8414 §3. What is found must say that it is the issuer's, and leads no https
+// issuer to http.
 func DiscoverKeys(ctx context.Context, client *http.Client, issuer string) (string, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return "", errors.New("discover the issuer's keys: the issuer is no URL")
+	}
+	path := strings.TrimRight(u.Path, "/")
 	var failed []error
-	for _, address := range metadataAddresses(issuer) {
-		keys, err := discover(ctx, client, issuer, address)
+	for _, p := range []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path} {
+		at := url.URL{Scheme: u.Scheme, Host: u.Host, Path: p}
+		keys, err := discoverAt(ctx, client, at.String(), issuer)
 		if err == nil {
 			return keys, nil
 		}
@@ -25,52 +34,26 @@ func DiscoverKeys(ctx context.Context, client *http.Client, issuer string) (stri
 	return "", fmt.Errorf("discover the issuer's keys: %w; set jwksUrl if it has no discovery", errors.Join(failed...))
 }
 
-// metadataAddresses are the places for an issuer's metadata: appended to its path,
-// as OpenID has it, and inserted before it, as RFC 8414 §3.1 has it.
-func metadataAddresses(issuer string) []string {
-	appended := strings.TrimRight(issuer, "/") + "/.well-known/openid-configuration"
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return []string{appended}
-	}
-	path := strings.TrimRight(u.Path, "/")
-	u.Path = "/.well-known/oauth-authorization-server" + path
-	return []string{appended, u.String()}
-}
-
-const discoveryMax = 256 << 10
-
-func discover(ctx context.Context, client *http.Client, issuer, address string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func discoverAt(ctx context.Context, client *http.Client, at, issuer string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return "", errors.New("the issuer is no URL")
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := client.Do(req)
+	answer, err := token.Fetch(client, req, maxDiscovery)
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answered %d", address, resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, discoveryMax))
+	document, err := token.ParseClaims(answer.Body)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%s is no JSON object that can be trusted", at)
 	}
-	var doc struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+	if document.Text("issuer") != issuer {
+		return "", fmt.Errorf("%s is about the issuer %q, not %q", at, document.Text("issuer"), issuer)
 	}
-	switch {
-	case json.Unmarshal(body, &doc) != nil:
-		return "", fmt.Errorf("%s is no JSON", address)
-	case doc.Issuer != issuer:
-		return "", fmt.Errorf("%s is about the issuer %q, not %q", address, doc.Issuer, issuer)
-	case doc.JWKSURI == "":
-		return "", fmt.Errorf("%s names no jwks_uri", address)
-	case strings.HasPrefix(issuer, "https:") && !strings.HasPrefix(doc.JWKSURI, "https:"):
-		return "", fmt.Errorf("%s has a jwks_uri that is not https", address)
+	keys, err := url.Parse(document.Text("jwks_uri"))
+	if err != nil || keys.Host == "" || keys.User != nil || keys.Scheme != "https" && (keys.Scheme != "http" || !strings.HasPrefix(issuer, "http:")) {
+		return "", fmt.Errorf("%s has no jwks_uri that can be used", at)
 	}
-	return doc.JWKSURI, nil
+	return keys.String(), nil
 }

@@ -23,5 +23,5 @@ func (j *JWT) Check(ctx context.Context, raw string, now time.Time) (*identity.C
 	if err != nil {
 		return nil, err
 	}
-	return j.mapping.caller(claims, identity.SourceJWT, expires), nil
+	return j.mapping.caller(claims, identity.SourceJWT, expires)
 }

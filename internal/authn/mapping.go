@@ -9,38 +9,44 @@ import (
 
 // Mapping says in which claims an issuer puts what (REQ B-8): plain names, or
 // paths with dots. An empty one means the usual places.
-type Mapping struct{ Email, Name, Groups, Roles string }
+type Mapping struct {
+	Email, Name, Groups, Roles string
 
-// The usual places, most telling first.
-var (
-	usualEmail  = []string{"email"}
-	usualName   = []string{"name", "preferred_username"}
-	usualGroups = []string{"groups", "cognito:groups"}
-	usualRoles  = []string{"roles", "realm_access.roles"}
-)
+	// NoSubject is the claim that names the caller where sub is missing or empty:
+	// of a program, that is, and not of a person.
+	NoSubject string
+}
 
 // caller makes a caller of verified claims.
-func (m Mapping) caller(c token.Claims, source string, expires time.Time) *identity.Caller {
+func (m Mapping) caller(c token.Claims, source string, expires time.Time) (*identity.Caller, error) {
 	clientID := c.Text("client_id")
 	if clientID == "" {
 		clientID = c.Text("azp")
 	}
+	subject := c.Text("sub")
+	if subject == "" && m.NoSubject != "" {
+		subject = c.Text(m.NoSubject)
+	}
+	if subject == "" {
+		return nil, &token.Invalid{Reason: "it has no subject"}
+	}
 	return &identity.Caller{
-		Subject:  c.Text("sub"),
+		Subject:  subject,
 		Source:   source,
 		Issuer:   c.Text("iss"),
 		ClientID: clientID,
-		Email:    text(c, m.Email, usualEmail),
-		Name:     text(c, m.Name, usualName),
-		Groups:   list(c, m.Groups, usualGroups),
-		Roles:    list(c, m.Roles, usualRoles),
+		Email:    text(c, m.Email, "email"),
+		Name:     text(c, m.Name, "name", "preferred_username"),
+		Groups:   list(c, m.Groups, "groups", "cognito:groups"),
+		Roles:    list(c, m.Roles, "roles", "realm_access.roles"),
 		Scopes:   c.Scopes(),
 		Claims:   c,
 		Expires:  expires,
-	}
+	}, nil
 }
 
-func text(c token.Claims, path string, usual []string) string {
+// text is the claim at a path, else at the first of the usual places that has one.
+func text(c token.Claims, path string, usual ...string) string {
 	if path != "" {
 		usual = []string{path}
 	}
@@ -52,7 +58,8 @@ func text(c token.Claims, path string, usual []string) string {
 	return ""
 }
 
-func list(c token.Claims, path string, usual []string) []string {
+// list is [text] for claims that are lists.
+func list(c token.Claims, path string, usual ...string) []string {
 	if path != "" {
 		usual = []string{path}
 	}

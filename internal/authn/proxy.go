@@ -2,22 +2,27 @@ package authn
 
 import (
 	"context"
-	"crypto/subtle"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // Proof says how a reverse proxy before the gateway shows that it is the one. Any
-// of them suffices; without any, nobody is believed (REQ C-4).
+// of them suffices; without any, nobody is believed (REQ C-4). Of several proxies
+// in a row only the last speaks to the gateway: whom that one believed is its own
+// affair, and what it wrote into X-Forwarded-For proves nothing here.
 type Proof struct {
-	Peers        []netip.Prefix // addresses of the socket's other end
-	Certificate  bool           // a verified TLS client certificate
-	SecretHeader string         // canonical name; "" for none
+	Peers []netip.Prefix // addresses of the socket's other end
+	// Certificates are the names of verified client certificates, as [Certificate]
+	// has them. Any certificate will not do: clients may have some of the same CA.
+	Certificates []string
+	SecretHeader string // "" for none
 	Secret       secret.Value
 }
 
@@ -27,18 +32,20 @@ func (p *Proof) proven(r *Request) bool {
 	if slices.ContainsFunc(p.Peers, func(n netip.Prefix) bool { return n.Contains(peer) }) {
 		return true
 	}
-	if p.Certificate && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return true
+	if leaf := verifiedLeaf(r.TLS); leaf != nil && time.Now().Before(leaf.NotAfter) {
+		if name := certificateName(leaf); name != "" && slices.Contains(p.Certificates, name) {
+			return true
+		}
 	}
 	if p.SecretHeader == "" || p.Secret.Empty() {
 		return false
 	}
 	values := r.Header[p.SecretHeader]
-	return len(values) == 1 && subtle.ConstantTimeCompare([]byte(values[0]), []byte(p.Secret.Reveal())) == 1
+	return len(values) == 1 && secret.New(values[0]).Equal(p.Secret)
 }
 
-// ProxyHeaders are the headers in which a proxy says who the person is. Names are
-// canonical; an empty one is not looked at.
+// ProxyHeaders are the headers in which a proxy says who the person is. An empty
+// one is not looked at.
 type ProxyHeaders struct {
 	User, Email, Name string
 	Groups            string // separated by comma, or a header per group
@@ -48,32 +55,39 @@ type ProxyHeaders struct {
 type Proxy struct {
 	headers ProxyHeaders
 	proof   Proof
-	require bool // a proven request without the header is refused
+	require bool // a request without the proxy's word is refused
 }
 
 // NewProxy makes the method. With require a request without the header is refused,
-// else it goes on to be anonymous.
+// else it carries nothing of this method.
 func NewProxy(h ProxyHeaders, p Proof, require bool) *Proxy {
+	for _, name := range []*string{&h.User, &h.Email, &h.Name, &h.Groups, &p.SecretHeader} {
+		*name = http.CanonicalHeaderKey(*name)
+	}
 	return &Proxy{headers: h, proof: p, require: require}
 }
 
 // Authenticate takes the identity from the header. From anybody but the proxy the
 // header is as good as absent.
 func (p *Proxy) Authenticate(_ context.Context, r *Request) (*identity.Caller, *Denied) {
-	values, present := r.Header[p.headers.User]
 	if !p.proof.proven(r) {
 		return nil, p.missing("the request does not come from a trusted proxy")
 	}
+	values, present := r.Header[p.headers.User]
 	if !present {
 		return nil, p.missing("the proxy sent no " + p.headers.User)
 	}
-	if len(values) != 1 || strings.TrimSpace(values[0]) == "" {
+	user := strings.TrimSpace(values[0])
+	if len(values) != 1 || user == "" || !utf8.ValidString(user) {
 		// Two names, or none where there should be one: the proxy passed a client's
 		// header on, or its login is broken. Neither is a person.
-		return nil, &Denied{Status: http.StatusUnauthorized, Code: CodeInvalidRequest, Reason: p.headers.User + " is empty or there more than once"}
+		return nil, &Denied{
+			Status: http.StatusBadRequest, Code: CodeInvalidRequest,
+			Reason: p.headers.User + " is empty, or no text, or there more than once",
+		}
 	}
 	return &identity.Caller{
-		Subject: strings.TrimSpace(values[0]),
+		Subject: user,
 		Source:  identity.SourceProxy,
 		Email:   single(r.Header, p.headers.Email),
 		Name:    single(r.Header, p.headers.Name),
@@ -90,7 +104,7 @@ func (p *Proxy) missing(reason string) *Denied {
 }
 
 func single(h http.Header, name string) string {
-	if v := h[name]; len(v) == 1 {
+	if v := h[name]; len(v) == 1 && utf8.ValidString(v[0]) {
 		return strings.TrimSpace(v[0])
 	}
 	return ""
@@ -100,7 +114,7 @@ func several(h http.Header, name string) []string {
 	var list []string
 	for _, line := range h[name] {
 		for part := range strings.SplitSeq(line, ",") {
-			if part = strings.TrimSpace(part); part != "" {
+			if part = strings.TrimSpace(part); part != "" && utf8.ValidString(part) {
 				list = append(list, part)
 			}
 		}

@@ -1,0 +1,136 @@
+package authn
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/token"
+)
+
+// albKeys fetches the keys of load balancers by their id. Anybody can name an id,
+// so strange ones are bounded: they cost few fetches, and those who have a key
+// that has proved itself never wait for them.
+type albKeys struct {
+	client *http.Client
+	url    string
+
+	mu     sync.Mutex
+	good   map[string]*ecdsa.PublicKey // have verified an assertion; a key never changes under its id
+	tried  map[string]*albTry          // all others
+	window time.Time                   // when fetches were last counted from
+	count  int                         // of fetches since
+}
+
+// albTry is a fetch of a key, under way or done.
+type albTry struct {
+	at   time.Time
+	done chan struct{} // closed when key and err are there
+	key  *ecdsa.PublicKey
+	err  error
+}
+
+const (
+	albTriedFor = 10 * time.Second // what became of a fetch is not asked again at once
+	albFetches  = 10               // within albTriedFor, so that there are as many tries at most
+	albMaxGood  = 64
+	albTimeout  = 5 * time.Second
+	albKeyBytes = 16 << 10
+)
+
+// isALBKeyID reports whether an id is one of a key, and nothing else in a URL.
+func isALBKeyID(kid string) bool {
+	return len(kid) > 0 && len(kid) <= 64 && !strings.ContainsFunc(kid, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-')
+	})
+}
+
+func newALBKeys(client *http.Client, url string) *albKeys {
+	return &albKeys{
+		client: client, url: strings.TrimRight(url, "/") + "/",
+		good: map[string]*ecdsa.PublicKey{}, tried: map[string]*albTry{},
+	}
+}
+
+// proved keeps a key that has verified an assertion.
+func (a *albKeys) proved(kid string, key *ecdsa.PublicKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.good[kid] == nil && len(a.good) >= albMaxGood {
+		clear(a.good) // years of rotation
+	}
+	a.good[kid] = key
+}
+
+// find is the public key of an id; nil when there is none.
+func (a *albKeys) find(ctx context.Context, kid string, now time.Time) (*ecdsa.PublicKey, error) {
+	a.mu.Lock()
+	if key := a.good[kid]; key != nil {
+		a.mu.Unlock()
+		return key, nil
+	}
+	try := a.tried[kid]
+	if try == nil || now.Sub(try.at) >= albTriedFor {
+		if now.Sub(a.window) >= albTriedFor {
+			clear(a.tried)
+			a.window, a.count = now, 0
+		}
+		if a.count >= albFetches {
+			a.mu.Unlock()
+			return nil, errors.New("too many keys of load balancers are being asked for")
+		}
+		a.count++
+		try = &albTry{at: now, done: make(chan struct{})}
+		a.tried[kid] = try
+		go a.try(context.WithoutCancel(ctx), kid, try) // for everybody who waits
+	}
+	a.mu.Unlock()
+	select {
+	case <-try.done:
+		return try.key, try.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (a *albKeys) try(ctx context.Context, kid string, t *albTry) {
+	ctx, cancel := context.WithTimeout(ctx, albTimeout)
+	defer cancel()
+	t.key, t.err = a.fetch(ctx, kid)
+	close(t.done)
+}
+
+func (a *albKeys) fetch(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+kid, nil)
+	if err != nil {
+		return nil, errors.New("the URL of the load balancer's keys cannot be used")
+	}
+	answer, err := token.Fetch(a.client, req, albKeyBytes)
+	if refused, ok := errors.AsType[*token.StatusError](err); ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusForbidden) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(answer.Body)
+	if block == nil {
+		return nil, errors.New("what is at the URL of the load balancer's keys is no PEM")
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read the load balancer's key: %w", err)
+	}
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, errors.New("the load balancer's key is none for ES256")
+	}
+	return key, nil
+}
