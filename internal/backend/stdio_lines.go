@@ -36,10 +36,10 @@ func (l *lineReader) next() ([]byte, error) {
 	var line []byte
 	for {
 		part, err := l.r.ReadSlice('\n')
-		if len(line)+len(bytes.TrimRight(part, "\r\n")) > l.max {
-			return nil, l.skip(append(line, part...), err)
-		}
 		line = append(line, part...)
+		if len(trimEnd(line)) > l.max { // of the whole: its end may come in two parts
+			return nil, l.skip(line, err)
+		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 		case err == nil, errors.Is(err, io.EOF) && len(line) > 0:
