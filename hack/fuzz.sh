@@ -8,7 +8,7 @@ trap 'rm -f "$out"' EXIT
 
 grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | while read -r package target; do
 	step "fuzz $package $target for $duration"
-	if ! go test -run='^$' -fuzz="^$target\$" -fuzztime="$duration" "$package" >"$out" 2>&1; then
+	if ! go test -run='^$' -fuzz="^$target\$" -fuzztime="$duration" -fuzzminimizetime=1s "$package" >"$out" 2>&1; then
 		cat "$out"
 		exit 1
 	fi
