@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/credential"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 )
 
@@ -124,6 +125,31 @@ func (c *compiler) toolConfig(o *manifest.Object, ref *v1alpha1.ObjectRef, e *En
 	}
 	e.tools = newToolView(&cfg.Value.Spec)
 	e.settings = append(e.settings, cfg.Value.Spec)
+}
+
+// rateLimits compiles how often tools may be called. Buckets that are configured
+// the same keep their level over a configuration change.
+func (c *compiler) rateLimits(o *manifest.Object, r *v1alpha1.RateLimiting, e *Endpoint) {
+	if r == nil {
+		return
+	}
+	add := func(b *v1alpha1.RateBucket, tool string, perUser bool) {
+		if b == nil {
+			return
+		}
+		rt := ratelimit.Rate{Burst: int(b.MaxTokens), Period: b.RefillPeriod.Duration()}
+		limiter, release, _ := c.server.limiters.Acquire(digest("rate", o.Namespace, o.Kind, o.Name, tool, perUser, rt), func() (*ratelimit.Limiter, error) {
+			return ratelimit.New(rt), nil
+		})
+		c.snap.releases = append(c.snap.releases, release)
+		e.rates = append(e.rates, rate{limiter: limiter, tool: tool, perUser: perUser})
+	}
+	add(r.Shared, "", false)
+	add(r.PerUser, "", true)
+	for _, t := range r.Tools {
+		add(t.Shared, string(t.Name), false)
+		add(t.PerUser, string(t.Name), true)
+	}
 }
 
 // auditing says where an object's events go; nil when they are not asked for.

@@ -27,6 +27,7 @@ type Endpoint struct {
 	protection *protection // nil where nobody needs a token
 	// doorWarning is what operators should know of the door; "" when there is nothing.
 	doorWarning string
+	rates       []rate    // that calls of tools are held to
 	tools       *toolView // nil where tools are as the backend has them
 	lists       *mcp.Lists
 	outgoing    outgoing

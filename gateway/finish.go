@@ -122,7 +122,7 @@ func writeError(w http.ResponseWriter, err *mcp.Error, id []byte) {
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h["Cache-Control"] = noStore
-	if err.Status == http.StatusServiceUnavailable || err.Status == http.StatusTooManyRequests {
+	if _, told := h["Retry-After"]; !told && err.Status == http.StatusServiceUnavailable {
 		h["Retry-After"] = retrySoon
 	}
 	w.WriteHeader(err.Status)

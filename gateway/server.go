@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -63,6 +64,7 @@ type Server struct {
 	origins  map[string]bool
 	backends keep.Pool[string, backend.Backend]
 	keySets  keep.Pool[string, *token.KeySet]
+	limiters keep.Pool[string, *ratelimit.Limiter]
 	checking bool // compiles for nobody: nothing may be fetched
 
 	current   atomic.Pointer[Snapshot]

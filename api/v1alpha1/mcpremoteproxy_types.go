@@ -87,6 +87,9 @@ type MCPRemoteProxySpec struct {
 
 	Incoming `json:",inline"`
 
+	// RateLimiting limits how often tools are called.
+	// +optional
+	RateLimiting *RateLimiting `json:"rateLimiting,omitempty"`
 	// ToolConfigRef names the MCPToolConfig that chooses and renames the tools that
 	// clients see.
 	// +optional
@@ -150,10 +153,6 @@ type MCPRemoteProxySpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// RateLimiting limits how often tools are called.
-	// +kubebuilder:validation:XValidation:rule="false",message="rateLimiting is not supported yet; remove it"
-	// +optional
-	RateLimiting *Unbuilt `json:"rateLimiting,omitempty"`
 	// OAuth signs in to the remote server as an OAuth client.
 	// +kubebuilder:validation:XValidation:rule="false",message="oauth is not supported yet; remove it"
 	// +optional

@@ -91,6 +91,9 @@ type MCPServerSpec struct {
 
 	Incoming `json:",inline"`
 
+	// RateLimiting limits how often tools are called.
+	// +optional
+	RateLimiting *RateLimiting `json:"rateLimiting,omitempty"`
 	// ToolConfigRef names the MCPToolConfig that chooses and renames the tools that
 	// clients see.
 	// +optional
@@ -158,10 +161,6 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// RateLimiting limits how often tools are called.
-	// +kubebuilder:validation:XValidation:rule="false",message="rateLimiting is not supported yet; remove it"
-	// +optional
-	RateLimiting *Unbuilt `json:"rateLimiting,omitempty"`
 	// ExternalAuthConfigRef names the MCPExternalAuthConfig that says which credential the server is shown.
 	// +kubebuilder:validation:XValidation:rule="false",message="externalAuthConfigRef is not supported yet; remove it"
 	// +optional

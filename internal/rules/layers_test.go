@@ -32,6 +32,7 @@ var levels = map[string]int{
 	"internal/keep":      0,
 	"internal/mcp":       0,
 	"internal/netguard":  0,
+	"internal/ratelimit": 0,
 	"internal/seal":      0,
 	"internal/secret":    0,
 	"internal/telemetry": 0,
