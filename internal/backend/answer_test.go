@@ -365,7 +365,7 @@ func TestAnswerNotHTTP(t *testing.T) {
 		"gzip, chunked":         ok + "Transfer-Encoding: gzip, chunked\r\n\r\n" + chunk(okAnswer) + "0\r\n\r\n",
 		"identity":              ok + "Transfer-Encoding: identity\r\n\r\n" + okAnswer,
 		"xchunked":              ok + "Transfer-Encoding: xchunked\r\n\r\n" + okAnswer,
-		"chunked in http/1.0":   "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(okAnswer) + "0\r\n\r\n",
+		"chunked in http/1.0":   strings.Replace(ok, "1.1", "1.0", 1) + "Transfer-Encoding: chunked\r\n\r\n" + chunk(okAnswer) + "0\r\n\r\n",
 		"folded header":         ok + "X-A: 1\r\n  2\r\n\r\n" + okAnswer,
 		"folded first":          "HTTP/1.1 200 OK\r\n X-A: 1\r\n\r\n" + okAnswer,
 		"blank before colon":    ok + "Content-Length : 48\r\n\r\n" + okAnswer,
@@ -391,6 +391,9 @@ func TestAnswerNotHTTP(t *testing.T) {
 			f := failure(t, open(t, say(t, answer)), call())
 			if f.Reason != backend.ReasonBadAnswer || f.Public.Status != http.StatusBadGateway {
 				t.Errorf("failure = %v (%s, %d)", f, f.Reason, f.Public.Status)
+			}
+			if !strings.Contains(fmt.Sprint(f.Cause), "malformed HTTP answer") {
+				t.Errorf("it was refused for another reason: %v", f.Cause)
 			}
 		})
 	}

@@ -222,3 +222,25 @@ func TestRawTLSNoise(t *testing.T) {
 		t.Errorf("failure = %v (%s)", f, f.Reason)
 	}
 }
+
+// TestMalformedOverTLS: net/http quotes what it cannot read, and that may be a
+// credential which the backend was shown.
+func TestMalformedOverTLS(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 canary-status "+r.Header.Get("Authorization")+"\r\n\r\n")
+	}))
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	f := failure(t, open(t, s.URL, trust(&recorder{Server: s})), withPrivate(call(), s.URL))
+	if f.Public.Status != http.StatusBadGateway || strings.Contains(f.Error(), "canary") {
+		t.Errorf("failure = %v (%s)", f, f.Reason)
+	}
+}
