@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,9 +52,14 @@ type fakeLink struct {
 	sent  chan outbound
 	gone  chan struct{}
 	once  sync.Once
+	full  atomic.Bool // nothing more goes in
 }
 
-func (l *fakeLink) send(_ context.Context, out outbound) error {
+func (l *fakeLink) send(ctx context.Context, out outbound) error {
+	if l.full.Load() {
+		<-ctx.Done()
+		return errUnsent
+	}
 	select {
 	case <-l.gone:
 		return errUnsent
@@ -327,6 +333,17 @@ func (r *rig) open() (string, *fakeLink) {
 	r.accepted(id, initialized)
 	l.hears(r.t, initialized)
 	return id, l
+}
+
+// empty fails unless there are no sessions.
+func (r *rig) empty() {
+	r.t.Helper()
+	synctestWait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.sessions) != 0 || r.live != 0 {
+		r.t.Errorf("%d sessions, %d live, want none", len(r.sessions), r.live)
+	}
 }
 
 // accepted posts what has no answer.

@@ -24,6 +24,7 @@ type mailbox struct {
 	mu      sync.Mutex
 	letters []letter
 	size    int           // bytes in letters
+	ended   bool          // the last letter is in
 	closed  error         // what take says once letters are gone; nil while open
 	wake    chan struct{} // holds one token after a change that take waits for
 	room    chan struct{} // holds one token after a change that put waits for
@@ -44,18 +45,9 @@ var (
 // talks faster than the client reads is slowed down.
 func (m *mailbox) put(l letter, patience time.Duration) error {
 	for {
-		m.mu.Lock()
-		if m.closed != nil {
-			m.mu.Unlock()
-			return errMailboxClosed
+		if done, err := m.offer(l); done {
+			return err
 		}
-		// The last word is never held back: it takes what waits off the table.
-		if len(m.letters) == 0 || m.size+len(l.raw) <= maxMailbox || l.last || l.failure != nil {
-			m.add(l)
-			m.mu.Unlock()
-			return nil
-		}
-		m.mu.Unlock()
 		if patience <= 0 {
 			return errMailboxFull
 		}
@@ -67,6 +59,26 @@ func (m *mailbox) put(l letter, patience time.Duration) error {
 			return errMailboxFull
 		}
 	}
+}
+
+// offer puts a letter in if there is room. The last one is never held back, and
+// nothing is put behind it.
+func (m *mailbox) offer(l letter) (done bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := l.last || l.failure != nil
+	switch {
+	case m.closed != nil || m.ended:
+		return true, errMailboxClosed
+	case len(m.letters) > 0 && m.size+len(l.raw) > maxMailbox && !last:
+		return false, nil
+	}
+	m.add(l)
+	if last {
+		m.ended = true
+		signal(m.room) // for nothing else
+	}
+	return true, nil
 }
 
 // add appends without asking for room. The caller holds m.mu, or nobody else knows

@@ -1,6 +1,10 @@
 package backend
 
-import "github.com/sallyport-dev/sallyport/internal/mcp"
+import (
+	"slices"
+
+	"github.com/sallyport-dev/sallyport/internal/mcp"
+)
 
 // What may wait for a stream to be opened.
 const (
@@ -39,6 +43,18 @@ func (p *pending) leastMissed() int {
 		}
 	}
 	return 0
+}
+
+// forgetRequests drops the requests.
+func (p *pending) forgetRequests() {
+	p.messages = slices.DeleteFunc(p.messages, func(raw []byte) bool {
+		m, ok := readMessage(raw)
+		request := ok && m.kind == mcp.KindRequest
+		if request {
+			p.size -= len(raw)
+		}
+		return request
+	})
 }
 
 // flush moves everything into a box.

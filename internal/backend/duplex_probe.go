@@ -50,7 +50,6 @@ func (s *shared) greet(ctx context.Context) *Failure {
 	}
 	s.mu.Lock()
 	s.legacyUntil = time.Now().Add(legacyMemory)
-	s.back = backoff{} // whatever the server did, it was asked what it may not know
 	s.mu.Unlock()
 	s.log.Debug("server speaks only revisions with initialize")
 	return fail(s.name, http.StatusBadRequest, ReasonBadAnswer, errLegacyOnly, "the server does not speak revision 2026-07-28")

@@ -224,11 +224,65 @@ func TestDuplexCrashInInitialize(t *testing.T) {
 		l.hear(t)
 		l.end("exit status 1")
 		r.failed(c, http.StatusBadGateway, ReasonCrashed)
-		synctest.Wait()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if len(r.sessions) != 0 || r.live != 0 {
-			t.Errorf("%d sessions, %d live, want none", len(r.sessions), r.live)
+		r.empty()
+
+		// It has said something before, and so the answer is a stream already.
+		c = r.post("", initialize)
+		l = r.link()
+		l.hear(t)
+		l.say(logMessage)
+		got := r.answered(c)
+		r.events(got, logMessage)
+		l.end("exit status 1")
+		r.event(got)
+		r.over(got, nil)
+		r.empty()
+
+		// Or the client goes before the answer.
+		c = r.post("", initialize)
+		l = r.link()
+		l.hear(t)
+		l.say(logMessage)
+		got = r.answered(c)
+		_ = got.resp.Body.Close()
+		r.empty()
+		l.silent(t, time.Minute)
+	})
+}
+
+// "Yes" to a question of the server that is gone is not the answer to one of its
+// successor, though both have counted it as 7.
+func TestDuplexQuestionsAfterRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		id, l := r.open()
+		get := r.listen(id)
+		l.say(elicit)
+		r.events(get, elicit)
+		_ = get.resp.Body.Close()
+		l.say(elicit, logMessage)
+		l.end("exit status 1")
+		c := r.post(id, toolCall("1"))
+		l = r.link()
+		l.hears(t, initialize)
+		l.say(initResult)
+		l.hears(t, initialized, toolCall("1"))
+		got := r.answered(c)
+		r.events(got, logMessage) // who asked the waiting question does not wait any more
+
+		const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`
+		l.say(elicit, strings.Replace(elicit, "7", `"\"7"`, 1), cancel)
+		r.events(got, strings.Replace(elicit, "7", `"start 2: 7"`, 1), strings.Replace(elicit, "7", `"start 2: \"\\\"7\""`, 1),
+			strings.Replace(cancel, "7", `"start 2: 7"`, 1))
+		for _, no := range []string{
+			`7`, `"start 1: 7"`, `"start 2: "`, `"start 2: {}"`, `"start 2: null"`,
+			`"start 2: 7,\"method\":\"tools/call\",\"params\":{\"name\":\"x\"}"`, // would be a request
+		} {
+			r.accepted(id, `{"jsonrpc":"2.0","id":`+no+`,"result":{"action":"accept"}}`)
 		}
+		r.accepted(id, `{"jsonrpc":"2.0","id":"start 2: 7","result":{"action":"accept"}}`)
+		l.hears(t, `{"jsonrpc":"2.0","id":7,"result":{"action":"accept"}}`)
+		r.accepted(id, `{"jsonrpc":"2.0","id":"start 2: \"\\\"7\"","result":{"action":"accept"}}`)
+		l.hears(t, `{"jsonrpc":"2.0","id":"\"7","result":{"action":"accept"}}`)
+		_ = got.resp.Body.Close()
 	})
 }

@@ -90,10 +90,14 @@ func (s *session) notify(ctx context.Context, req *Request) (*Response, *Failure
 		}
 		s.mu.Unlock()
 	}
-	if conn := s.current(); conn != nil {
+	out, current := req.outbound(), true
+	if e.Kind == mcp.KindResponse {
+		out.body, current = s.answerTo(e)
+	}
+	if conn := s.current(); conn != nil && current {
 		wait, cancel := context.WithTimeout(ctx, s.answer)
 		defer cancel()
-		err := conn.send(wait, req.outbound())
+		err := conn.send(wait, out)
 		if f, ok := errors.AsType[*Failure](err); ok {
 			return nil, f
 		}
@@ -156,16 +160,18 @@ func (s *session) keep(raw []byte) {
 	}
 }
 
-// end closes the listening stream with the session.
+// end closes the session, and with it the listening stream. The stream ends in
+// order: the client finds the session gone when it comes again.
 func (s *session) end(f *Failure) {
-	s.close(f)
 	s.mu.Lock()
+	s.closed = f // nobody listens any more
 	inbox := s.inbox
 	s.inbox = nil
 	s.mu.Unlock()
 	if inbox != nil {
-		inbox.close(errReplaced) // an orderly end: the client finds the session gone when it comes again
+		inbox.close(errReplaced)
 	}
+	s.close(f)
 }
 
 // greet implements trunkUser: a server that was started again hears what the
@@ -252,11 +258,14 @@ func (s *session) answered(c *call, m message) ([]byte, int) {
 
 // unasked implements trunkUser: each message goes to exactly one stream (L9).
 func (s *session) unasked(m message) {
+	s.mu.Lock()
+	raw := s.question(m)
+	s.mu.Unlock()
 	for {
 		s.mu.Lock()
 		c, box := s.addressee(m)
 		if c == nil && box == nil {
-			s.keep(m.raw)
+			s.keep(raw)
 			s.mu.Unlock()
 			return
 		}
@@ -264,7 +273,7 @@ func (s *session) unasked(m message) {
 		if c != nil {
 			box = c.box
 		}
-		err := box.put(letter{raw: m.raw}, s.patience)
+		err := box.put(letter{raw: raw}, s.patience)
 		if err == nil {
 			return
 		}
@@ -340,6 +349,7 @@ func (s *session) cancellation(c *call) []byte {
 func (s *session) interrupted() {
 	s.mu.Lock()
 	established := s.established
+	s.pending.forgetRequests() // who asked does not wait any more
 	s.mu.Unlock()
 	if !established {
 		s.hub.drop(s, unknownSession(s.name))

@@ -88,6 +88,7 @@ func TestDuplexRefusedInitialize(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		c := r.post("", initialize)
 		l := r.link()
+		l.hears(t, initialize)
 		const no = `{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"no"}}`
 		l.say(no)
 		got := r.answered(c)
@@ -309,7 +310,32 @@ func TestDuplexGivenUp(t *testing.T) {
 		got = r.answered(c)
 		r.events(got, progress("4"), toolResult("4"))
 		r.over(got, nil)
+		c = r.post(id, toolCall("5"))
+		l.hear(t)
+		l.say(progress("5"), toolResult("5"))
+		_ = r.answered(c).resp.Body.Close() // unread, but answered
 		l.silent(t, time.Minute)
+	})
+}
+
+// A server that takes nothing in holds nobody, and is not told to cancel what it
+// has never got.
+func TestDuplexUnsent(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		id, l := r.open()
+		l.full.Store(true)
+		ctx, cancel := context.WithCancel(t.Context())
+		c := r.do(ctx, r.request(id, toolCall("1")))
+		synctest.Wait()
+		l.full.Store(false)
+		cancel()
+		r.failed(c, 499, ReasonCanceled)
+		l.silent(t, time.Minute)
+		l.full.Store(true)
+		r.failed(r.post(id, toolCall("2")), http.StatusGatewayTimeout, ReasonTimeout)
+		r.failed(r.post(id, `{"jsonrpc":"2.0","id":5,"result":{}}`), http.StatusGatewayTimeout, ReasonTimeout)
+		l.full.Store(false)
+		l.silent(t, time.Hour)
 	})
 }
 
@@ -464,6 +490,10 @@ func TestDuplexTooLong(t *testing.T) {
 		l.hear(t)
 		l.to.skipped(100, "n2")
 		r.failed(two, http.StatusBadGateway, ReasonTooLarge)
+		synctest.Wait()
+		if len(one) != 0 {
+			t.Error("the answer to another request was too long, and this one failed")
+		}
 		two = r.post(id, toolCall("2"))
 		l.hear(t)
 		l.to.skipped(100, "") // could be either

@@ -26,13 +26,15 @@ type trunk struct {
 
 	mu       sync.Mutex // guards what follows, and what users say it guards
 	life     *life      // the link from its opening to its end; nil while there is none
+	lives    int        // how many were begun, this one included
 	up       bool       // life was greeted and takes requests
 	starting *starting  // nil while nothing is being opened
 	closed   *Failure   // what whoever still comes is told; nil while open
 	calls    map[string]*call
 	serial   uint64 // of the last call
 	back     backoff
-	busy     int // exchanges and streams that hold the trunk
+	busy     int       // exchanges and streams that hold the trunk
+	used     time.Time // when the last of them ended
 	idle     *time.Timer
 }
 
@@ -76,6 +78,7 @@ func newTrunk(cfg trunkConfig, log *slog.Logger, user trunkUser) *trunk {
 	t := &trunk{trunkConfig: cfg, log: log, user: user, calls: make(map[string]*call)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.idle = time.AfterFunc(cfg.rest, t.checkIdle)
+	t.idle.Stop() // until leave
 	return t
 }
 
@@ -143,6 +146,9 @@ func (t *trunk) open(ctx context.Context, wait time.Duration) *Failure {
 		return ended(ctx, t.name)
 	}
 	l := &life{t: t, since: time.Now()}
+	t.mu.Lock()
+	t.lives++
+	t.mu.Unlock()
 	conn, f := t.opener.open(ctx, t.first, l)
 	if f != nil {
 		if f.RetryAfter == 0 { // else there was no attempt
@@ -220,7 +226,6 @@ func (t *trunk) enter() bool {
 		return false
 	}
 	t.busy++
-	t.idle.Stop()
 	return true
 }
 
@@ -234,6 +239,7 @@ func (t *trunk) hold() {
 func (t *trunk) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.used = time.Now()
 	if t.busy--; t.busy == 0 && t.closed == nil {
 		t.idle.Reset(t.rest)
 	}
@@ -241,7 +247,8 @@ func (t *trunk) leave() {
 
 func (t *trunk) checkIdle() {
 	t.mu.Lock()
-	idle := t.busy == 0 && t.closed == nil
+	// The timer may have fired just before somebody came and went.
+	idle := t.busy == 0 && t.closed == nil && time.Since(t.used) >= t.rest
 	t.mu.Unlock()
 	if idle {
 		t.user.idled()

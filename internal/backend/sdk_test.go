@@ -219,7 +219,7 @@ func tryEverything(t *testing.T, b backend.Backend, revision string) {
 		if err := h.Ping(t.Context(), nil); err != nil {
 			t.Errorf("ping: %v", err)
 		}
-		if err := h.SetLoggingLevel(t.Context(), &sdk.SetLoggingLevelParams{Level: "info"}); err != nil {
+		if err := h.ClientSession.SetLoggingLevel(t.Context(), &sdk.SetLoggingLevelParams{Level: "info"}); err != nil {
 			t.Errorf("set level: %v", err)
 		}
 		h.tool(t, "log", "done")

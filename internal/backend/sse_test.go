@@ -402,6 +402,14 @@ func TestSSEPostRefused(t *testing.T) {
 		{http.StatusUnauthorized, backend.ReasonCredential, 1},
 		{http.StatusNotFound, backend.ReasonUnreachable, 2}, // the server has forgotten the stream
 	} {
+		if c.streams == 1 {
+			mu.Lock()
+			refuse = c.status
+			mu.Unlock()
+			if f := p.fails(`{"jsonrpc":"2.0","method":"notifications/x"}`); f.Reason != c.reason {
+				t.Errorf("%d to a notification becomes %v", c.status, f)
+			}
+		}
 		mu.Lock()
 		refuse = c.status
 		mu.Unlock()

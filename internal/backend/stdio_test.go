@@ -386,10 +386,10 @@ func TestStdioCannotStart(t *testing.T) {
 // What is no message is not forwarded, and is logged once at WARN, cut short.
 func TestStdioGarbage(t *testing.T) {
 	t.Parallel()
-	const secret = "configured-secret"
-	p := legacy(t, func(cfg *backend.StdioConfig) { cfg.Env = append(cfg.Env, "KEY="+secret) })
+	const hidden = "configured-value"
+	p := legacy(t, func(cfg *backend.StdioConfig) { cfg.Env = append(cfg.Env, "KEY="+hidden) })
 	var done string
-	p.call("print", "\r\n\n  \nServer \x1b[31mready "+secret+strings.Repeat("y", 300)+"\n{\"level\":\"info\"}\nmore\r\n", 0, &done)
+	p.call("print", "\r\n\n  \nServer \x1b[31mready "+hidden+strings.Repeat("y", 300)+"\n{\"level\":\"info\"}\nmore\r\n", 0, &done)
 	if done != "done" {
 		t.Errorf("answer is %q", done)
 	}
@@ -400,7 +400,7 @@ func TestStdioGarbage(t *testing.T) {
 	if n := strings.Count(log, "level=DEBUG msg=\"command wrote"); n != 2 {
 		t.Errorf("%d further lines, want 2", n)
 	}
-	if strings.Contains(log, secret) || strings.Contains(log, "\x1b") || strings.Contains(log, strings.Repeat("y", 200)) || !strings.Contains(log, `Server \x1b[31mready [redacted]yyy`) {
+	if strings.Contains(log, hidden) || strings.Contains(log, "\x1b") || strings.Contains(log, strings.Repeat("y", 200)) || !strings.Contains(log, `Server \x1b[31mready [redacted]yyy`) {
 		t.Errorf("log is %s", log)
 	}
 }
@@ -452,13 +452,13 @@ func TestStdioClosedStdout(t *testing.T) {
 
 func TestStdioStderr(t *testing.T) {
 	t.Parallel()
-	const secret = "configured-secret"
+	const hidden = "configured-value"
 	p := legacy(t, func(cfg *backend.StdioConfig) {
-		cfg.Env = append(cfg.Env, "KEY="+secret, "MULTI=-----BEGIN KEY-----\nsecond-line-of-key\n", "SHORT=1234567")
+		cfg.Env = append(cfg.Env, "KEY="+hidden, "MULTI=-----BEGIN KEY-----\nsecond-line-of-key\n", "SHORT=1234567")
 	})
 	pid := p.pid()
 	var done string
-	p.call("stderr", "hello "+secret+" second-line-of-key 1234567 \x1b[2J", 1, &done)
+	p.call("stderr", "hello "+hidden+" second-line-of-key 1234567 \x1b[2J", 1, &done)
 	want := fmt.Sprintf(`level=INFO msg="stderr of command" pid=%d text="hello [redacted] [redacted] 1234567 \x1b[2J"`, pid)
 	eventually(t, "the line is in the log", func() bool { return strings.Contains(p.logs.String(), want) })
 
@@ -527,6 +527,19 @@ func TestStdioStubborn(t *testing.T) {
 	}
 }
 
+func TestStdioTerminated(t *testing.T) {
+	t.Parallel()
+	p := legacy(t)
+	var done string
+	p.call("deaf", "", 0, &done)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(p.logs.String(), `state="signal: terminated"`) {
+		t.Error("the command was not asked to end before it was made to")
+	}
+}
+
 // A polite command ends at once when its stdin is closed.
 func TestStdioPolite(t *testing.T) {
 	t.Parallel()
@@ -551,21 +564,15 @@ func TestStdioDeaf(t *testing.T) {
 	pid := p.pid()
 	var done string
 	p.call("deaf", "", 0, &done)
-	large := p.tool("line", strings.Repeat("x", 1<<20), 0)
-	ctx, cancel := context.WithCancel(t.Context())
-	results := make(chan error, 1)
-	go func() {
-		_, err := p.Do(ctx, p.request(large))
-		results <- err
-	}()
-	cancel()
-	if f, ok := errors.AsType[*backend.Failure](<-results); !ok || f.Reason != backend.ReasonCanceled && f.Reason != backend.ReasonCrashed {
+	large := p.tool("line", strings.Repeat("x", 1<<20), 0) // more than a pipe holds
+	if f := p.fails(large); f.Reason != backend.ReasonTimeout && f.Reason != backend.ReasonCrashed {
 		t.Errorf("failure is %v", f)
 	}
 	// It is given up, and the session goes on with another one.
 	eventually(t, "the process is replaced", func() bool {
 		resp, err := p.Do(t.Context(), p.request(p.tool("pid", "", 0)))
 		if err != nil {
+			_, _ = p.Do(t.Context(), p.request(large)) // the first may not have come to be written
 			return false
 		}
 		defer resp.Body.Close()
