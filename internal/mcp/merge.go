@@ -63,7 +63,11 @@ func memberSpans(raw []byte, members []Field) (spans []Span, end int, ok bool) {
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, 0, false
 	}
-	return spans, int(dec.InputOffset()) - 1, true
+	end = int(dec.InputOffset()) - 1
+	if len(bytes.Trim(raw[end+1:], " \t\r\n")) > 0 {
+		return nil, 0, false
+	}
+	return spans, end, true
 }
 
 // Quote returns s as a JSON string, with what is no UTF-8 replaced.

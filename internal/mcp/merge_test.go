@@ -21,6 +21,8 @@ func TestMerge(t *testing.T) {
 		{`null`, `{"a":1,"b":"x"}`},
 		{``, `{"a":1,"b":"x"}`},
 		{`[1]`, `{"a":1,"b":"x"}`},
+		{`{"c":1}0`, `{"a":1,"b":"x"}`},
+		{`{"c":1} `, `{"c":1,"a":1,"b":"x"} `},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, string(mcp.Merge([]byte(tt.raw), set))); diff != "" {
