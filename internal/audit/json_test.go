@@ -145,7 +145,7 @@ func reference(t *testing.T, s string) string {
 	tail := ""
 	if len(s) > maxText {
 		s, tail = cut(s), "…"
-		if len(s) > maxText || len(s) <= maxText-utf8.UTFMax {
+		if len(s) > maxText || len(s) < maxText-utf8.UTFMax {
 			t.Errorf("cut to %d bytes", len(s))
 		}
 	}
