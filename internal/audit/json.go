@@ -10,6 +10,12 @@ import (
 // the disk with one long tool name.
 const maxText = 1024
 
+// schema names the form of the lines; every line says it first.
+const (
+	schema      = "sallyport.audit/v1"
+	schemaField = `{"schema":"` + schema + `","time":`
+)
+
 // appendLine adds the event as a line of JSON. Hand-built: it runs once per
 // request, and encoding/json costs twenty times as much.
 func appendLine(b []byte, e *Event) []byte {
@@ -17,9 +23,7 @@ func appendLine(b []byte, e *Event) []byte {
 	if method == "" {
 		method = e.HTTPMethod
 	}
-	b = append(b, `{"schema":"sallyport.audit/v1","time":"`...)
-	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
-	b = append(b, '"')
+	b = appendTime(append(b, schemaField...), e.Time)
 	b = appendField(b, `,"id":`, e.ID)
 	b = appendField(b, `,"server":`, e.Server)
 	b = appendField(b, `,"method":`, method)
@@ -38,6 +42,20 @@ func appendLine(b []byte, e *Event) []byte {
 	b = appendOptional(b, `,"client":`, e.Client)
 	b = appendOptional(b, `,"protocol_version":`, e.Revision)
 	return append(b, '}', '\n')
+}
+
+// appendLost adds the line that stands where events are missing.
+func appendLost(b []byte, at time.Time, lost int) []byte {
+	b = appendTime(append(b, schemaField...), at)
+	b = append(b, `,"lost":`...)
+	b = strconv.AppendInt(b, int64(lost), 10)
+	return append(b, '}', '\n')
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	return append(b, '"')
 }
 
 // appendMillis adds milliseconds with three decimals. A clock that went back

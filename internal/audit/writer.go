@@ -3,47 +3,101 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
+// Overflow is what becomes of events that come faster than they can be written,
+// or while they cannot be written at all.
+type Overflow uint8
+
+// The choices. Block is for whom an unrecorded call is worse than a late one, Drop
+// for the others.
 const (
-	flushAfter = 50 * time.Millisecond // an event is on its way no later than this
-	flushSize  = 64 << 10              // or as soon as so many bytes wait
+	Block Overflow = iota // who records an event waits
+	Drop                  // the event is dropped, counted, and the gap marked
 )
 
-// WriterOptions are what a Writer tells others. The zero value tells nobody.
+// ParseOverflow reads "block" or "drop".
+func ParseOverflow(s string) (Overflow, error) {
+	switch s {
+	case "block":
+		return Block, nil
+	case "drop":
+		return Drop, nil
+	}
+	return 0, fmt.Errorf("unknown audit overflow %q: use block or drop", s)
+}
+
+// WriterOptions are what a Writer does when it cannot write, and what it tells
+// others. The zero value blocks and tells nobody.
 type WriterOptions struct {
+	Overflow Overflow
 	// Log hears, at ERROR, when writing begins to fail and when it works again.
 	Log *slog.Logger
-	// Flushed is told after each batch how many events were written and how many
-	// lost. It may be called from any goroutine and must not block.
+	// Flushed is told how many events were written and how many lost. It may be
+	// called from any goroutine and must not block.
 	Flushed func(written, lost int)
 }
 
+// form is how events become text, and how long they may be gathered.
+type form struct {
+	event func(b []byte, e *Event) []byte               // both end their text with a line's end
+	lost  func(b []byte, at time.Time, lost int) []byte // what stands where events are missing
+	after time.Duration                                 // an event is on its way no later than this
+	size  int                                           // or as soon as so many bytes wait
+	limit int                                           // no more bytes wait than this and one event
+}
+
+func lines() form {
+	return form{event: appendLine, lost: appendLost, after: 50 * time.Millisecond, size: 64 << 10, limit: 1 << 20}
+}
+
+const (
+	firstPause = 100 * time.Millisecond // before a write that failed is tried again;
+	longPause  = 10 * time.Second       // doubled each time up to this
+)
+
 // Writer is a Sink that writes lines to an io.Writer in batches: a write per event
-// would cost ten times the event. When the io.Writer is slower than the callers
-// they wait, so that nothing is lost. Events are lost only when a write fails, or
-// when they come after Close; both are counted.
+// would cost ten times the event. A write that fails is tried again, from where it
+// stopped, until it works; meanwhile up to 1 MiB of events wait, and then
+// [WriterOptions.Overflow] says what happens.
+//
+// Events are lost only when they are dropped, when they come after Close, when
+// Close runs out of time, or when trying again is of no use: nobody reads the pipe
+// any more, or the receiver refuses them. They are counted, and as soon as there
+// is something to write again a line says how many are missing at its place.
 type Writer struct {
 	w    io.Writer
 	opts WriterOptions
+	form form
 
-	mu      sync.Mutex
-	room    sync.Cond // buf was taken, or the Writer closed
-	buf     []byte    // lines that no write has begun on
-	events  int       // lines in buf
-	closed  bool
-	waiting chan struct{} // 1: buf is no longer empty
-	full    chan struct{} // 1: buf should be taken at once
-	done    chan struct{} // closed when the flusher has ended
+	mu       sync.Mutex
+	room     sync.Cond // buf was taken, or the Writer closed
+	buf      []byte    // what no write has begun on
+	events   int       // in buf
+	dropped  int       // after those in buf
+	dropping bool      // the log knows
+	writing  int       // events of the batch under way
+	closed   bool
+	waiting  chan struct{} // 1: there is something to write
+	full     chan struct{} // 1: at once
+	closing  chan struct{} // closed by Close
+	giveUp   chan struct{} // closed when nobody waits for Close any more
+	done     chan struct{} // closed when the flusher has ended
 }
 
 // NewWriter starts a Writer. Close ends it; w is the caller's to close after that.
-func NewWriter(w io.Writer, opts WriterOptions) *Writer {
+func NewWriter(w io.Writer, opts WriterOptions) *Writer { return newWriter(w, opts, lines()) }
+
+func newWriter(w io.Writer, opts WriterOptions, f form) *Writer {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -51,9 +105,11 @@ func NewWriter(w io.Writer, opts WriterOptions) *Writer {
 		opts.Flushed = func(int, int) {}
 	}
 	wr := &Writer{
-		w: w, opts: opts,
+		w: w, opts: opts, form: f,
 		waiting: make(chan struct{}, 1),
 		full:    make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		giveUp:  make(chan struct{}),
 		done:    make(chan struct{}),
 	}
 	wr.room.L = &wr.mu
@@ -64,29 +120,43 @@ func NewWriter(w io.Writer, opts WriterOptions) *Writer {
 // Record implements Sink.
 func (w *Writer) Record(e *Event) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for len(w.buf) >= flushSize && !w.closed {
+	for len(w.buf) >= w.form.limit && !w.closed && w.opts.Overflow == Block {
 		w.room.Wait()
 	}
-	if w.closed {
+	switch {
+	case w.closed:
+		w.mu.Unlock()
 		w.opts.Flushed(0, 1)
-		return
-	}
-	w.buf = appendLine(w.buf, e)
-	w.events++
-	if w.events == 1 {
-		signal(w.waiting)
-	}
-	if len(w.buf) >= flushSize {
-		signal(w.full)
+	case len(w.buf) >= w.form.limit:
+		first := !w.dropping
+		w.dropping = true
+		w.dropped++
+		w.mu.Unlock()
+		w.opts.Flushed(0, 1)
+		if first {
+			w.opts.Log.Error("audit events come faster than they can be written and are dropped")
+		}
+	default:
+		w.buf = w.form.event(w.buf, e)
+		w.events++
+		if w.events == 1 {
+			signal(w.waiting)
+		}
+		if len(w.buf) >= w.form.size {
+			signal(w.full)
+		}
+		w.mu.Unlock()
 	}
 }
 
 // Close implements Sink. It returns an error when ctx ended before everything
-// was written; what is left is then still being tried.
+// was written.
 func (w *Writer) Close(ctx context.Context) error {
 	w.mu.Lock()
-	w.closed = true
+	if !w.closed {
+		w.closed = true
+		close(w.closing)
+	}
 	w.mu.Unlock()
 	w.room.Broadcast()
 	signal(w.waiting)
@@ -95,7 +165,21 @@ func (w *Writer) Close(ctx context.Context) error {
 	case <-w.done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("close audit: events still unwritten: %w", ctx.Err())
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !isClosed(w.giveUp) {
+		close(w.giveUp)
+	}
+	return fmt.Errorf("close audit: %d events still unwritten: %w", w.events+w.writing, ctx.Err())
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -106,67 +190,183 @@ func signal(c chan struct{}) {
 	}
 }
 
+// batch is what is written at once.
+type batch struct {
+	text   []byte
+	events int
+	before int // lost events that the first line tells of
+	after  int // lost events that the last line tells of
+}
+
 // run is the only goroutine that writes.
 func (w *Writer) run() {
 	defer close(w.done)
 	var (
 		spare  []byte
 		broken failing
-		timer  = time.NewTimer(flushAfter)
+		timer  = time.NewTimer(w.form.after)
 	)
 	defer timer.Stop()
 	for {
 		<-w.waiting
-		timer.Reset(flushAfter)
+		timer.Reset(w.form.after)
 		select {
 		case <-timer.C:
 		case <-w.full:
 		}
-		w.mu.Lock()
-		batch, events, closed := w.buf, w.events, w.closed
-		w.buf, w.events = spare[:0], 0
-		w.mu.Unlock()
-		w.room.Broadcast()
-		if events > 0 {
-			w.write(batch, events, &broken)
+		b, closed := w.take(spare)
+		if len(b.text) > 0 {
+			w.write(b, &broken)
 		}
 		if closed {
 			return
 		}
-		spare = batch
+		spare = b.text[:0]
+		if cap(spare) > 2*w.form.size && len(b.text) < w.form.size { // what a burst needed is not kept
+			spare = nil
+		}
 	}
 }
 
-// failing remembers an unbroken row of failed writes.
+// take takes what waits.
+func (w *Writer) take(spare []byte) (b batch, closed bool) {
+	w.mu.Lock()
+	b = batch{text: w.buf, events: w.events, after: w.dropped}
+	if w.dropped > 0 { // there was no room, so they came after the rest
+		b.text = w.form.lost(b.text, time.Now(), w.dropped)
+	}
+	recovered := w.dropping && w.dropped == 0
+	if recovered {
+		w.dropping = false
+	}
+	w.buf, w.events, w.dropped, w.writing = spare, 0, 0, b.events
+	closed = w.closed
+	w.mu.Unlock()
+	w.room.Broadcast()
+	if recovered {
+		w.opts.Log.Error("audit events are dropped no more")
+	}
+	return b, closed
+}
+
+// failing remembers what the last writes failed to do.
 type failing struct {
-	lost    int
-	midLine bool // the last write stopped inside a line
+	said    bool // the log knows
+	lost    int  // events, since the log knows
+	untold  int  // of them, those that no line tells of
+	midLine bool // the last write stopped inside a line, and the rest was lost
 }
 
-func (w *Writer) write(batch []byte, events int, f *failing) {
+// write writes a batch, however often it takes.
+func (w *Writer) write(b batch, f *failing) {
+	if f.untold > 0 {
+		b.text, b.before = append(w.form.lost(nil, time.Now(), f.untold), b.text...), f.untold
+		f.untold = 0
+	}
 	if f.midLine { // the torn line must not swallow the next one
-		if _, err := w.w.Write([]byte{'\n'}); err == nil {
-			f.midLine = false
+		b.text = append([]byte{'\n'}, b.text...)
+	}
+	rest, left := b.text, b.events
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		n, err := w.w.Write(rest)
+		n = min(max(n, 0), len(rest))
+		if err == nil && n < len(rest) {
+			err = io.ErrShortWrite
+		}
+		if n > 0 {
+			f.midLine = rest[n-1] != '\n'
+			rest = rest[n:]
+			still := min(left, b.eventsIn(rest))
+			w.opts.Flushed(left-still, 0)
+			left = still
+			w.progress(left)
+		}
+		if err == nil {
+			if f.said {
+				w.opts.Log.Error("audit events are written again", "lost", f.lost)
+				f.said, f.lost = false, 0
+			}
+			return
+		}
+		hopeless := permanent(err)
+		f.say(w.opts.Log, err, hopeless)
+		if hopeless || !w.wait(err, pause) {
+			if len(rest) == len(b.text) {
+				f.untold += b.before
+			}
+			f.untold += left + b.after
+			f.lost += left
+			w.opts.Flushed(0, left)
+			w.progress(0)
+			return
 		}
 	}
-	n, err := w.w.Write(batch)
-	if err == nil && n < len(batch) {
-		err = io.ErrShortWrite
+}
+
+// eventsIn counts the events in the rest of the batch's text.
+func (b *batch) eventsIn(rest []byte) int {
+	n := bytes.Count(rest, []byte{'\n'})
+	if b.after > 0 {
+		n--
 	}
-	if err == nil {
-		if f.lost > 0 {
-			w.opts.Log.Error("audit events are written again", "lost", f.lost)
-			*f = failing{}
-		}
-		w.opts.Flushed(events, 0)
+	return max(n, 0)
+}
+
+// say logs the first of a row of failures.
+func (f *failing) say(log *slog.Logger, err error, hopeless bool) {
+	switch {
+	case f.said:
 		return
+	case hopeless:
+		log.Error("audit events cannot be written and are lost until this is mended", "cause", err)
+	default:
+		log.Error("audit events cannot be written and wait until this is mended", "cause", err)
 	}
-	n = min(max(n, 0), len(batch))
-	written := bytes.Count(batch[:n], []byte{'\n'})
-	if f.lost == 0 {
-		w.opts.Log.Error("audit events cannot be written and are lost until this is mended", "cause", err)
+	f.said = true
+}
+
+// progress notes how much of the batch under way is still to be written.
+func (w *Writer) progress(left int) {
+	w.mu.Lock()
+	w.writing = left
+	w.mu.Unlock()
+}
+
+// wait waits before a write is tried again, and reports whether it is to be.
+func (w *Writer) wait(err error, pause time.Duration) bool {
+	pause += rand.N(pause) / 4 //nolint:gosec // it spreads load and hides nothing
+	if later, ok := errors.AsType[*laterError](err); ok && later.after > 0 {
+		pause = later.after
 	}
-	f.lost += events - written
-	f.midLine = f.midLine || (n > 0 && batch[n-1] != '\n')
-	w.opts.Flushed(written, events-written)
+	closing := w.closing
+	if isClosed(closing) { // somebody waits: try what can be tried
+		closing, pause = nil, firstPause
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-closing:
+		return true
+	case <-w.giveUp:
+		return false
+	}
+}
+
+// laterError is a failure after which the receiver has said when to come again.
+type laterError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *laterError) Error() string { return e.err.Error() }
+func (e *laterError) Unwrap() error { return e.err }
+
+// errRefused is for what the receiver will never take.
+var errRefused = errors.New("refused")
+
+// permanent tells failures that no patience mends. A full disk is not one of them.
+func permanent(err error) bool {
+	return errors.Is(err, errRefused) || errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }

@@ -3,12 +3,15 @@ package audit_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,28 +120,48 @@ func TestFlushesWithin50ms(t *testing.T) {
 	})
 }
 
-func TestFlushesAt64KiBAndBlocksBeyond(t *testing.T) {
+func TestFlushesAt64KiB(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		out := sink{hold: make(chan struct{}, 100)}
-		var told tally
-		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add})
-		const events = 2000 // some 500 KiB
-		recorded := make(chan int, events)
+		var out sink
+		w := audit.NewWriter(&out, audit.WriterOptions{})
 		start := time.Now()
+		for range 300 { // some 100 KiB
+			w.Record(event("x"))
+		}
+		synctest.Wait()
+		if out.count() == 0 || !time.Now().Equal(start) {
+			t.Error("64 KiB waited for the timer")
+		}
+		if err := w.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+const flood = 20000 // events: some 7 MiB
+
+// REQ B-22
+func TestBlock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := sink{hold: make(chan struct{}, 1000)}
+		var told tally
+		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add, Overflow: audit.Block})
+		w.Record(event("0"))
+		time.Sleep(time.Second)
+		synctest.Wait() // in its first write
+		recorded := make(chan int, flood)
 		go func() {
-			for i := range events {
+			for i := range flood - 1 {
 				w.Record(event(fmt.Sprint(i)))
 				recorded <- i
 			}
 			close(recorded)
 		}()
-		synctest.Wait() // the writer is held up in its first write: the caller must be blocked
-		if n := len(recorded); n == events || n < 100 {
-			t.Errorf("%d of %d events taken while nothing could be written", n, events)
-		}
-		if !time.Now().Equal(start) {
-			t.Error("a full buffer waited for the timer")
+		synctest.Wait() // the caller must be blocked
+		if n := len(recorded); n > flood/2 || n < 1000 {
+			t.Errorf("%d of %d events taken while nothing could be written", n, flood)
 		}
 		close(out.hold)
 		for range recorded { // drained until closed
@@ -146,15 +169,51 @@ func TestFlushesAt64KiBAndBlocksBeyond(t *testing.T) {
 		if err := w.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		for _, s := range out.writes {
-			if len(s) > 64<<10+1024 {
-				t.Errorf("a write of %d bytes", len(s))
+		told.want(t, flood, 0)
+		if n := strings.Count(out.text(), "\n"); n != flood {
+			t.Errorf("%d lines, want %d", n, flood)
+		}
+	})
+}
+
+// REQ B-22
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := sink{hold: make(chan struct{})}
+		var told tally
+		var log bytes.Buffer
+		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add, Overflow: audit.Drop, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		for i := range flood { // while nothing can be written: this must not wait
+			w.Record(event(fmt.Sprint(i)))
+			if i == 0 {
+				time.Sleep(time.Second)
+				synctest.Wait() // in its first write
 			}
 		}
-		told.want(t, events, 0)
-		if n := strings.Count(out.text(), "\n"); n != events {
-			t.Errorf("%d lines, want %d", n, events)
+		close(out.hold)
+		time.Sleep(time.Second)
+		w.Record(event("after"))
+		time.Sleep(time.Second)
+		if err := w.Close(t.Context()); err != nil {
+			t.Error(err)
 		}
+		lines := strings.Split(strings.TrimSpace(out.text()), "\n")
+		kept := len(lines) - 2 // but for the one after, and the one that says what is missing
+		told.want(t, kept+1, flood-kept)
+		if kept < 1000 || kept > flood/2 {
+			t.Fatalf("%d events kept", kept)
+		}
+		if !strings.Contains(lines[kept-1], fmt.Sprintf(`"id":"%d"`, kept-1)) {
+			t.Errorf("the last event before the gap is %s, want number %d", lines[kept-1], kept-1)
+		}
+		if want := fmt.Sprintf(`{"schema":"sallyport.audit/v1","time":"2000-01-01T00:00:01.000Z","lost":%d}`, flood-kept); lines[kept] != want {
+			t.Errorf("in the gap stands %s, want %s", lines[kept], want)
+		}
+		if !strings.Contains(lines[kept+1], `"id":"after"`) {
+			t.Errorf("after the gap stands %s", lines[kept+1])
+		}
+		wantLog(t, &log, `ERROR msg="audit events come faster than they can be written and are dropped"`, `ERROR msg="audit events are dropped no more"`)
 	})
 }
 
@@ -188,13 +247,69 @@ func TestManyCallersLoseNothingAndKeepLinesWhole(t *testing.T) {
 	}
 }
 
-func TestWriteErrorIsCountedAndLoggedOnce(t *testing.T) {
+func wantLog(t *testing.T, log *bytes.Buffer, want ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		_, rest, _ := strings.Cut(line, "level=")
+		got = append(got, strings.TrimSpace(rest))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What can be mended is waited for, and nothing is lost or torn.
+//
+// REQ B-22
+func TestFailureThatPasses(t *testing.T) {
+	t.Parallel()
+	for _, partial := range []int{0, 1, 300, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			var told tally
+			out := sink{fail: func(p []byte) (int, error) { return min(partial, len(p)), syscall.ENOSPC }}
+			w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			for i := range 3 {
+				w.Record(event(fmt.Sprint(i)))
+				out.mu.Lock()
+				if partial > 0 && i > 0 { // some of it goes through, then nothing more
+					out.fail = func([]byte) (int, error) { return 0, syscall.ENOSPC }
+				}
+				out.mu.Unlock()
+				time.Sleep(time.Minute)
+			}
+			out.mu.Lock()
+			out.fail = nil
+			out.mu.Unlock()
+			time.Sleep(15 * time.Second)
+			w.Record(event("3"))
+			if err := w.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			told.want(t, 4, 0)
+			lines := strings.Split(strings.TrimSpace(out.text()), "\n")
+			if len(lines) != 4 {
+				t.Fatalf("%d lines, want 4: %q", len(lines), lines)
+			}
+			for i, line := range lines {
+				if !json.Valid([]byte(line)) || !strings.Contains(line, fmt.Sprintf(`"id":"%d"`, i)) {
+					t.Errorf("line %d is %s", i, line)
+				}
+			}
+			wantLog(t, &log, `ERROR msg="audit events cannot be written and wait until this is mended" cause="no space left on device"`,
+				`ERROR msg="audit events are written again" lost=0`)
+		})
+	}
+}
+
+// What cannot be mended loses events, and a line says how many.
+func TestFailureThatStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		var told tally
-		full := errors.New("no space left on device")
-		out := sink{fail: func([]byte) (int, error) { return 0, full }}
+		out := sink{fail: func([]byte) (int, error) { return 0, &os.PathError{Op: "write", Path: "pipe", Err: syscall.EPIPE} }}
 		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 3 {
 			w.Record(event("lost"))
@@ -210,18 +325,12 @@ func TestWriteErrorIsCountedAndLoggedOnce(t *testing.T) {
 			t.Error(err)
 		}
 		told.want(t, 1, 3)
-		var got []string
-		for line := range strings.Lines(log.String()) {
-			_, rest, _ := strings.Cut(line, "level=")
-			got = append(got, strings.TrimSpace(rest))
+		marker, rest, _ := strings.Cut(out.text(), "\n")
+		if !strings.HasSuffix(marker, `,"lost":3}`) || !strings.Contains(rest, `"kept"`) || strings.Count(rest, "\n") != 1 {
+			t.Errorf("got %s", out.text())
 		}
-		want := []string{
-			`ERROR msg="audit events cannot be written and are lost until this is mended" cause="no space left on device"`,
-			`ERROR msg="audit events are written again" lost=3`,
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
-		}
+		wantLog(t, &log, `ERROR msg="audit events cannot be written and are lost until this is mended" cause="write pipe: broken pipe"`,
+			`ERROR msg="audit events are written again" lost=3`)
 	})
 }
 
@@ -233,7 +342,7 @@ func TestTornLineDoesNotSwallowTheNext(t *testing.T) {
 		torn := 0
 		out.fail = func(p []byte) (int, error) {
 			if torn++; torn == 1 {
-				return bytes.IndexByte(p, '\n') + 11, nil // one line, ten bytes of the next; a short write without an error
+				return bytes.IndexByte(p, '\n') + 11, syscall.EPIPE // one line, ten bytes of the next
 			}
 			return len(p), nil
 		}
@@ -247,7 +356,7 @@ func TestTornLineDoesNotSwallowTheNext(t *testing.T) {
 		}
 		told.want(t, 2, 1)
 		lines := strings.Split(out.text(), "\n")
-		if len(lines) != 4 || !strings.Contains(lines[0], `"whole"`) || lines[1] != `{"schema":` || !strings.Contains(lines[2], `"next"`) {
+		if len(lines) != 5 || !strings.Contains(lines[0], `"whole"`) || lines[1] != `{"schema":` || !strings.Contains(lines[2], `"lost":1`) || !strings.Contains(lines[3], `"next"`) {
 			t.Errorf("got lines %q", lines)
 		}
 	})
@@ -286,7 +395,7 @@ func TestCloseFreesBlockedCallers(t *testing.T) {
 		out := sink{hold: make(chan struct{})}
 		w := audit.NewWriter(&out, audit.WriterOptions{})
 		go func() {
-			for range 2000 {
+			for range flood {
 				w.Record(event("x"))
 			}
 		}()
@@ -297,6 +406,37 @@ func TestCloseFreesBlockedCallers(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		close(out.hold) // the bubble fails if the goroutine above stays blocked
+	})
+}
+
+// A writer that fails and fails is closed when the time is over, and what is lost is said.
+func TestCloseGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told tally
+		var tries int
+		out := sink{fail: func([]byte) (int, error) {
+			tries++
+			return 0, syscall.ENOSPC
+		}}
+		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add})
+		w.Record(event("1"))
+		time.Sleep(time.Minute) // tried again every ten seconds by now
+		w.Record(event("2"))
+		out.mu.Lock()
+		tries = 0
+		out.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := w.Close(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 events still unwritten") {
+			t.Errorf("got %v", err)
+		}
+		synctest.Wait()
+		told.want(t, 0, 2)
+		if tries < 10 {
+			t.Errorf("%d tries while closing, want one every 100 ms or so", tries)
+		}
 	})
 }
 
