@@ -258,6 +258,22 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	got, ok := mcp.Texts([]byte(` ["a", "\u0062"] `))
+	if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" || !ok {
+		t.Error(diff, ok)
+	}
+	if got, ok := mcp.Texts([]byte(`[]`)); len(got) != 0 || !ok {
+		t.Error(got, ok)
+	}
+	for _, bad := range []string{``, `{}`, `"a"`, `null`, `[1]`, `["a",null]`, `["a"`, `["a",]`} {
+		if got, ok := mcp.Texts([]byte(bad)); ok {
+			t.Errorf("%s: %q", bad, got)
+		}
+	}
+}
+
 // FuzzReadList holds ReadList and Rewrite against encoding/json: of what is
 // accepted both read the same items, and what is rewritten lacks the items that go
 // and nothing else.

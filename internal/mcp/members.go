@@ -75,6 +75,27 @@ func Text(value []byte) (text string, ok bool) {
 	return string(b), err == nil
 }
 
+// Texts decodes a raw JSON array of strings. ok is false for anything else.
+func Texts(value []byte) (all []string, ok bool) {
+	m := memberReaders.Get().(*memberReader)
+	defer m.done()
+	m.reset(value)
+	if m.dec.PeekKind() != '[' {
+		return nil, false
+	}
+	_, _ = m.dec.ReadToken() // [
+	for m.dec.PeekKind() == '"' {
+		v, err := m.dec.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		text, _ := Text(v)
+		all = append(all, text)
+	}
+	_, err := m.dec.ReadToken() // ]
+	return all, err == nil && m.dec.StackDepth() == 0
+}
+
 var memberReaders = sync.Pool{New: func() any { return new(memberReader) }}
 
 type memberReader struct {
