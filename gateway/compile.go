@@ -21,13 +21,14 @@ type compiler struct {
 	snap     *Snapshot
 	named    map[string]*manifest.Object // which object took an endpoint's name
 	problems manifest.Problems
+	warnings manifest.Problems // what cannot be meant, but can be served
 
 	credentials map[objectKey]credential.Source // nil: none, or one that is wrong
 }
 
 // compile makes a snapshot of set. With problems the snapshot is to be released,
-// not served.
-func (s *Server) compile(set *manifest.Set) (*Snapshot, manifest.Problems) {
+// not served; with warnings alone it can be.
+func (s *Server) compile(set *manifest.Set) (_ *Snapshot, problems, warnings manifest.Problems) {
 	c := &compiler{
 		server: s, set: set,
 		snap:  &Snapshot{endpoints: map[string]*Endpoint{}},
@@ -53,7 +54,7 @@ func (s *Server) compile(set *manifest.Set) (*Snapshot, manifest.Problems) {
 			c.snap.only = e
 		}
 	}
-	return c.snap, c.problems.Sort()
+	return c.snap, c.problems.Sort(), c.warnings.Sort()
 }
 
 // newCheckServer is a server that only compiles.

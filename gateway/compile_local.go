@@ -42,6 +42,7 @@ func (c *compiler) localServer(o manifest.Item[v1alpha1.MCPServer]) {
 		return
 	}
 	c.door(o.Object, &spec.Incoming, e)
+	c.policies(o.Object, spec.AuthzConfig, spec.AuthzConfigRef, e)
 	c.rateLimits(o.Object, spec.RateLimiting, e)
 	c.toolConfig(o.Object, spec.ToolConfigRef, e)
 	c.auditing(e, spec.Audit)

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/policy"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 )
 
@@ -27,7 +28,9 @@ type Endpoint struct {
 	protection *protection // nil where nobody needs a token
 	// doorWarning is what operators should know of the door; "" when there is nothing.
 	doorWarning string
-	rates       []rate    // that calls of tools are held to
+	rates       []rate      // that calls of tools are held to
+	policy      *policy.Set // nil where everybody may do everything
+	hints       *toolHints
 	tools       *toolView // nil where tools are as the backend has them
 	lists       *mcp.Lists
 	outgoing    outgoing

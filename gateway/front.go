@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
@@ -21,8 +22,9 @@ import (
 type front struct {
 	id       string
 	endpoint *Endpoint
-	caller   string      // identity.Caller.Key of whoever opened the stream
-	captured http.Header // passthrough values of the stream's request (REQ E-4)
+	who      *identity.Caller // whoever opened the stream
+	caller   string           // its Key
+	captured http.Header      // passthrough values of the stream's request (REQ E-4)
 	out      *streamWriter
 	ctx      context.Context
 	calls    sync.WaitGroup // exchanges under way
@@ -66,7 +68,7 @@ func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
 	ctx, done := e.server.listening.begin(x.r.Context(), e)
 	defer done()
 	f := &front{
-		id: rand.Text(), endpoint: e, caller: x.caller.Key(), captured: captured, ctx: ctx,
+		id: rand.Text(), endpoint: e, who: x.caller, caller: x.caller.Key(), captured: captured, ctx: ctx,
 		out: &streamWriter{w: x.w, rc: http.NewResponseController(x.w)},
 	}
 	h := x.w.Header()
@@ -284,7 +286,7 @@ func (f *front) listen() {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 			resp, err := f.endpoint.backend.Do(f.ctx, req)
 			if err == nil {
-				ok := resp.Stream && resp.Status == http.StatusOK && f.endpoint.reshape(&Exchange{r: &http.Request{Method: http.MethodGet}}, resp) == nil
+				ok := resp.Stream && resp.Status == http.StatusOK && f.endpoint.reshape(&Exchange{r: &http.Request{Method: http.MethodGet}, caller: f.who}, resp) == nil
 				if ok {
 					_ = f.passStream(nil, resp.Body, f.endpoint.server.opts.MaxEventBytes)
 				}

@@ -7,14 +7,16 @@ import (
 	"net/http"
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/policy"
 )
 
 // listMethods are the methods whose answers are lists.
 var listMethods = []string{"tools/list", "prompts/list", "resources/list", "resources/templates/list"}
 
 // reshapes reports whether lists that pass this endpoint have to be looked at.
-func (e *Endpoint) reshapes() bool { return e.tools != nil }
+func (e *Endpoint) reshapes() bool { return e.tools != nil || e.policy != nil }
 
 // reshape makes a backend's answer show what the caller may see. Only answers that
 // can hold a list are touched: that to a list method, and a listening stream, on
@@ -36,7 +38,7 @@ func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
 			events: mcp.NewEventReader(resp.Body, e.server.opts.MaxEventBytes),
 			body:   resp.Body,
 			change: func(msg []byte) ([]byte, error) {
-				return e.reshapeMessage(methods, bytes.Clone(msg)) // a list is remembered, the reader's buffer is not its own
+				return e.reshapeMessage(x.caller, methods, bytes.Clone(msg)) // a list is remembered, the reader's buffer is not its own
 			},
 		}
 		return nil
@@ -52,7 +54,7 @@ func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
 	case int64(len(raw)) > limit:
 		return badList(e.name, "is too large to be looked at", nil)
 	}
-	changed, err := e.reshapeMessage(methods, raw)
+	changed, err := e.reshapeMessage(x.caller, methods, raw)
 	if err != nil {
 		return badList(e.name, "cannot be read", err)
 	}
@@ -70,7 +72,7 @@ func badList(name, what string, cause error) error {
 }
 
 // reshapeMessage changes one message if it is the answer to one of methods.
-func (e *Endpoint) reshapeMessage(methods []string, msg []byte) ([]byte, error) {
+func (e *Endpoint) reshapeMessage(caller *identity.Caller, methods []string, msg []byte) ([]byte, error) {
 	for _, method := range methods {
 		l, err := e.lists.Read(msg, method)
 		if err != nil {
@@ -80,25 +82,45 @@ func (e *Endpoint) reshapeMessage(methods []string, msg []byte) ([]byte, error) 
 			return msg, nil
 		}
 		if len(l.Items) > 0 {
-			msg = e.reshapeList(method, l)
+			msg = e.reshapeList(caller, method, l)
 		}
 	}
 	return msg, nil
 }
 
-// reshapeList applies the tool configuration.
-func (e *Endpoint) reshapeList(method string, l *mcp.List) []byte {
-	if e.tools == nil || method != "tools/list" {
-		return l.Raw
-	}
+// reshapeList leaves in a list what the caller may use, under the names that
+// clients know.
+func (e *Endpoint) reshapeList(caller *identity.Caller, method string, l *mcp.List) []byte {
 	keep := make([]bool, len(l.Items))
+	for i := range keep {
+		keep[i] = true
+	}
 	var edits []mcp.Edit
-	for i, it := range l.Items {
-		if keep[i] = e.tools.shown(it.Name); keep[i] {
-			edits = append(edits, e.tools.edit(l, it)...)
+	if e.policy != nil {
+		if method == "tools/list" {
+			e.hints.learn(l.Items)
+		}
+		q := policy.Query{Action: listActions[method], Server: e.name, Backend: e.name}
+		copy(keep, e.policy.Filter(e.policy.Principal(caller), &q, l.Items).Keep)
+		if l.CacheScope.Present() { // what one caller may see is not for others (MCP 2026-07-28 caching)
+			edits = append(edits, mcp.Edit{Span: l.CacheScope, New: []byte(`"private"`)})
+		}
+	}
+	if e.tools != nil && method == "tools/list" {
+		for i, it := range l.Items {
+			if keep[i] = keep[i] && e.tools.shown(it.Name); keep[i] {
+				edits = append(edits, e.tools.edit(l, it)...)
+			}
 		}
 	}
 	return l.Rewrite(keep, edits...)
+}
+
+var listActions = map[string]policy.Action{
+	"tools/list":               policy.ListTools,
+	"prompts/list":             policy.ListPrompts,
+	"resources/list":           policy.ListResources,
+	"resources/templates/list": policy.ListResources,
 }
 
 // reshapedStream is an event stream whose messages are changed as they are read.

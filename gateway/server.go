@@ -98,12 +98,13 @@ func NewServer(opts Options) (*Server, error) {
 func (s *Server) Apply(set *manifest.Set) error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
-	next, problems := s.compile(set)
+	next, problems, warnings := s.compile(set)
 	if len(problems) > 0 {
-		if next != nil {
-			next.release()
-		}
+		next.release()
 		return problems
+	}
+	for _, w := range warnings {
+		s.opts.Log.Warn("configuration is served, but not as it is meant", "problem", w.String())
 	}
 	before := s.current.Swap(next)
 	s.announce(next)

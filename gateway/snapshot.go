@@ -58,9 +58,7 @@ func (s *Snapshot) fingerprint(name string) string {
 // it for nobody. Nothing is dialled and no process is started.
 func Check(set *manifest.Set) manifest.Problems {
 	s := newCheckServer()
-	snap, problems := s.compile(set)
-	if snap != nil {
-		snap.release()
-	}
-	return problems
+	snap, problems, warnings := s.compile(set)
+	snap.release()
+	return append(problems, warnings...).Sort()
 }

@@ -23,6 +23,7 @@ func kinds() map[string][2]runtime.Object {
 		"MCPServerEntry":        {&v1alpha1.MCPServerEntry{}, &v1alpha1.MCPServerEntryList{}},
 		"MCPExternalAuthConfig": {&v1alpha1.MCPExternalAuthConfig{}, &v1alpha1.MCPExternalAuthConfigList{}},
 		"MCPToolConfig":         {&v1alpha1.MCPToolConfig{}, &v1alpha1.MCPToolConfigList{}},
+		"MCPAuthzConfig":        {&v1alpha1.MCPAuthzConfig{}, &v1alpha1.MCPAuthzConfigList{}},
 		"MCPOIDCConfig":         {&v1alpha1.MCPOIDCConfig{}, &v1alpha1.MCPOIDCConfigList{}},
 	}
 }

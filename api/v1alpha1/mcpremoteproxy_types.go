@@ -27,6 +27,7 @@ type MCPRemoteProxy struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addPlaintextHeaders) || self.passthroughHeaders.all(p, !self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addPlaintextHeaders too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))])`
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addHeadersFromSecret) || self.passthroughHeaders.all(p, !self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addHeadersFromSecret too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))])`
 // +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 type MCPRemoteProxySpec struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -87,6 +88,12 @@ type MCPRemoteProxySpec struct {
 
 	Incoming `json:",inline"`
 
+	// AuthzConfig says in place what callers may do.
+	// +optional
+	AuthzConfig *AuthzConfig `json:"authzConfig,omitempty"`
+	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
+	// +optional
+	AuthzConfigRef *ObjectRef `json:"authzConfigRef,omitempty"`
 	// RateLimiting limits how often tools are called.
 	// +optional
 	RateLimiting *RateLimiting `json:"rateLimiting,omitempty"`
@@ -101,14 +108,6 @@ type MCPRemoteProxySpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
 	// +optional
 	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
-	// AuthzConfig says in place what callers may do.
-	// +kubebuilder:validation:XValidation:rule="false",message="authzConfig is not supported yet; remove it"
-	// +optional
-	AuthzConfig *Unbuilt `json:"authzConfig,omitempty"`
-	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
-	// +kubebuilder:validation:XValidation:rule="false",message="authzConfigRef is not supported yet; remove it"
-	// +optional
-	AuthzConfigRef *Unbuilt `json:"authzConfigRef,omitempty"`
 	// Telemetry sends traces and metrics, with settings in place.
 	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
 	// +optional

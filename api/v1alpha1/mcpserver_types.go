@@ -27,6 +27,7 @@ type MCPServer struct {
 // +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
 // +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'%s is set by env too; keep one of them'.format([self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
 // +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
 	// the machine that the gateway runs on.
@@ -91,6 +92,12 @@ type MCPServerSpec struct {
 
 	Incoming `json:",inline"`
 
+	// AuthzConfig says in place what callers may do.
+	// +optional
+	AuthzConfig *AuthzConfig `json:"authzConfig,omitempty"`
+	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
+	// +optional
+	AuthzConfigRef *ObjectRef `json:"authzConfigRef,omitempty"`
 	// RateLimiting limits how often tools are called.
 	// +optional
 	RateLimiting *RateLimiting `json:"rateLimiting,omitempty"`
@@ -109,14 +116,6 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
 	// +optional
 	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
-	// AuthzConfig says in place what callers may do.
-	// +kubebuilder:validation:XValidation:rule="false",message="authzConfig is not supported yet; remove it"
-	// +optional
-	AuthzConfig *Unbuilt `json:"authzConfig,omitempty"`
-	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
-	// +kubebuilder:validation:XValidation:rule="false",message="authzConfigRef is not supported yet; remove it"
-	// +optional
-	AuthzConfigRef *Unbuilt `json:"authzConfigRef,omitempty"`
 	// Telemetry sends traces and metrics, with settings in place.
 	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
 	// +optional

@@ -14,7 +14,7 @@ import (
 // laterKinds are kinds that people may rightly expect and that are not built
 // yet: ours to come, and those of ToolHive that we have no equal for.
 var laterKinds = []string{
-	"VirtualMCPServer", "MCPGroup", "MCPAuthzConfig", "MCPTelemetryConfig",
+	"VirtualMCPServer", "MCPGroup", "MCPTelemetryConfig",
 	"MCPWebhookConfig", "VirtualMCPCompositeToolDefinition", "EmbeddingServer", "MCPRegistry",
 }
 
@@ -120,5 +120,5 @@ func checkType(apiVersion, kind string) (field, message string) {
 
 const (
 	toolHiveGroup = "toolhive.stacklok.dev"
-	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPExternalAuthConfig, MCPToolConfig, MCPOIDCConfig, Secret, ConfigMap"
+	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPExternalAuthConfig, MCPToolConfig, MCPOIDCConfig, MCPAuthzConfig, Secret, ConfigMap"
 )

@@ -54,7 +54,7 @@ func (s *Set) add(o *Object) Problems {
 // Resource is one of the kinds of api/v1alpha1.
 type Resource interface {
 	v1alpha1.MCPRemoteProxy | v1alpha1.MCPServer | v1alpha1.MCPServerEntry |
-		v1alpha1.MCPExternalAuthConfig | v1alpha1.MCPToolConfig | v1alpha1.MCPOIDCConfig
+		v1alpha1.MCPExternalAuthConfig | v1alpha1.MCPToolConfig | v1alpha1.MCPOIDCConfig | v1alpha1.MCPAuthzConfig
 }
 
 // Item is a decoded object together with where it came from.
@@ -137,6 +137,8 @@ func newResource(kind string) (any, bool) {
 		return &v1alpha1.MCPExternalAuthConfig{}, true
 	case "MCPToolConfig":
 		return &v1alpha1.MCPToolConfig{}, true
+	case "MCPAuthzConfig":
+		return &v1alpha1.MCPAuthzConfig{}, true
 	case "MCPOIDCConfig":
 		return &v1alpha1.MCPOIDCConfig{}, true
 	}

@@ -24,6 +24,7 @@ type Metrics struct {
 	sessions  *prometheus.CounterVec
 	up        *prometheus.GaugeVec
 	tokens    *prometheus.CounterVec
+	decisions *prometheus.CounterVec
 
 	keySets     *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
@@ -57,8 +58,9 @@ func NewMetrics(version string) *Metrics {
 		sessions: counter("sessions_opened_total", "Sessions opened with clients.", "server"),
 		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not.", "server"),
 
-		tokens:  counter("token_validations_total", "Tokens of clients that were checked, by what came of it.", "server", "result"),
-		keySets: counter("jwks_events_total", "What happened to issuers' key sets: refreshed, changed, failed, or hit without a fetch.", "event"),
+		tokens:    counter("token_validations_total", "Tokens of clients that were checked, by what came of it.", "server", "result"),
+		decisions: counter("policy_decisions_total", "Decisions of policies: allow, deny, or would_deny in shadow mode.", "server", "decision"),
+		keySets:   counter("jwks_events_total", "What happened to issuers' key sets: refreshed, changed, failed, or hit without a fetch.", "event"),
 
 		reloads: counter("config_reloads_total", "Attempts to load a changed configuration.", "result"),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -74,7 +76,7 @@ func NewMetrics(version string) *Metrics {
 	build := gauge("build_info", "Always 1; the labels tell what is running.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.keySets,
+		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions, m.keySets,
 		m.reloads, m.lastSuccess, m.audited, m.unaudited, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -76,7 +76,7 @@ func (m *Metrics) Forget(server string) {
 	labels := prometheus.Labels{"server": server}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens} {
+	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions} {
 		v.DeletePartialMatch(labels)
 	}
 }
@@ -214,5 +214,15 @@ func (s *Server) TokenChecked(result string) {
 	}
 	s.rarely(rareKey{kind: "token", reason: result}, func() prometheus.Counter {
 		return s.count(s.m.tokens, s.name, result)
+	}).Inc()
+}
+
+// Decided counts a decision of the policies.
+func (s *Server) Decided(decision string) {
+	if s == nil {
+		return
+	}
+	s.rarely(rareKey{kind: "decision", reason: decision}, func() prometheus.Counter {
+		return s.count(s.m.decisions, s.name, decision)
 	}).Inc()
 }

@@ -23,6 +23,7 @@ var files = map[string]string{
 	"MCPServerEntry":        "crds/sallyport.dev_mcpserverentries.json",
 	"MCPExternalAuthConfig": "crds/sallyport.dev_mcpexternalauthconfigs.json",
 	"MCPToolConfig":         "crds/sallyport.dev_mcptoolconfigs.json",
+	"MCPAuthzConfig":        "crds/sallyport.dev_mcpauthzconfigs.json",
 	"MCPOIDCConfig":         "crds/sallyport.dev_mcpoidcconfigs.json",
 }
 
