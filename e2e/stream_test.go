@@ -316,65 +316,41 @@ func TestCancellation(t *testing.T) {
 	for _, stream := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stream %v", stream), func(t *testing.T) {
 			t.Parallel()
-			working, cancelled, finish := make(chan struct{}), make(chan struct{}), make(chan struct{})
-			finished := make(chan error, 1)
+			working, cancelled, finished := make(chan string, 10), make(chan string, 10), make(chan string, 10)
+			finish := make(chan struct{})
 			backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+				name := bodyOf(r).Params.Name
+				text := rpcResult(r, "{}")
 				if stream {
 					events(w)("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n")
+					text = "data: " + text + "\n\n"
+				} else {
+					w.Header().Set("Content-Type", "application/json")
 				}
-				working <- struct{}{}
+				working <- name
 				select {
 				case <-r.Context().Done():
-					cancelled <- struct{}{}
+					cancelled <- name
 				case <-finish:
-					text := rpcResult(r, "{}")
-					if stream {
-						text = "data: " + text + "\n\n"
-					} else {
-						w.Header().Set("Content-Type", "application/json")
-					}
 					_, err := io.WriteString(w, text)
-					finished <- err
+					finished <- name + errText(err)
 				}
 			})
 			g := serve(t, remote("docs", backend.URL))
 			base := g.Metric(t, "go_goroutines")
-			leave := func(r request) {
-				ctx, cancel := context.WithCancel(t.Context())
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					if resp, err := r.start(ctx); err == nil {
-						_, _ = io.Copy(io.Discard, resp.Body)
-						resp.Body.Close()
-					}
-				}()
-				<-working
-				cancel()
-				<-done
+			call(g.MCP(), "first", "").leave(t, working)
+			if got := receive(t, cancelled, "leaving cancels"); got != "first" {
+				t.Errorf("%s was cancelled", got)
 			}
-			leave(call(g.MCP(), "a", ""))
-			receive(t, cancelled, "the backend hears that a modern client left")
-
-			leave(legacy(g.MCP(), "tools/call", `"name":"a"`))
-			// The gateway knows that the client left when a request after it has been served.
-			legacyGone := make(chan struct{})
-			go func() {
-				defer close(legacyGone)
-				leave(call(g.MCP(), "b", ""))
-			}()
-			receive(t, cancelled, "the backend hears of the next modern client")
-			<-legacyGone
+			legacy(g.MCP(), "tools/call", `"name":"legacy"`).leave(t, working)
+			// When the next one's leaving has come through, so would this one's have.
+			call(g.MCP(), "last", "").leave(t, working)
+			if got := receive(t, cancelled, "leaving cancels"); got != "last" {
+				t.Errorf("%s was cancelled", got)
+			}
 			close(finish)
-			select {
-			case err := <-finished:
-				if err != nil {
-					t.Errorf("the legacy call's answer could not be written: %v", err)
-				}
-			case <-cancelled:
-				t.Error("a legacy client's leaving cancelled its call")
-			case <-time.After(10 * time.Second):
-				t.Error("the legacy call did not go on")
+			if got := receive(t, finished, "the legacy call goes on"); got != "legacy" {
+				t.Errorf("%q was finished", got)
 			}
 			g.SettlesAt(t, base, 4)
 			if got := lines(g.Stderr.String(), "WARN", "request failed"); len(got) != 0 {
@@ -384,13 +360,32 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
-func receive(t *testing.T, ch <-chan struct{}, what string) {
+// leave sends the request and goes away when the backend works on it.
+func (r request) leave(t *testing.T, working <-chan string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if resp, err := r.start(ctx); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}()
+	receive(t, working, "the backend gets the call")
+	cancel()
+	<-done
+}
+
+// receive takes the next value, and fails the test when none comes within ten seconds.
+func receive[T any](t *testing.T, ch <-chan T, what string) (v T) {
 	t.Helper()
 	select {
-	case <-ch:
+	case v = <-ch:
 	case <-time.After(10 * time.Second):
 		t.Fatalf("not within ten seconds: %s", what)
 	}
+	return v
 }
 
 // REQ F-1: a client that leaves its listening stream leaves the backend's, in every revision.
