@@ -22,7 +22,7 @@ type call struct {
 	token  string // idKey of the progress token as the server knows it; "" for none
 	method string
 	target string
-	out    outbound   // what was sent; its body only for those in session.remembered
+	out    outbound   // what was sent; its body only where it is worthKeeping
 	serial uint64     // by age
 	own    bool       // the gateway's: no client listens
 	shared sharedCall // of a shared connection
@@ -74,8 +74,7 @@ func (t *trunk) begin(c *call) (link, *Failure) {
 	case t.closed != nil:
 		return nil, t.closed
 	case t.life == nil || !t.up && !c.own:
-		return nil, fail(t.name, http.StatusBadGateway, ReasonCrashed, nil,
-			"the server ended before it got the request; send it again")
+		return nil, t.neverGot()
 	case t.calls[c.key] != nil:
 		return nil, &Failure{Reason: ReasonBadRequest, Public: mcp.Errorf(http.StatusBadRequest, mcp.CodeInvalidRequest,
 			"%s: the id of this request is that of another one that is still running; use a new id", t.name)}
@@ -91,26 +90,34 @@ func (t *trunk) begin(c *call) (link, *Failure) {
 // A letter of neither kind means that nothing will come, and nobody wants it.
 func (t *trunk) dispatch(ctx context.Context, conn link, c *call, out outbound) (letter, *Failure) {
 	err := conn.send(ctx, out)
-	if f, ok := errors.AsType[*Failure](err); ok {
-		t.drop(c)
+	f, refused := errors.AsType[*Failure](err)
+	switch {
+	case refused:
+		t.takeBack(c)
 		return letter{}, f
+	case errors.Is(err, errUnsent):
+		t.takeBack(c)
+		if ctx.Err() != nil {
+			return letter{}, timedOut(t.name, errNoAnswer)
+		}
+		return letter{}, t.neverGot()
 	}
-	unsent := errors.Is(err, errUnsent)
 	first, err := c.box.take(ctx)
 	switch {
 	case err == nil:
 		return first, first.failure
 	case errors.Is(err, errWithdrawn):
 		return letter{}, nil
-	case unsent:
-		t.drop(c)
-	default:
-		t.abandon(c, errBodyDone)
-	}
-	if errors.Is(err, errMailboxFull) {
+	case errors.Is(err, errMailboxFull):
 		return letter{}, fail(t.name, http.StatusBadGateway, ReasonTooLarge, err, "the server sent more than could be passed on")
 	}
+	t.abandon(c, errBodyDone)
 	return letter{}, timedOut(t.name, errNoAnswer)
+}
+
+// neverGot is the Failure of a request that did no harm.
+func (t *trunk) neverGot() *Failure {
+	return fail(t.name, http.StatusBadGateway, ReasonCrashed, nil, "the server ended before it got the request; send it again")
 }
 
 // ask sends a request of the gateway's own while the link is being greeted, and
@@ -148,7 +155,17 @@ func (t *trunk) response(m message) {
 	_ = c.box.put(l, 0) // closed: the client went first
 }
 
-// drop forgets a call that the server has not seen.
+// takeBack forgets a call that the server has not seen. What its stream was to
+// begin with is still to be told.
+func (t *trunk) takeBack(c *call) {
+	t.drop(c)
+	rest := c.box.close(errBodyDone)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.user.untold(rest)
+}
+
+// drop takes a call off the list, and reports whether it was there.
 func (t *trunk) drop(c *call) bool {
 	t.mu.Lock()
 	mine := t.calls[c.key] == c

@@ -148,8 +148,15 @@ func (s *session) hangUp(box *mailbox, err error) {
 		return
 	}
 	s.inbox = nil
+	s.untold(rest)
+}
+
+// untold implements trunkUser.
+func (s *session) untold(rest []letter) {
 	for _, l := range rest {
-		s.keep(l.raw)
+		if l.failure == nil && !l.last {
+			s.keep(l.raw)
+		}
 	}
 }
 

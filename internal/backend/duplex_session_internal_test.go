@@ -332,10 +332,12 @@ func TestDuplexUnsent(t *testing.T) {
 		r.failed(c, 499, ReasonCanceled)
 		l.silent(t, time.Minute)
 		l.full.Store(true)
+		l.say(listChanged)
 		r.failed(r.post(id, toolCall("2")), http.StatusGatewayTimeout, ReasonTimeout)
 		r.failed(r.post(id, `{"jsonrpc":"2.0","id":5,"result":{}}`), http.StatusGatewayTimeout, ReasonTimeout)
 		l.full.Store(false)
-		l.silent(t, time.Hour)
+		l.silent(t, time.Minute)
+		r.events(r.listen(id), listChanged) // which the failed request was to be told
 	})
 }
 

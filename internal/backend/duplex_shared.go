@@ -128,6 +128,9 @@ func (s *shared) translate(req *Request) (*call, outbound) {
 // begun implements trunkUser.
 func (s *shared) begun(*call) {}
 
+// untold implements trunkUser.
+func (s *shared) untold([]letter) {}
+
 // answered implements trunkUser: the client gets its own id back.
 func (s *shared) answered(c *call, m message) ([]byte, int) {
 	edits := []mcp.Edit{{Span: m.id, New: c.id}}

@@ -54,6 +54,9 @@ type trunkUser interface {
 	greet(ctx context.Context) *Failure
 	// begun sees a call before anything can answer it; locked.
 	begun(c *call)
+	// untold takes back what was put into the stream of a call that failed before it
+	// had one; locked.
+	untold(rest []letter)
 	// answered sees the response to c, and makes of it what the client gets, with
 	// its HTTP status; locked.
 	answered(c *call, m message) (raw []byte, status int)

@@ -11,10 +11,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -53,6 +53,11 @@ func stdio(t *testing.T, kind string, change ...func(*backend.StdioConfig)) *pee
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
+		}
+		for _, started := range regexp.MustCompile(`msg="command was started" pid=(\d+)`).FindAllStringSubmatch(p.logs.String(), -1) {
+			if pid, _ := strconv.Atoi(started[1]); alive(pid) {
+				t.Errorf("process %d is still there after Close", pid)
+			}
 		}
 		if t.Failed() {
 			t.Log(p.logs.String())
@@ -193,16 +198,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("not within 20 s: %s", what)
 		}
 	}
-}
-
-// alive reports whether a process runs; one that has ended and waits to be reaped
-// by its parent does not.
-func alive(pid int) bool {
-	if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil {
-		_, state, _ := strings.Cut(string(stat), ") ")
-		return !strings.HasPrefix(state, "Z")
-	}
-	return syscall.Kill(pid, 0) == nil
 }
 
 // REQ F-1, F-4

@@ -16,7 +16,12 @@ func awaitExit(cmd *exec.Cmd) {
 	for {
 		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(cmd.Process.Pid),
 			uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
-		if errno != syscall.EINTR {
+		switch errno {
+		case 0:
+			return
+		case syscall.EINTR:
+		default: // not allowed here: then it is reaped at once
+			_ = cmd.Wait()
 			return
 		}
 	}
