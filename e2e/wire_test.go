@@ -88,6 +88,7 @@ type request struct {
 	url    string
 	header http.Header
 	body   string
+	via    *http.Client // nil is client
 }
 
 // reply is what came back, read to its end.
@@ -119,9 +120,12 @@ func (r request) without(names ...string) request {
 	return r
 }
 
-// open sends the request and returns the answer with its body still to be read.
+// open sends the request and returns the answer with its body still to be read,
+// within half a minute: a test that waits for what does not come should fail.
 func (r request) open(ctx context.Context, t *testing.T) *http.Response {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	t.Cleanup(cancel)
 	resp, err := r.start(ctx)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.method, r.url, err)
@@ -141,6 +145,9 @@ func (r request) start(ctx context.Context) (*http.Response, error) {
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
+	}
+	if r.via != nil {
+		return r.via.Do(req)
 	}
 	return client.Do(req)
 }
