@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"crypto/x509"
+	"net/netip"
 	"net/url"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/version"
 )
 
@@ -64,6 +66,14 @@ func (c *compiler) remote(o *manifest.Object, r remote) (backend.Backend, string
 	if err != nil || u.Host == "" {
 		c.problem(o, "spec.remoteUrl", "is not a URL; write it like https://mcp.example.com/mcp")
 		return nil, ""
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		// A name is looked at when it is dialled; an address can be judged now.
+		policy := netguard.Policy{AllowPrivate: r.allowPrivate, PlainOnlyPrivate: u.Scheme == "http"}
+		if refused := policy.Check(ip); refused != nil {
+			c.problem(o, "spec.remoteUrl", "%v", refused)
+			return nil, ""
+		}
 	}
 	cfg := backend.HTTPConfig{
 		Name:         o.Name,

@@ -27,8 +27,8 @@ func (e *Endpoint) finish(x *Exchange) {
 	e.metrics.Observe(x.method(), x.status, took)
 	if x.outcome == audit.Error {
 		level := slog.LevelWarn
-		if x.reason == reasonCanceled {
-			level = slog.LevelDebug // clients come and go; nobody has to do anything about it
+		if x.reason == reasonCanceled || x.reason == reasonBackend {
+			level = slog.LevelDebug // clients come and go, and backends say no; nobody has to do anything about it
 		}
 		if ctx := x.r.Context(); e.log.Enabled(ctx, level) {
 			e.log.Log(ctx, level, "request failed", "id", x.id, "method", x.method(), "status", x.status, "reason", x.reason, "cause", errText(x.cause))
@@ -65,7 +65,10 @@ func (x *Exchange) fail(reason string, cause error) {
 }
 
 // reasonCanceled is the reason of an exchange whose client went away.
-const reasonCanceled = string(backend.ReasonCanceled)
+const (
+	reasonCanceled = string(backend.ReasonCanceled)
+	reasonBackend  = "backend_error" // the backend itself answered with an error
+)
 
 // left notes that the client went away. That is how a stream ends that only listens.
 func (x *Exchange) left() {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
@@ -99,6 +101,9 @@ func (e *Endpoint) failed(x *Exchange, cause error) *mcp.Error {
 	if f.Reason == backend.ReasonUnreachable || f.Reason == backend.ReasonTimeout || f.Reason == backend.ReasonCrashed {
 		e.metrics.Up(false)
 	}
+	if f.RetryAfter > 0 {
+		x.w.Header()["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds())))}
+	}
 	return f.Public
 }
 
@@ -110,6 +115,9 @@ func (e *Endpoint) answer(x *Exchange, resp *backend.Response, captured http.Hea
 		h[mcp.HeaderSessionID] = e.sessionHeader(x, resp.Session, captured)
 	}
 	x.status = resp.Status
+	if resp.Status >= http.StatusBadRequest && x.isRequest() {
+		x.outcome, x.reason = audit.Error, reasonBackend
+	}
 	if resp.Stream {
 		e.stream(x, resp)
 		return

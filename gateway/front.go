@@ -26,13 +26,17 @@ type front struct {
 	caller   string           // its Key
 	captured http.Header      // passthrough values of the stream's request (REQ E-4)
 	out      *streamWriter
-	ctx      context.Context
-	calls    sync.WaitGroup // exchanges under way
+	ctx      context.Context // of the calls: the client's stream
+	calls    sync.WaitGroup  // exchanges under way
+	// listening ends with ctx, and already when the stream is only listened to any
+	// more: on a change of the configuration and on a drain.
+	listening context.Context
 
 	mu       sync.Mutex
 	session  backend.Session
 	revision mcp.Revision // as negotiated with the backend
-	listens  bool         // the backend's own stream is open, or was refused
+	closing  bool
+	listens  bool // the backend's own stream is open, or was refused
 }
 
 // fronts are the open ones, by id.
@@ -65,10 +69,11 @@ func (fs *fronts) get(id string) *front {
 // openFront answers a GET of the SSE endpoint: the address for messages first
 // (S1), then whatever the backend has to say, until the client leaves.
 func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
-	ctx, done := e.server.listening.begin(x.r.Context(), e)
+	listening, done := e.server.listening.begin(x.r.Context(), e)
 	defer done()
 	f := &front{
-		id: rand.Text(), endpoint: e, who: x.caller, caller: x.caller.Key(), captured: captured, ctx: ctx,
+		id: rand.Text(), endpoint: e, who: x.caller, caller: x.caller.Key(), captured: captured,
+		ctx: x.r.Context(), listening: listening,
 		out: &streamWriter{w: x.w, rc: http.NewResponseController(x.w)},
 	}
 	h := x.w.Header()
@@ -90,15 +95,28 @@ func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
 		return nil
 	}
 	f.out.startHeartbeat(e.server.opts.Heartbeat)
-	<-ctx.Done()
+	<-listening.Done() // the client left, or is to come again; its running calls end first
 	return nil
 }
 
-// close ends the front: no more writes to its client, its exchanges end, and the
-// backend's session with them.
+// begin runs an exchange of the front, unless the front is closing.
+func (f *front) begin(run func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closing {
+		f.calls.Go(run)
+	}
+	return !f.closing
+}
+
+// close ends the front: it takes no new exchange, those under way end, by
+// themselves or because the client has left, and the backend's session with them.
 func (f *front) close() {
+	f.mu.Lock()
+	f.closing = true
+	f.mu.Unlock()
+	f.calls.Wait()
 	f.out.stopHeartbeat()
-	f.calls.Wait() // their context has ended
 	f.mu.Lock()
 	session := f.session
 	f.mu.Unlock()
@@ -115,7 +133,7 @@ func (f *front) close() {
 
 // private are the headers for requests that no client message stands behind.
 func (f *front) private() http.Header {
-	x := &Exchange{r: (&http.Request{}).WithContext(f.ctx), session: clientSession{presented: f.id, captured: f.captured}}
+	x := &Exchange{r: (&http.Request{}).WithContext(f.ctx), caller: f.who, session: clientSession{presented: f.id, captured: f.captured}}
 	h, _, err := f.endpoint.private(x)
 	if err != nil {
 		return nil
@@ -168,13 +186,18 @@ func (e *Endpoint) postFront(x *Exchange, req *backend.Request) *mcp.Error {
 		_ = f.send(mcp.LegacyOnly(x.message.Meta.ProtocolVersion).Append(nil, x.message.ID)) // nobody else to tell
 		return nil
 	}
+	accepted := make(chan struct{}) // the answer to the post comes before that to the request
+	if !f.begin(func() {
+		<-accepted
+		defer e.finish(x)
+		f.call(x, req)
+	}) {
+		return unknownSession()
+	}
+	defer close(accepted)
 	x.detached = true
 	x.status = http.StatusAccepted
 	x.w.WriteHeader(http.StatusAccepted)
-	f.calls.Go(func() {
-		defer e.finish(x)
-		f.call(x, req)
-	})
 	return nil
 }
 
@@ -193,7 +216,11 @@ func (f *front) call(x *Exchange, req *backend.Request) {
 			err = f.pass(x, resp)
 		}
 	}
-	if err != nil && f.ctx.Err() == nil {
+	switch {
+	case err == nil:
+	case f.ctx.Err() != nil:
+		x.left()
+	default:
 		public := e.failed(x, err)
 		_ = f.send(public.Append(nil, x.message.ID))
 	}
@@ -282,9 +309,9 @@ func (f *front) listen() {
 		return
 	}
 	req.Private = f.private()
-	f.calls.Go(func() {
+	f.begin(func() {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-			resp, err := f.endpoint.backend.Do(f.ctx, req)
+			resp, err := f.endpoint.backend.Do(f.listening, req)
 			if err == nil {
 				ok := resp.Stream && resp.Status == http.StatusOK && f.endpoint.reshape(&Exchange{r: &http.Request{Method: http.MethodGet}, caller: f.who}, resp) == nil
 				if ok {
@@ -296,7 +323,7 @@ func (f *front) listen() {
 				}
 			}
 			select {
-			case <-f.ctx.Done():
+			case <-f.listening.Done():
 				return
 			case <-time.After(wait):
 			}

@@ -125,6 +125,9 @@ func (s *Server) Apply(set *manifest.Set) error {
 // announce says once per endpoint what operators should know of its outer door
 // (REQ A-1, C-3).
 func (s *Server) announce(snap *Snapshot) {
+	if snap.entries > 0 {
+		s.opts.Log.Info("MCPServerEntry resources are members of groups, which are not supported yet; they have no endpoint", "entries", snap.entries)
+	}
 	for name, e := range snap.endpoints {
 		if e.doorWarning != "" && s.warned[name] != e.doorWarning {
 			e.log.Warn(e.doorWarning, "path", "/servers/"+name+"/mcp")
