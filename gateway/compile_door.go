@@ -97,6 +97,7 @@ func (c *compiler) bearer(e *Endpoint, want expected) *authn.Bearer {
 	if m := iss.ClaimMappings; m != nil {
 		mapping = authn.Mapping{Email: string(m.Email), Name: string(m.Name), Groups: string(m.Groups), Roles: string(m.Roles)}
 	}
+	e.mapping = mapping
 	keys := c.keySet(want, client, bundle)
 	if keys == nil {
 		return nil

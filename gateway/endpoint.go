@@ -25,7 +25,8 @@ type Endpoint struct {
 	backend    backend.Backend
 	backendKey string // of the backend's address; a session is good for that backend alone
 	door       *authn.Resolver
-	protection *protection // nil where nobody needs a token
+	mapping    authn.Mapping // how claims of a token become a caller
+	protection *protection   // nil where nobody needs a token
 	// doorWarning is what operators should know of the door; "" when there is nothing.
 	doorWarning string
 	rates       []rate      // that calls of tools are held to

@@ -39,7 +39,7 @@ func root() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return process.UsageError{Err: err} })
-	cmd.AddCommand(serveCommand(), runCommand(), checkCommand(), demoCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), runCommand(), checkCommand(), explainCommand(), demoCommand(), versionCommand())
 	return cmd
 }
 
