@@ -30,11 +30,8 @@ type call struct {
 	box *mailbox
 }
 
-// Why a mailbox is closed before its last letter.
-var (
-	errWithdrawn = errors.New("the client cancelled the request")
-	errReplaced  = errors.New("a newer stream took over")
-)
+// errReplaced closes the mailbox of a listening stream that ends in order.
+var errReplaced = errors.New("a newer stream took over")
 
 // exchange sends c and waits for the head of its answer. The caller has entered
 // the trunk; an answer that is a stream stays entered until it is closed.
@@ -59,9 +56,7 @@ func (t *trunk) exchange(ctx context.Context, c *call, out outbound) (*Response,
 	}
 	t.hold()
 	body := &eventBody{ctx: ctx, box: c.box, id: c.id, gone: func() { t.abandon(c, errBodyDone) }, leave: t.leave}
-	if first.raw != nil {
-		body.fill(first)
-	}
+	body.fill(first)
 	return streamResponse(body), nil
 }
 
@@ -87,7 +82,6 @@ func (t *trunk) begin(c *call) (link, *Failure) {
 }
 
 // dispatch sends a registered call and returns the first letter that comes for it.
-// A letter of neither kind means that nothing will come, and nobody wants it.
 func (t *trunk) dispatch(ctx context.Context, conn link, c *call, out outbound) (letter, *Failure) {
 	err := conn.send(ctx, out)
 	f, refused := errors.AsType[*Failure](err)
@@ -106,8 +100,6 @@ func (t *trunk) dispatch(ctx context.Context, conn link, c *call, out outbound) 
 	switch {
 	case err == nil:
 		return first, first.failure
-	case errors.Is(err, errWithdrawn):
-		return letter{}, nil
 	case errors.Is(err, errMailboxFull):
 		return letter{}, fail(t.name, http.StatusBadGateway, ReasonTooLarge, err, "the server sent more than could be passed on")
 	}
@@ -191,7 +183,7 @@ func (t *trunk) abandon(c *call, err error) {
 
 // withdraw ends a call that its own client has cancelled. A server need not answer
 // a cancelled request (MCP 2025-11-25 cancellation), so the answer is no more than
-// waited for.
+// waited for. The exchange still needs an end that is not taken for a broken one.
 func (t *trunk) withdraw(key string) {
 	const grace = 2 * time.Second
 	t.mu.Lock()
@@ -202,7 +194,8 @@ func (t *trunk) withdraw(key string) {
 	}
 	time.AfterFunc(grace, func() {
 		if t.drop(c) {
-			c.box.close(errWithdrawn)
+			e := mcp.Errorf(http.StatusOK, mcp.CodeInternal, "%s: the request was cancelled", t.name)
+			_ = c.box.put(letter{raw: e.Append(nil, c.id), last: true, status: e.Status}, 0) // closed: the client went first
 		}
 	})
 }
@@ -267,7 +260,7 @@ func (b *eventBody) Read(p []byte) (int, error) {
 		}
 		l, err := b.box.take(b.ctx)
 		switch {
-		case errors.Is(err, errWithdrawn), errors.Is(err, errReplaced):
+		case errors.Is(err, errReplaced):
 			b.end()
 		case err != nil:
 			b.err = err
@@ -276,8 +269,10 @@ func (b *eventBody) Read(p []byte) (int, error) {
 		}
 	}
 	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
+	if b.rest = b.rest[n:]; len(b.rest) > 0 {
+		return n, nil
+	}
+	return n, b.err
 }
 
 // fill makes an event of a letter.

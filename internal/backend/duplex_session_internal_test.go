@@ -361,11 +361,12 @@ func TestDuplexWithdrawn(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		id, l := r.open()
 		const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`
+		const end = `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"docs: the request was cancelled"}}`
 		c := r.post(id, toolCall("1"))
 		l.hear(t)
 		r.accepted(id, cancel)
 		l.hears(t, cancel)
-		r.over(r.answered(c), nil)
+		r.json(c, http.StatusOK, end)
 
 		c = r.post(id, toolCall("1"))
 		l.hear(t)
@@ -373,6 +374,7 @@ func TestDuplexWithdrawn(t *testing.T) {
 		got := r.answered(c)
 		r.events(got, progress("1"))
 		r.accepted(id, cancel)
+		r.events(got, end)
 		r.over(got, nil)
 
 		// One that answers within the time is heard.
