@@ -71,8 +71,7 @@ func (c *compiler) remote(o *manifest.Object, r remote) (backend.Backend, string
 		// A name is looked at when it is dialled; an address can be judged now.
 		policy := netguard.Policy{AllowPrivate: r.allowPrivate, PlainOnlyPrivate: u.Scheme == "http"}
 		if refused := policy.Check(ip); refused != nil {
-			c.problem(o, "spec.remoteUrl", "%v", refused)
-			return nil, ""
+			c.warnings = append(c.warnings, o.Problem("spec.remoteUrl", "%v, so every call will fail", refused))
 		}
 	}
 	cfg := backend.HTTPConfig{
