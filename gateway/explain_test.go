@@ -22,10 +22,16 @@ func TestExplain(t *testing.T) {
 		q    gateway.Question
 		want []string // in the explanation, or in the error
 	}{
-		{"allowed, by the name that clients know", gateway.Question{Server: "docs", Claims: staff, Method: "tools/call", Name: "find"},
-			[]string{"allowed", `Tool::"search"`, `permit "searchers"`}},
-		{"denied", gateway.Question{Server: "docs", Claims: token.Claims{"sub": "bob"}, Method: "tools/call", Name: "find"},
-			[]string{"denied", `Client::"bob"`, "no policy permits it", "resource.readOnlyHint"}},
+		{
+			"allowed, by the name that clients know",
+			gateway.Question{Server: "docs", Claims: staff, Method: "tools/call", Name: "find"},
+			[]string{"allowed", `Tool::"search"`, `permit "searchers"`},
+		},
+		{
+			"denied",
+			gateway.Question{Server: "docs", Claims: token.Claims{"sub": "bob"}, Method: "tools/call", Name: "find"},
+			[]string{"denied", `Client::"bob"`, "no policy permits it", "resource.readOnlyHint"},
+		},
 		{"anonymous", gateway.Question{Server: "docs", Method: "tools/call", Name: "find"}, []string{"denied", `Client::"anonymous"`}},
 		{"hidden tool", gateway.Question{Server: "docs", Method: "tools/call", Name: "search"}, []string{"MCPToolConfig hides or renames it"}},
 		{"needs no policy", gateway.Question{Server: "docs", Method: "ping"}, []string{"allowed: ping needs no policy"}},
