@@ -36,7 +36,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"a path too long", policies(`permit(principal, action, resource) when { context has a` + strings.Repeat(".b", 40) + ` };`), `0:1:121: error: an attribute path of more than 32 steps`},
 		{"too long", policies(`permit(principal, action, resource) when { "` + strings.Repeat("a", 20_000) + `" == "" };`), `0:1:1: error: the policy is longer than 16 KiB; split it`},
 		{"too many", policies(strings.Repeat(good, 10_001)), `0:0:0: error: more than 10000 policies`},
-		{"too many tests inside one another", policies(`permit(principal, action, resource) when { ` + strings.Repeat("(", 8) + "principal" + strings.Repeat(` is Client in THVGroup::"a").x`, 8) + ` };`), "0:1:1: error: more than 6 tests of the form `is … in …` inside one another"},
+		{"too many tests inside one another", policies(`permit(principal, action, resource) when { ` + strings.Repeat("(", 8) + "principal" + strings.Repeat(` is Client in THVGroup::"a").x`, 8) + ` };`), "0:1:1: error: more than 6 tests of the form `is … in …`, or conditionals in the name of a tag, inside one another"},
 		{"a type of groups", policy.Config{Policies: []string{good}, GroupEntityType: "my group"}, `-1:0:0: error: "my group" is not the name of an entity type`},
 
 		{"entities that are no array", policy.Config{Policies: []string{good}, EntitiesJSON: `{}`}, `-1:1:1: error: entities: expected a JSON array of entities`},
@@ -261,6 +261,49 @@ func TestEntitiesAreKnown(t *testing.T) {
 		if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Message, strings.TrimSpace(want)) {
 			t.Errorf("%s: %q, want %q", bad, lines(problems), want)
 		}
+	}
+}
+
+// Hostile policies cost time in proportion to their length at most. What exceeds
+// the limits is refused; what does not must not run into the test's timeout.
+func TestHostilePolicies(t *testing.T) {
+	t.Parallel()
+	many := strings.Repeat
+	for name, body := range map[string]string{
+		"not":             many("!", 16_000) + "true",
+		"minus":           many("-", 16_000) + "1 == 1",
+		"plus":            "1" + many("+1", 8000) + " == 1",
+		"and":             "context.claim_a" + many("&&context.claim_a", 900),
+		"or":              "context.claim_a" + many("||context.claim_a", 900),
+		"paths":           "true" + many("&& context has a"+many(".b", 31), 100),
+		"else":            many("if true then true else ", 600) + "true",
+		"if":              many("if (", 60) + "context.x" + many(") then context.y else context.z", 60),
+		"is in":           many("(", 6) + "principal.x" + many(` is A in B::"").x`, 6),
+		"sets":            many("[", 60) + "context.claim_a" + many("]", 60) + " == 1",
+		"records":         many("{a:", 60) + "context.claim_a" + many("}", 60) + " == 1",
+		"large set":       "[" + many("context.claim_a,", 900) + "1].contains(1)",
+		"comparisons":     many("(", 60) + "context.claim_a" + many("<context.claim_b)", 60),
+		"tags":            many("principal.getTag(", 60) + `"a"` + many(")", 60) + " == 1",
+		"tags of choices": "principal.getTag(" + many("if true then (", 50) + `"a"` + many(`) else "b"`, 50) + ") == 1",
+		"index":           "context" + many(`["a"]`, 3000) + " == 1",
+		"pattern":         `context.claim_name like "` + many("*a", 7000) + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set, problems := policy.Compile(policies("permit(principal, action, resource) when { " + body + " };"))
+			for _, p := range problems {
+				if len(p.Message) > 500 {
+					t.Errorf("a message of %d bytes", len(p.Message))
+				}
+			}
+			if set == nil {
+				return
+			}
+			q, list := tool("x"), query(policy.ListTools, "")
+			p := set.Principal(alice())
+			set.Explain(p, &q)
+			set.Filter(p, &list, items("a", "b"))
+		})
 	}
 }
 

@@ -249,7 +249,7 @@ func TestCallersAreToldApart(t *testing.T) {
 	if !set.Decide(set.Principal(in), &q).Allow || set.Decide(set.Principal(out), &q).Allow {
 		t.Error("two tokens of one person are taken for one")
 	}
-	if set.Principal(in) != set.Principal(in) {
+	if first, again := set.Principal(in), set.Principal(in); first != again {
 		t.Error("a caller is looked at twice")
 	}
 }

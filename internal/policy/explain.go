@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -55,44 +56,47 @@ func (s *Set) Explain(p *Principal, q *Query) Explanation {
 	}
 	if q.Action.HasArguments() {
 		arguments := cedar.RecordMap{}
-		if s.arguments(q.Arguments, arguments) == nil {
-			w.with(arguments)
+		if s.arguments(q.Arguments, arguments) != nil {
+			return e // the decision says so
 		}
+		w.with(arguments)
 	}
-	type near struct {
-		*rule
-		why  []string
-		miss int
-	}
-	var nearby []near
+	groups := ancestors(s.static, s.static[w.request.Action].Parents)
+	var near []miss
 	missing := map[string]bool{}
+	permitted := q.Action.Lists() // needs no permit
 	for _, r := range s.rules {
-		if !inActions(r.ast.Action, w.request.Action, ancestors(s.static, s.static[w.request.Action].Parents)) {
+		if !inActions(r.ast.Action, w.request.Action, groups) {
 			continue
 		}
-		why, failed, misses := w.whyNot(r)
-		if len(why) == 0 || failed && r.forbid {
-			if slices.Contains(e.Decision.Policies, r.name) {
-				e.Decided = append(e.Decided, r.explained(why))
-			}
-		}
-		denied := !e.Decision.Allow || e.Decision.Shadow
-		if failed || len(why) == 1 && denied && !r.forbid && !q.Action.Lists() {
-			w.missing(r.ast, missing)
-			if !failed || !r.forbid {
-				nearby = append(nearby, near{r, why, misses})
-			}
+		m := w.whyNot(r)
+		applies := len(m.why) == 0
+		permitted = permitted || applies && !r.forbid
+		if (applies || m.failed && r.forbid) && slices.Contains(e.Decision.Policies, r.name) {
+			e.Decided = append(e.Decided, r.explained(m.why))
+			w.missing(m.culprits, missing)
+		} else if m.failed || !r.forbid && len(m.why) == 1 {
+			near = append(near, m)
 		}
 	}
-	slices.SortStableFunc(nearby, func(a, b near) int { return cmp.Compare(a.miss, b.miss) })
-	for _, n := range nearby[:min(len(nearby), maxNear)] {
-		e.Near = append(e.Near, n.explained(n.why))
+	slices.SortStableFunc(near, func(a, b miss) int { return cmp.Compare(a.distance, b.distance) })
+	for _, m := range near {
+		if len(e.Near) < maxNear && (m.failed || !permitted) {
+			e.Near = append(e.Near, m.rule.explained(m.why))
+			w.missing(m.culprits, missing)
+		}
 	}
-	for m := range missing {
-		e.Missing = append(e.Missing, m)
-	}
-	slices.Sort(e.Missing)
+	e.Missing = slices.Sorted(maps.Keys(missing))
 	return e
+}
+
+// miss is a rule that does not apply.
+type miss struct {
+	rule     *rule
+	why      []string
+	culprits []ast.IsNode // the expressions to blame
+	failed   bool         // in its evaluation
+	distance int          // from applying; the scope counts for more than a condition
 }
 
 func (r *rule) explained(why []string) Explained {
@@ -103,9 +107,9 @@ func (r *rule) explained(why []string) Explained {
 	return Explained{Name: r.name, Effect: effect, Policy: r.source, Line: r.line, Why: why}
 }
 
-// whyNot says which parts of a rule do not hold. A part of the scope that does not
-// counts for more than a condition.
-func (w *world) whyNot(r *rule) (why []string, failed bool, misses int) {
+// whyNot says which parts of a rule do not hold; none if it applies.
+func (w *world) whyNot(r *rule) miss {
+	m := miss{rule: r}
 	env := eval.Env{
 		Entities: w, Principal: w.request.Principal, Action: w.request.Action,
 		Resource: w.request.Resource, Context: w.request.Context,
@@ -115,35 +119,33 @@ func (w *world) whyNot(r *rule) (why []string, failed bool, misses int) {
 		scope    ast.IsScopeNode
 		node     ast.Node
 	}{{"principal", r.ast.Principal, ast.Principal()}, {"resource", r.ast.Resource, ast.Resource()}} {
-		test, text, any := scopeTest(part.variable, part.node, part.scope)
-		if any {
+		test, text, anything := scopeTest(part.variable, part.node, part.scope)
+		if anything {
 			continue
 		}
 		if v, err := eval.Eval(test.AsIsNode(), env); err != nil || v != cedar.True {
-			why = append(why, text+" is false")
-			misses += 2
+			m.why = append(m.why, text+" is false")
+			m.distance += 2
 		}
 	}
 	for _, c := range r.ast.Conditions {
 		v, err := eval.Eval(c.Body, env)
-		switch {
+		switch culprit := culprit(c.Body, env); {
 		case err != nil:
-			if len(why) == 0 { // else Cedar did not come to look at it
-				failed = true
-			}
-			why = append(why, fmt.Sprintf("%s fails: %v", textOf(w.culprit(c.Body, env)), err))
-		case v != cedar.Boolean(c.Condition):
-			if c.Condition == ast.ConditionUnless {
-				why = append(why, "unless "+textOf(c.Body))
-			} else {
-				why = append(why, textOf(w.culprit(c.Body, env))+" is false")
-			}
-		default:
+			m.failed = m.failed || len(m.why) == 0 // else Cedar does not come to look at it
+			m.why = append(m.why, fmt.Sprintf("%s fails: %v", textOf(culprit), err))
+			m.culprits = append(m.culprits, culprit)
+		case v == cedar.Boolean(c.Condition):
 			continue
+		case c.Condition == ast.ConditionUnless:
+			m.why = append(m.why, "unless "+textOf(c.Body))
+		default:
+			m.why = append(m.why, textOf(culprit)+" is false")
+			m.culprits = append(m.culprits, culprit)
 		}
-		misses++
+		m.distance++
 	}
-	return why, failed, misses
+	return m
 }
 
 // scopeTest is the test that a scope makes, and its text.
@@ -164,7 +166,7 @@ func scopeTest(variable string, v ast.Node, scope ast.IsScopeNode) (test ast.Nod
 }
 
 // culprit is the part of a condition that makes it false, or fail.
-func (w *world) culprit(n ast.IsNode, env eval.Env) ast.IsNode {
+func culprit(n ast.IsNode, env eval.Env) ast.IsNode {
 	for {
 		and, ok := n.(ast.NodeTypeAnd)
 		if !ok {
@@ -186,17 +188,16 @@ func textOf(n ast.IsNode) string {
 	return strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "};"))
 }
 
-// missing adds what a policy looks for and does not find.
-func (w *world) missing(p *ast.Policy, into map[string]bool) {
+// missing adds what expressions look for and do not find.
+func (w *world) missing(in []ast.IsNode, into map[string]bool) {
 	look := func(of ast.IsNode, name types.String) {
 		v, ok := of.(ast.NodeTypeVariable)
-		if !ok || w.attributeOf(v.Name, name) {
-			return
+		if ok && !w.attributeOf(v.Name, name) {
+			into[string(v.Name)+"."+string(name)+": "+w.whyMissing(string(name))] = true
 		}
-		into[string(v.Name)+"."+string(name)+": "+w.whyMissing(string(name))] = true
 	}
-	for _, c := range p.Conditions {
-		ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
+	for _, n := range in {
+		ast.Inspect(ast.NewNode(n), func(n ast.IsNode) bool {
 			switch n := n.(type) {
 			case ast.NodeTypeAccess:
 				look(n.Arg, n.Value)
@@ -264,8 +265,8 @@ func (e Explanation) String() string {
 		b.WriteString("decided by\n")
 	case e.Decision.Allow && !e.Decision.Shadow:
 		b.WriteString("lists need no permit; their items are decided one by one\n")
-	case len(e.Decision.Errors) > 0 && len(e.Near) == 0:
-		fmt.Fprintf(&b, "%s\n", strings.Join(e.Decision.Errors, "\n"))
+	case len(e.Decision.Errors) == 1 && len(e.Near) == 0:
+		fmt.Fprintf(&b, "%s\n", e.Decision.Errors[0])
 	default:
 		b.WriteString("no policy permits it\n")
 	}

@@ -151,9 +151,27 @@ func (s *Set) perhaps(w *world, r *rule) (never, always bool) {
 		_, ok := eval.ToPartialError(c.Body)
 		return ok
 	})
-	never = !applies && (!keep || fullFails)
+	possible := keep && !fullFails && !slices.ContainsFunc(tree.Conditions, func(c ast.ConditionType) bool {
+		return c.Condition == ast.ConditionWhen && !canHold(c.Body)
+	})
+	never = !applies && !possible
 	always = (applies || failed) && keep && (fullFails || len(tree.Conditions) == 0)
 	return never, always
+}
+
+// canHold reports whether what is left of a condition may come true, whatever the
+// arguments are.
+func canHold(n ast.IsNode) bool {
+	switch n := n.(type) {
+	case ast.NodeValue:
+		return n.Value == cedar.True
+	case ast.NodeTypeAnd:
+		return canHold(n.Left) && canHold(n.Right)
+	case ast.NodeTypeOr:
+		return canHold(n.Left) || canHold(n.Right)
+	}
+	_, fails := eval.ToPartialError(n)
+	return !fails
 }
 
 // unknownArguments are all arguments that policies read.

@@ -118,10 +118,10 @@ func (l *lexer) skip() int {
 	for l.at < len(l.text) {
 		switch c := l.text[l.at]; {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
-			l.advance(1)
+			l.advance()
 		case c == '/' && l.at+1 < len(l.text) && l.text[l.at+1] == '/':
 			for l.at < len(l.text) && l.text[l.at] != '\n' {
-				l.advance(1)
+				l.advance()
 			}
 		default:
 			return l.at
@@ -142,20 +142,20 @@ func (l *lexer) next() (token, bool) {
 			t.kind = tokenWord
 		}
 		for l.at < len(l.text) && wordByte(l.text[l.at]) {
-			l.advance(1)
+			l.advance()
 		}
 	case c == '"':
 		t.kind = tokenString
-		l.advance(1)
+		l.advance()
 		for l.at < len(l.text) && l.text[l.at] != '"' {
 			if l.text[l.at] == '\\' && l.at+1 < len(l.text) {
-				l.advance(1)
+				l.advance()
 			}
-			l.advance(1)
+			l.advance()
 		}
-		l.advance(1)
+		l.advance()
 	default:
-		l.advance(1)
+		l.advance()
 	}
 	t.text = l.text[start:l.at]
 	return t, true
@@ -165,15 +165,16 @@ func wordByte(c byte) bool {
 	return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// advance goes over n characters.
-func (l *lexer) advance(n int) {
-	for ; n > 0 && l.at < len(l.text); n-- {
-		c, size := utf8.DecodeRuneInString(l.text[l.at:])
-		l.at += size
+// advance goes over one character, if there is one.
+func (l *lexer) advance() {
+	c, size := utf8.DecodeRuneInString(l.text[l.at:])
+	l.at += size
+	switch {
+	case size == 0:
+	case c == '\n':
+		l.line++
+		l.column = 1
+	default:
 		l.column++
-		if c == '\n' {
-			l.line++
-			l.column = 1
-		}
 	}
 }

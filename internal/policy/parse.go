@@ -69,8 +69,8 @@ func parseRule(s statement) (*rule, *Problem) {
 	}
 	tree := (*ast.Policy)(p.AST())
 	r := &rule{statement: s, policy: &p, ast: tree, forbid: p.Effect() == cedar.Forbid, reads: readsOf(tree)}
-	if r.reads.nested > maxIsIn {
-		return fail(s.place, fmt.Sprintf("more than %d tests of the form `is … in …` inside one another", maxIsIn))
+	if r.reads.nested > maxDoubling {
+		return fail(s.place, fmt.Sprintf("more than %d tests of the form `is … in …`, or conditionals in the name of a tag, inside one another", maxDoubling))
 	}
 	for _, a := range tree.Annotations {
 		if a.Key == "id" {

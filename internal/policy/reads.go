@@ -7,9 +7,10 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/policy/schema"
 )
 
-// maxIsIn bounds `is … in …` inside one another: the validator doubles the errors
-// of what is inside.
-const maxIsIn = 6
+// maxDoubling bounds how often what the validator makes of a policy can double: it
+// repeats the errors of an `is … in …` inside another, and the text of a conditional
+// inside the name of a tag.
+const maxDoubling = 6
 
 // reads is what a policy looks at besides its scope. Only what some policy of a set
 // looks at is made for a decision.
@@ -18,14 +19,14 @@ type reads struct {
 	args   bool                  // an argument among them
 	hints  bool                  // an annotation among them
 	all    bool                  // the context as a whole, which holds any name
-	nested int                   // how deep `is … in …` stands inside itself
+	nested int                   // see maxDoubling
 }
 
 func readsOf(p *ast.Policy) reads {
 	r := reads{names: map[types.String]bool{}}
 	for _, c := range p.Conditions {
 		r.visit(c.Body)
-		r.nested = max(r.nested, nestedIsIn(c.Body))
+		r.nested = max(r.nested, nested(c.Body, false))
 	}
 	for name := range r.names {
 		r.args = r.args || schema.IsArgument(name)
@@ -51,14 +52,23 @@ func (r *reads) visit(n ast.IsNode) {
 	})
 }
 
-func nestedIsIn(n ast.IsNode) (deepest int) {
+// nested is how deep what the validator doubles stands inside itself.
+func nested(n ast.IsNode, inTag bool) (deepest int) {
 	ast.Inspect(ast.NewNode(n), func(n ast.IsNode) bool {
-		isIn, ok := n.(ast.NodeTypeIsIn)
-		if !ok {
-			return true
+		switch n := n.(type) {
+		case ast.NodeTypeIsIn:
+			deepest = max(deepest, 1+nested(n.Left, inTag), 1+nested(n.Entity, inTag))
+			return false
+		case ast.NodeTypeGetTag:
+			deepest = max(deepest, nested(n.Left, inTag), nested(n.Right, true))
+			return false
+		case ast.NodeTypeIfThenElse:
+			if inTag {
+				deepest = max(deepest, 1+nested(n.If, inTag), 1+nested(n.Then, inTag), 1+nested(n.Else, inTag))
+				return false
+			}
 		}
-		deepest = max(deepest, 1+nestedIsIn(isIn.Left), 1+nestedIsIn(isIn.Entity))
-		return false
+		return true
 	})
 	return deepest
 }

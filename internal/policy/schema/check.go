@@ -137,6 +137,10 @@ func translate(line string, mixed bool) (Finding, bool) {
 	case strings.HasPrefix(line, "the types "):
 		line += ": they are never equal"
 	}
+	const most = 300
+	if len(line) > most {
+		line = strings.ToValidUTF8(line[:most], "") + "…"
+	}
 	line = strings.NewReplacer("__cedar::internal::", "", "OpenRecord{}", "Record").Replace(line)
 	return Finding{word, strings.ReplaceAll(line, "`", "")}, true
 }
