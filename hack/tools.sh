@@ -41,7 +41,7 @@ js() {
 	echo "$dir"
 }
 
-# debian COMMAND PACKAGE: installs a Debian package that has a command we need, when it is missing and we may.
+# debian COMMAND PACKAGES: installs the Debian packages that have a command we need, when it is missing and we may.
 debian() {
 	if command -v "$1" >/dev/null; then return; fi
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -50,13 +50,16 @@ debian() {
 	fi
 	step "installing $2"
 	DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null >/dev/null
-	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$2" </dev/null >/dev/null
+	# shellcheck disable=SC2086 # several packages
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 </dev/null >/dev/null
 }
 
 # e2e_tools: installs what the end-to-end tests need and tells them where it is.
 e2e_tools() {
 	debian gcc gcc # the race detector needs cgo
 	debian npm npm
+	debian nginx nginx # proxies before the gateway
+	debian apache2 "apache2-bin libapache2-mod-auth-openidc"
 	SALLYPORT_TEST_JS=$(js)
 	SALLYPORT_TEST_EVERYTHING=$(tool everything-server)
 	export SALLYPORT_TEST_JS SALLYPORT_TEST_EVERYTHING

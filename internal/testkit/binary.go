@@ -50,7 +50,14 @@ type Result struct {
 // check and version. It fails the test when that takes longer than a minute.
 func Run(t testing.TB, args ...string) Result {
 	t.Helper()
+	return RunWith(t, Options{}, args...)
+}
+
+// RunWith is [Run] with options.
+func RunWith(t testing.TB, o Options, args ...string) Result {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), Binary(t), args...)
+	cmd.Dir, cmd.Env = o.Dir, append(os.Environ(), o.Env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	killer := time.AfterFunc(time.Minute, func() { _ = cmd.Cancel() })

@@ -52,6 +52,25 @@ func Node(ctx context.Context, t testing.TB, script string, args ...string) *exe
 	return cmd
 }
 
+// placeScript copies a script to where it finds the packages: ECMAScript modules
+// are looked for beside the file that imports them.
+func placeScript(t testing.TB, script string) string {
+	t.Helper()
+	dir := t.TempDir()
+	source, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, filepath.Base(script))
+	if err := os.WriteFile(path, source, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(NodeModules(t), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Script is a script of ours that runs against the packages.
 type Script struct {
 	Stderr *Output
@@ -67,22 +86,11 @@ type Script struct {
 // minute or, at the latest in [Script.Wait], when it fails.
 func StartScript(t testing.TB, script string, args ...string) *Script {
 	t.Helper()
-	// ECMAScript modules are looked for beside the file that imports them, so the script moves to where they can be found.
-	dir := t.TempDir()
-	source, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, filepath.Base(script))
-	if err := os.WriteFile(path, source, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(NodeModules(t), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
+	path := placeScript(t, script)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	s := &Script{Stderr: &Output{}, stdout: &Output{}, cmd: Node(ctx, t, path, args...), ended: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.Stderr
+	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		cancel()
 		t.Fatal(err)

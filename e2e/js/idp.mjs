@@ -1,0 +1,78 @@
+// An OpenID provider on loopback: node idp.mjs PORT (0 for a free one). Prints its issuer when it serves.
+//
+// Everybody may register, and signs in as the login_hint. What a token for a resource shall be like stands in the
+// resource's query, which is no part of the audience: sub, groups, ttl (in seconds, below zero for one that has expired),
+// format=opaque.
+import { generateKeyPairSync } from 'node:crypto';
+import { createServer } from 'node:http';
+import Provider from 'oidc-provider';
+
+const scopes = 'mcp:read mcp:write';
+const wish = (resource, name) => new URL(resource).searchParams.get(name);
+const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }); // another one at each start
+
+const configuration = {
+  jwks: { keys: [{ ...key, alg: 'RS256', use: 'sig' }] },
+  clients: [
+    { client_id: 'robot', client_secret: 'robot-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: scopes },
+    { client_id: 'gateway', client_secret: 'gateway-secret', grant_types: [], redirect_uris: [], response_types: [] },
+  ],
+  scopes: ['openid', 'offline_access', ...scopes.split(' ')],
+  cookies: { keys: ['loopback'] },
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    registration: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (ctx, resource) => ({
+        scope: scopes,
+        audience: resource.split('?')[0],
+        accessTokenFormat: wish(resource, 'format') ?? 'jwt',
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
+  extraTokenClaims(ctx) {
+    const resource = ctx.oidc.params.resource;
+    if (!resource) return undefined;
+    const claims = { groups: wish(resource, 'groups')?.split(',') };
+    if (wish(resource, 'sub')) claims.sub = wish(resource, 'sub');
+    return claims;
+  },
+  formats: {
+    customizers: {
+      jwt(ctx, token, jwt) {
+        const resource = ctx.oidc.params.resource;
+        if (resource && wish(resource, 'sub')) jwt.payload.sub = wish(resource, 'sub');
+        if (resource && wish(resource, 'ttl')) jwt.payload.exp = jwt.payload.iat + Number(wish(resource, 'ttl'));
+      },
+    },
+  },
+  findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  async loadExistingGrant(ctx) { // everybody consents to everything
+    const { provider, client, session, resourceServers = {} } = ctx.oidc;
+    const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
+    grant.addOIDCScope(`openid offline_access ${scopes}`);
+    for (const resource of Object.keys(resourceServers)) grant.addResourceScope(resource, scopes);
+    await grant.save();
+    return grant;
+  },
+};
+
+const server = createServer();
+server.listen(Number(process.argv[2]), '127.0.0.1', () => {
+  const provider = new Provider(`http://127.0.0.1:${server.address().port}`, configuration);
+  const callback = provider.callback();
+  server.on('request', async (req, res) => {
+    if (!req.url.startsWith('/interaction/')) return callback(req, res);
+    const { prompt, params } = await provider.interactionDetails(req, res);
+    const result = prompt.name === 'login' ? { login: { accountId: params.login_hint ?? 'alice' } } : { consent: {} };
+    return provider.interactionFinished(req, res, result);
+  });
+  console.log(`issuer ${provider.issuer}`);
+});

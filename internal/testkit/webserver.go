@@ -1,0 +1,259 @@
+package testkit
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// This file runs real web servers of Debian before the gateway.
+
+// nginxFrame is around what a test says of a server. Nothing is kept outside DIR.
+const nginxFrame = `daemon off;
+worker_processes 1;
+pid %DIR%/pid;
+error_log stderr warn;
+%USER%
+events {}
+http {
+	access_log off;
+	client_body_temp_path %DIR%/body;
+	proxy_temp_path %DIR%/proxy;
+	fastcgi_temp_path %DIR%/fastcgi;
+	uwsgi_temp_path %DIR%/uwsgi;
+	scgi_temp_path %DIR%/scgi;
+	proxy_http_version 1.1;
+	proxy_buffering off;
+	proxy_read_timeout 1h;
+	%SERVER%
+}
+`
+
+// TLSProxy is nginx as many have it before a service: it ends TLS, takes a path
+// prefix off, and says so in X-Forwarded-Proto, -Host and -Prefix. It returns its
+// address with the prefix, and a client that knows its certificate.
+func TLSProxy(t testing.TB, upstream, prefix string) (string, *http.Client) {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	client := selfSigned(t, dir)
+	startNginx(t, dir, port, `server {
+		listen 127.0.0.1:%PORT% ssl;
+		ssl_certificate %DIR%/cert.pem;
+		ssl_certificate_key %DIR%/key.pem;
+		proxy_set_header X-Forwarded-Proto https;
+		proxy_set_header X-Forwarded-Host $http_host;
+		proxy_set_header X-Forwarded-Prefix %PREFIX%;
+		location %PREFIX%/ { proxy_pass %UPSTREAM%/; }
+		location /.well-known/oauth-protected-resource%PREFIX%/ { proxy_pass %UPSTREAM%; }
+	}`, "%UPSTREAM%", upstream, "%PREFIX%", prefix)
+	return "https://127.0.0.1:" + port + prefix, client
+}
+
+// AuthProxy is nginx with auth_request: check answers 200 with the person's name in
+// X-User, or 401. The person reaches upstream in X-Authenticated-User, whatever a
+// client wrote there.
+func AuthProxy(t testing.TB, upstream, check string) string {
+	t.Helper()
+	port := freePort(t)
+	startNginx(t, t.TempDir(), port, `server {
+		listen 127.0.0.1:%PORT%;
+		location = /check {
+			internal;
+			proxy_pass %CHECK%;
+			proxy_pass_request_body off;
+			proxy_set_header Content-Length "";
+		}
+		location / {
+			auth_request /check;
+			auth_request_set $user $upstream_http_x_user;
+			proxy_set_header X-Authenticated-User $user;
+			proxy_pass %UPSTREAM%;
+		}
+	}`, "%UPSTREAM%", upstream, "%CHECK%", check)
+	return "http://127.0.0.1:" + port
+}
+
+// startNginx runs a server; names and values in turn are filled in.
+func startNginx(t testing.TB, dir, port, server string, values ...string) {
+	t.Helper()
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;" // the workers write into DIR
+	}
+	conf := strings.Replace(nginxFrame, "%SERVER%", server, 1)
+	conf = strings.NewReplacer(append(values, "%USER%", user, "%DIR%", dir, "%PORT%", port)...).Replace(conf)
+	path := writeFile(t, dir, "nginx.conf", conf)
+	startServer(t, port, command(t, "nginx", "nginx"), "-p", dir, "-c", path, "-e", "stderr")
+}
+
+// apacheConf is Apache with mod_auth_openidc before UPSTREAM.
+const apacheConf = `ServerRoot %DIR%
+PidFile %DIR%/pid
+Mutex posixsem
+DefaultRuntimeDir %DIR%
+ServerName 127.0.0.1
+Listen 127.0.0.1:%PORT%
+ErrorLog /dev/stderr
+LoadModule mpm_event_module %MODULES%/mod_mpm_event.so
+LoadModule authn_core_module %MODULES%/mod_authn_core.so
+LoadModule authz_core_module %MODULES%/mod_authz_core.so
+LoadModule authz_user_module %MODULES%/mod_authz_user.so
+LoadModule proxy_module %MODULES%/mod_proxy.so
+LoadModule proxy_http_module %MODULES%/mod_proxy_http.so
+LoadModule auth_openidc_module %MODULES%/mod_auth_openidc.so
+OIDCProviderMetadataURL %ISSUER%/.well-known/openid-configuration
+OIDCClientID %ID%
+OIDCClientSecret %SECRET%
+OIDCRedirectURI http://127.0.0.1:%PORT%/callback
+OIDCCryptoPassphrase loopback
+OIDCScope "openid"
+OIDCPKCEMethod S256
+OIDCAuthRequestParams login_hint=%PERSON%
+OIDCRemoteUserClaim sub
+OIDCAuthNHeader X-Authenticated-User
+<Location />
+	AuthType openid-connect
+	Require valid-user
+	ProxyPass %UPSTREAM%/ flushpackets=on
+</Location>
+`
+
+// OpenIDProxy is Apache with mod_auth_openidc: it signs a browser in at the
+// provider, where it is a person, who then reaches upstream in X-Authenticated-User.
+func OpenIDProxy(t testing.TB, upstream string, idp *IdP, person string) string {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	apache := command(t, "apache2", "apache2-bin and libapache2-mod-auth-openidc")
+	const modules = "/usr/lib/apache2/modules"
+	if _, err := os.Stat(modules + "/mod_auth_openidc.so"); err != nil {
+		lacking(t, "libapache2-mod-auth-openidc")
+	}
+	id, password := idp.Register(t, "http://127.0.0.1:"+port+"/callback")
+	conf := strings.NewReplacer(
+		"%MODULES%", modules, "%DIR%", dir, "%PORT%", port, "%UPSTREAM%", upstream,
+		"%ISSUER%", idp.Issuer, "%ID%", id, "%SECRET%", password, "%PERSON%", person,
+	).Replace(apacheConf)
+	path := writeFile(t, dir, "apache.conf", conf)
+	startServer(t, port, apache, "-d", dir, "-f", path, "-DFOREGROUND")
+	return "http://127.0.0.1:" + port
+}
+
+// startServer runs a server in the foreground until the test ends, and waits until
+// it listens.
+func startServer(t testing.TB, port, program string, args ...string) {
+	t.Helper()
+	cmd, out := exec.Command(program, args...), &Output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // a signal ends it
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", program, out)
+		}
+	})
+	Eventually(t, program+" listens", func() bool {
+		select {
+		case <-ended:
+			t.Fatalf("%s ended:\n%s", program, out)
+		default:
+		}
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+// command finds a program of Debian.
+func command(t testing.TB, name, debian string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		lacking(t, debian)
+	}
+	return path
+}
+
+// lacking skips the test, or fails it when the whole test command runs.
+func lacking(t testing.TB, debian string) {
+	t.Helper()
+	if os.Getenv("SALLYPORT_TEST_FULL") != "" {
+		t.Fatalf("hack/test.sh must install Debian's %s", debian)
+	}
+	t.Skipf("needs Debian's %s: run make test", debian)
+}
+
+// freePort is a port of loopback that nobody listens at.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func writeFile(t testing.TB, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// selfSigned writes a certificate for 127.0.0.1 and its key, and returns a client
+// that trusts it.
+func selfSigned(t testing.TB, dir string) *http.Client {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	writeFile(t, dir, "cert.pem", string(certPEM))
+	writeFile(t, dir, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(certPEM)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
