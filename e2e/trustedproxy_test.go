@@ -283,3 +283,53 @@ func (w withHeaders) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return w.RoundTripper.RoundTrip(req)
 }
+
+// REQ B-25: the address that clients are told is the one they used, as a trusted proxy says, and nobody else.
+func TestForwardedAddress(t *testing.T) {
+	t.Parallel()
+	stranger := from(t, "127.0.0.2")
+	xf := func(proto, host, prefix string) []string {
+		return []string{"X-Forwarded-Proto", proto, "X-Forwarded-Host", host, "X-Forwarded-Prefix", prefix}
+	}
+	const proxies = "trustedProxy: {trustedProxies: [127.0.0.1/32]}"
+	for _, tt := range []struct {
+		name    string
+		spec    []string
+		headers []string
+		via     *http.Client
+		want    string // resource; "" for the gateway's own address
+	}{
+		{"believed", []string{"trustProxyHeaders: true", proxies}, xf("https", "gw.example.com", "/p"), nil, "https://gw.example.com/p"},
+		{"with a port, and in capitals", []string{"trustProxyHeaders: true", proxies}, xf("https", "GW.example.com:8443", "/p/q/"), nil, "https://gw.example.com:8443/p/q"},
+		{"by default from loopback", []string{"trustProxyHeaders: true"}, xf("https", "gw.example.com", ""), stranger, "https://gw.example.com"},
+		{"of several the nearest proxy's", []string{"trustProxyHeaders: true"}, xf("http, https", "evil.example.com, gw.example.com", "/p"), nil, "https://gw.example.com/p"},
+		{"not switched on", []string{proxies}, xf("https", "evil.example.com", "/p"), nil, ""},
+		{"from elsewhere", []string{"trustProxyHeaders: true", proxies}, xf("https", "evil.example.com", "/p"), stranger, ""},
+		{"nobody is trusted", []string{"trustProxyHeaders: true", "trustedProxy: {trustedProxies: []}"}, xf("https", "evil.example.com", "/p"), nil, ""},
+		{"a prefix of its own", []string{"trustProxyHeaders: true", "endpointPrefix: /own"}, xf("https", "gw.example.com", "/p"), nil, "https://gw.example.com/own"},
+		{"no scheme of ours", []string{"trustProxyHeaders: true"}, xf("javascript", "gw.example.com", ""), nil, "http://gw.example.com"},
+		{"a host that is more than one", []string{"trustProxyHeaders: true"}, xf("https", "user@gw.example.com/x?y#z", "//evil.example.com"), nil, "https"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inline := `oidcConfig: {inline: {issuer: "http://127.0.0.1:1", jwksUrl: "http://127.0.0.1:1/jwks", jwksAllowPrivateIP: true, audience: a}}`
+			g := serve(t, remote("docs", "http://127.0.0.1:1", append(tt.spec, inline)...))
+			want := tt.want
+			if want == "" {
+				want = g.URL
+			}
+			if want == "https" {
+				want = strings.Replace(g.URL, "http:", "https:", 1)
+			}
+			metadata := request{method: http.MethodGet, url: g.URL + "/.well-known/oauth-protected-resource/servers/docs/mcp", via: tt.via}.with(tt.headers...)
+			if got := metadata.do(t); !strings.Contains(got.Body, `"resource":"`+want+`/servers/docs/mcp"`) {
+				t.Errorf("metadata %s, want resource %s", got.Body, want)
+			}
+			r := call(at(g, "docs"), "tool", "").with(tt.headers...)
+			r.via = tt.via
+			if got := r.do(t).Header.Get("Www-Authenticate"); !strings.Contains(got, `resource_metadata="`+want+`/.well-known/oauth-protected-resource/servers/docs/mcp"`) {
+				t.Errorf("challenge %s, want metadata at %s", got, want)
+			}
+		})
+	}
+}

@@ -24,6 +24,9 @@ import (
 func (c *compiler) door(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) {
 	tp := c.server.opts.TrustedProxy.over(in.TrustedProxy)
 	e.settings = append(e.settings, c.server.opts.TrustedProxy)
+	e.link.proxies = tp.peers(func(i int, text string) {
+		c.problem(o, index("spec.trustedProxy.trustedProxies", i), "%q is no address and no CIDR; write it like 10.0.0.0/8", text)
+	})
 	switch {
 	case !tp.clientAuth && tp.trust:
 		e.door = c.proxyDoor(o, &tp, e)
@@ -182,9 +185,7 @@ func issuerClient(allowPrivate bool, roots *x509.CertPool) *http.Client {
 // proxyDoor believes an authenticating proxy before the gateway.
 func (c *compiler) proxyDoor(o *manifest.Object, tp *trustedProxy, e *Endpoint) *authn.Resolver {
 	const field = "spec.trustedProxy"
-	proof := authn.Proof{Peers: tp.peers(func(i int, text string) {
-		c.problem(o, index(field+".trustedProxies", i), "%q is no address and no CIDR; write it like 10.0.0.0/8", text)
-	})}
+	proof := authn.Proof{Peers: e.link.proxies}
 	if s := tp.sharedSecret; s != nil {
 		v, ok := c.headerSecret(o, field+".sharedSecret.valueSecretRef", s.ValueSecretRef)
 		if !ok {
@@ -193,8 +194,8 @@ func (c *compiler) proxyDoor(o *manifest.Object, tp *trustedProxy, e *Endpoint) 
 		proof.SecretHeader, proof.Secret = http.CanonicalHeaderKey(string(s.HeaderName)), v
 	}
 	for i, name := range e.outgoing.passthrough {
-		if name == tp.headers.User || name == proof.SecretHeader {
-			c.problem(o, index("spec.passthroughHeaders", i), "header %s is what the trusted proxy is known by, and cannot be passed through", name)
+		if h := tp.headers; slices.Contains([]string{h.User, h.Email, h.Name, h.Groups, proof.SecretHeader}, name) {
+			c.problem(o, index("spec.passthroughHeaders", i), "header %s is the trusted proxy's word about the caller, or its secret, and cannot be passed through", name)
 		}
 	}
 	return authn.NewResolver(tp.reject, authn.NewProxy(tp.headers, proof, tp.reject))

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
@@ -333,15 +335,21 @@ func (f *front) listen() {
 
 // link makes the addresses that clients are told.
 type link struct {
-	prefix       string // spec.endpointPrefix
-	trustHeaders bool   // spec.trustProxyHeaders
+	prefix       string         // spec.endpointPrefix
+	trustHeaders bool           // spec.trustProxyHeaders
+	proxies      []netip.Prefix // spec.trustedProxy.trustedProxies
+}
+
+// trusts reports whether a request comes from a proxy whose X-Forwarded-* count.
+func (l link) trusts(r *http.Request) bool {
+	return l.trustHeaders && authn.Within(peer(r), l.proxies)
 }
 
 // messages is the address for a front's messages, as a path: it is on the origin
 // the client used, whatever that is (MCP 2024-11-05 transports).
 func (l link) messages(r *http.Request, name, id string) string {
 	prefix := l.prefix
-	if prefix == "" && l.trustHeaders && peerIsLoopback(r) {
+	if prefix == "" && l.trusts(r) {
 		prefix = forwardedPrefix(r.Header)
 	}
 	return prefix + "/servers/" + url.PathEscape(name) + "/messages?session=" + url.QueryEscape(id)

@@ -19,7 +19,7 @@ func (s *Server) publicURL(r *http.Request, l link) string {
 		u.Scheme = "https"
 	}
 	prefix := l.prefix
-	if l.trustHeaders && peerIsLoopback(r) {
+	if l.trusts(r) {
 		if proto := forwarded(r.Header, "X-Forwarded-Proto"); proto == "https" || proto == "http" {
 			u.Scheme = proto
 		}

@@ -148,11 +148,6 @@ func hostname(host string) string {
 	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
-// peerIsLoopback reports whether the request came from this machine.
-func peerIsLoopback(r *http.Request) bool {
-	return peer(r).Unmap().IsLoopback()
-}
-
 // peerAddress is the address the request came from, without the port.
 func peerAddress(r *http.Request) string {
 	h, _, err := net.SplitHostPort(r.RemoteAddr)

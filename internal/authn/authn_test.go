@@ -32,7 +32,7 @@ const (
 )
 
 // serve starts a server that the test's end ends.
-func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
+func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
@@ -46,7 +46,7 @@ type key struct {
 	private *ecdsa.PrivateKey
 }
 
-func newKey(t *testing.T, kid string) key {
+func newKey(t testing.TB, kid string) key {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -56,7 +56,7 @@ func newKey(t *testing.T, kid string) key {
 }
 
 // sign makes a JWT of claims.
-func (k key) sign(t *testing.T, claims map[string]any) string {
+func (k key) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	opts := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", k.kid)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: k.private}, opts)
@@ -79,7 +79,7 @@ func (k key) sign(t *testing.T, claims map[string]any) string {
 }
 
 // keySet is the set of some keys, as a server gives it.
-func keySet(t *testing.T, keys ...key) *token.KeySet {
+func keySet(t testing.TB, keys ...key) *token.KeySet {
 	t.Helper()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		var set jose.JSONWebKeySet
@@ -91,7 +91,7 @@ func keySet(t *testing.T, keys ...key) *token.KeySet {
 	return keySetAt(t, s.URL, s.Client())
 }
 
-func keySetAt(t *testing.T, url string, client *http.Client) *token.KeySet {
+func keySetAt(t testing.TB, url string, client *http.Client) *token.KeySet {
 	t.Helper()
 	set, err := token.NewKeySet(token.KeySetConfig{
 		Locate: func(context.Context) (string, error) { return url, nil },
@@ -105,7 +105,7 @@ func keySetAt(t *testing.T, url string, client *http.Client) *token.KeySet {
 }
 
 // jwt checks the JWTs of some keys.
-func jwt(t *testing.T, m authn.Mapping, keys ...key) *authn.JWT {
+func jwt(t testing.TB, m authn.Mapping, keys ...key) *authn.JWT {
 	t.Helper()
 	v, err := token.NewVerifier(keySet(t, keys...), token.Expectations{Issuer: issuer, Audiences: []string{audience}})
 	if err != nil {

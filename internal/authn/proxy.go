@@ -28,8 +28,7 @@ type Proof struct {
 
 // proven reports whether the request came straight from the proxy.
 func (p *Proof) proven(r *Request) bool {
-	peer := r.Peer.Unmap().WithZone("")
-	if slices.ContainsFunc(p.Peers, func(n netip.Prefix) bool { return n.Contains(peer) }) {
+	if Within(r.Peer, p.Peers) {
 		return true
 	}
 	if leaf := verifiedLeaf(r.TLS); leaf != nil && time.Now().Before(leaf.NotAfter) {
@@ -42,6 +41,13 @@ func (p *Proof) proven(r *Request) bool {
 	}
 	values := r.Header[p.SecretHeader]
 	return len(values) == 1 && secret.New(values[0]).Equal(p.Secret)
+}
+
+// Within reports whether an address is in one of the networks. An IPv4 address in
+// IPv6 clothes is the IPv4 address, and zones do not count.
+func Within(a netip.Addr, networks []netip.Prefix) bool {
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 // ProxyHeaders are the headers in which a proxy says who the person is. An empty
