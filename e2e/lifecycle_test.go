@@ -121,7 +121,7 @@ func TestReloadUnderWay(t *testing.T) {
 			return
 		}
 		close(begun)
-		<-finish
+		await(r, finish)
 		ok(w, r)
 	})
 	other := saying(t, "other")
@@ -131,7 +131,7 @@ func TestReloadUnderWay(t *testing.T) {
 	changing, staying := readEvents(listen(at(g, "docs")).open(t.Context(), t).Body), readEvents(listen(at(g, "stays")).open(t.Context(), t).Body)
 	done := make(chan reply)
 	go func() { done <- call(at(g, "docs"), "tool", "").do(t) }()
-	<-begun
+	receive(t, begun, "the call begins")
 	writeManifests(t, folder, remote("docs", other.URL)+stays)
 	g.Stderr.WaitFor(t, "configuration reloaded")
 	call(at(g, "docs"), "tool", "").do(t).wantResult(t, `"other"`)
@@ -169,11 +169,11 @@ func TestDrain(t *testing.T) {
 			send := events(w)
 			send(": hello\n\n")
 			begun <- struct{}{}
-			<-finish
+			await(r, finish)
 			send("data: " + rpcResult(r, "{}") + "\n\n")
 		default:
 			begun <- struct{}{}
-			<-finish
+			await(r, finish)
 			ok(w, r)
 		}
 	})
@@ -186,8 +186,8 @@ func TestDrain(t *testing.T) {
 	plain, stream := make(chan reply, 1), make(chan reply, 1)
 	go func() { plain <- call(at(g, "docs"), "plain", "").do(t) }()
 	go func() { stream <- call(at(g, "docs"), "stream", "").do(t) }()
-	<-begun
-	<-begun
+	receive(t, begun, "the call begins")
+	receive(t, begun, "the call begins")
 	kept := dial(t, g.URL) // a connection that a client keeps
 	defer kept.Close()
 	g.Signal(t, syscall.SIGTERM)
@@ -244,7 +244,7 @@ func TestDrainTimeout(t *testing.T) {
 	g := serve(t, remote("docs", backend.URL), "--drain-timeout", "300ms")
 	done := make(chan reply)
 	go func() { done <- call(g.MCP(), "tool", "").do(t) }()
-	<-begun
+	receive(t, begun, "the call begins")
 	start := time.Now()
 	g.Signal(t, syscall.SIGTERM)
 	receive(t, g.Ended(), "the process ends")

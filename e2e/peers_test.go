@@ -148,3 +148,13 @@ func hijack(w http.ResponseWriter, raw string) net.Conn {
 	_, _ = io.WriteString(conn, raw)
 	return conn
 }
+
+// await is how a handler waits for its test: not longer than for the gateway, so
+// that a test that failed can end.
+func await[T any](r *http.Request, ch <-chan T) (v T) {
+	select {
+	case v = <-ch:
+	case <-r.Context().Done():
+	}
+	return v
+}

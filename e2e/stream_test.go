@@ -25,7 +25,7 @@ func TestJSONPassesUntouched(t *testing.T) {
 	next := make(chan string, 2)
 	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_, _ = io.WriteString(w, <-next)
+		_, _ = io.WriteString(w, await(r, next))
 	})
 	g := serve(t, remote("docs", backend.URL))
 	for _, want := range answers {
@@ -85,7 +85,7 @@ func TestStreamIsNotHeldBack(t *testing.T) {
 		send := events(w)
 		for i := range 3 {
 			send(fmt.Sprintf("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":%d}}\n\n", i))
-			<-next
+			await(r, next)
 		}
 		send("data: " + rpcResult(r, "{}") + "\n\n")
 	})
@@ -95,7 +95,7 @@ func TestStreamIsNotHeldBack(t *testing.T) {
 		in := readEvents(resp.Body)
 		for i := range 3 {
 			in.want(t, fmt.Sprintf("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":%d}}\n", i))
-			next <- struct{}{}
+			give(t, next)
 		}
 		in.want(t, `data: {"jsonrpc":"2.0","id":7,"result":{}}`+"\n")
 		in.wantEnd(t, true)
@@ -149,13 +149,13 @@ func TestHeartbeat(t *testing.T) {
 	next := make(chan struct{})
 	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
 		send := events(w)
-		<-next
+		await(r, next)
 		send("data: {\"half\"")
-		<-next
+		await(r, next)
 		send(":1}\n")
-		<-next
+		await(r, next)
 		send("\n")
-		<-next
+		await(r, next)
 	})
 	idle := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
 		events(w)
@@ -176,7 +176,7 @@ func TestHeartbeat(t *testing.T) {
 		for range 5 {
 			comment(clock)
 		}
-		next <- struct{}{}
+		give(t, next)
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(in.r, got); err != nil || string(got) != want {
 			t.Fatalf("inside an event came %q (%v), want %q", got, err, want)
@@ -186,7 +186,7 @@ func TestHeartbeat(t *testing.T) {
 		in := readEvents(r.open(t.Context(), t).Body)
 		comment(in)
 		comment(in)
-		next <- struct{}{}
+		give(t, next)
 		for begun := ""; !strings.HasSuffix(begun, `data: {"half"`); { // comments may still come before it
 			c, err := in.r.ReadByte()
 			if err != nil {
@@ -203,7 +203,7 @@ func TestHeartbeat(t *testing.T) {
 		inside(in, ":1}\n")
 		inside(in, "\n")
 		comment(in)
-		next <- struct{}{}
+		give(t, next)
 	}
 }
 
@@ -386,6 +386,16 @@ func receive[T any](t *testing.T, ch <-chan T, what string) (v T) {
 		t.Fatalf("not within ten seconds: %s", what)
 	}
 	return v
+}
+
+// give has a handler that awaits go on, and fails the test when it does not within ten seconds.
+func give(t *testing.T, ch chan<- struct{}) {
+	t.Helper()
+	select {
+	case ch <- struct{}{}:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the backend does not wait for the test")
+	}
 }
 
 // REQ F-1: a client that leaves its listening stream leaves the backend's, in every revision.
