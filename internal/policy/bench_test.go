@@ -77,9 +77,9 @@ func BenchmarkPrincipal(b *testing.B) {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	for kind, make := range map[string]func(int) policy.Config{"scopes": manyPolicies, "conditions": conditionPolicies} {
+	for kind, config := range map[string]func(int) policy.Config{"scopes": manyPolicies, "conditions": conditionPolicies} {
 		for _, n := range sizes {
-			set := compile(b, make(n))
+			set := compile(b, config(n))
 			p := set.Principal(alice())
 			b.Run(fmt.Sprintf("%s/%d/cold", kind, n), func(b *testing.B) {
 				b.ReportAllocs()
@@ -116,9 +116,9 @@ func BenchmarkDecide(b *testing.B) {
 
 func BenchmarkFilter200(b *testing.B) {
 	items := manyItems(200)
-	for kind, make := range map[string]func(int) policy.Config{"scopes": manyPolicies, "conditions": conditionPolicies} {
+	for kind, config := range map[string]func(int) policy.Config{"scopes": manyPolicies, "conditions": conditionPolicies} {
 		for _, n := range sizes {
-			set := compile(b, make(n))
+			set := compile(b, config(n))
 			q := query(policy.ListTools, "")
 			b.Run(fmt.Sprintf("%s/%d/cold", kind, n), func(b *testing.B) {
 				b.ReportAllocs()

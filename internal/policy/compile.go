@@ -26,6 +26,7 @@ type Set struct {
 	decimals map[types.String]bool
 
 	principals *cache[*identity.Caller, *Principal]
+	plain      *cache[string, *Principal] // those without claims
 	verdicts   *cache[asked, *verdict]
 	selections *cache[shown, *Selection]
 }
@@ -45,6 +46,7 @@ func Compile(cfg Config) (*Set, []Problem) {
 		reads:      reads{names: map[types.String]bool{}},
 		decimals:   map[types.String]bool{},
 		principals: newCache[*identity.Caller, *Principal](principalsKept),
+		plain:      newCache[string, *Principal](principalsKept),
 		verdicts:   newCache[asked, *verdict](verdictsKept),
 		selections: newCache[shown, *Selection](selectionsKept),
 	}

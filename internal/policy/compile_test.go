@@ -185,6 +185,14 @@ func TestCompileWarns(t *testing.T) {
 			`0:1:1: warning: unexpected type: expected datetime, or duration, or Long but saw String`,
 		},
 		{
+			"an argument that is a list", call + ` when { context has arg_ids && context.arg_ids.contains("x") };`,
+			`0:1:79: warning: arguments that are lists or objects have no value here; arg_ids_present tells whether there is one`,
+		},
+		{
+			"an argument that is an object", call + ` when { resource.arg_filter.author == "x" };`,
+			`0:1:76: warning: arguments that are lists or objects have no value here; arg_filter_present tells whether there is one`,
+		},
+		{
 			"two of one name", "@id(\"a\")\n" + call + ";\n@id(\"a\")\n" + call + `;`,
 			`0:3:1: warning: another policy, in line 1, has the name "a" too: denials and explanations will not tell which of them it was`,
 		},

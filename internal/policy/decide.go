@@ -56,7 +56,10 @@ func newID() string {
 }
 
 func (s *Set) verdict(p *Principal, q *Query) *verdict {
-	key := asked{p, q.Action, q.Hints, q.Target, q.Server, q.Backend}
+	key := asked{principal: p, action: q.Action, target: q.Target, server: q.Server, backend: q.Backend}
+	if s.reads.hints {
+		key.hints = q.Hints
+	}
 	if v, ok := s.verdicts.get(key); ok {
 		return v
 	}

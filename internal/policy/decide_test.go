@@ -252,6 +252,28 @@ func TestCallersAreToldApart(t *testing.T) {
 	if first, again := set.Principal(in), set.Principal(in); first != again {
 		t.Error("a caller is looked at twice")
 	}
+	plain := func(change func(*identity.Caller)) *policy.Principal {
+		c := &identity.Caller{Subject: "b", Source: identity.SourceProxy, Groups: []string{"x", "y"}, Roles: []string{"z"}}
+		change(c)
+		return set.Principal(c)
+	}
+	same := plain(func(*identity.Caller) {})
+	if plain(func(*identity.Caller) {}) != same {
+		t.Error("an equal caller without a token is looked at twice")
+	}
+	for i, change := range []func(*identity.Caller){
+		func(c *identity.Caller) { c.Subject = "c" },
+		func(c *identity.Caller) { c.Issuer = "c" },
+		func(c *identity.Caller) { c.Email = "c" },
+		func(c *identity.Caller) { c.Name = "c" },
+		func(c *identity.Caller) { c.Groups = []string{`x""y`} },
+		func(c *identity.Caller) { c.Groups, c.Roles = []string{"x"}, []string{"y", "z"} },
+		func(c *identity.Caller) { c.Roles = nil },
+	} {
+		if plain(change) == same {
+			t.Errorf("change %d is not seen", i)
+		}
+	}
 }
 
 // Decisions are remembered by all that they depend on.

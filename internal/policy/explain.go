@@ -130,18 +130,18 @@ func (w *world) whyNot(r *rule) miss {
 	}
 	for _, c := range r.ast.Conditions {
 		v, err := eval.Eval(c.Body, env)
-		switch culprit := culprit(c.Body, env); {
+		switch blamed := culprit(c.Body, env); {
 		case err != nil:
 			m.failed = m.failed || len(m.why) == 0 // else Cedar does not come to look at it
-			m.why = append(m.why, fmt.Sprintf("%s fails: %v", textOf(culprit), err))
-			m.culprits = append(m.culprits, culprit)
+			m.why = append(m.why, fmt.Sprintf("%s fails: %v", textOf(blamed), err))
+			m.culprits = append(m.culprits, blamed)
 		case v == cedar.Boolean(c.Condition):
 			continue
 		case c.Condition == ast.ConditionUnless:
 			m.why = append(m.why, "unless "+textOf(c.Body))
 		default:
-			m.why = append(m.why, textOf(culprit)+" is false")
-			m.culprits = append(m.culprits, culprit)
+			m.why = append(m.why, textOf(blamed)+" is false")
+			m.culprits = append(m.culprits, blamed)
 		}
 		m.distance++
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/cedar-policy/cedar-go"
 	publicast "github.com/cedar-policy/cedar-go/ast"
-	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/eval"
 
@@ -179,7 +178,7 @@ func (s *Set) unknownArguments() cedar.RecordMap {
 	record := cedar.RecordMap{}
 	for name := range s.reads.names {
 		if schema.IsArgument(name) {
-			record[name] = eval.Variable(types.String(name))
+			record[name] = eval.Variable(name)
 		}
 	}
 	return record

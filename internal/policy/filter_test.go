@@ -133,7 +133,7 @@ func TestSelectionsAreToldApart(t *testing.T) {
 // policies once the caller is known. REQ B-21
 func TestListsAndCallsAgree(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2))
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same policies in every run
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
 	names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	tools := items(names...)
@@ -147,7 +147,9 @@ func TestListsAndCallsAgree(t *testing.T) {
 			`context.claim_name == "`+pick("Alice", "Bob")+`"`, `context.claim_missing == 1`, `context has claim_missing`,
 			`resource == Tool::"`+pick(names...)+`"`, `principal.claim_roles.contains("admin")`, `context.server == "files"`,
 			`(if context.claim_active then resource.readOnlyHint else true)`, `resource in MCP::"`+pick("files", "mail")+`"`,
-			`["a", "b"].contains(resource.name)`, `resource.level > `+pick("1", "5"), `resource in ToolSet::"safe"`, `resource.destructiveHint == resource.readOnlyHint`,
+			`["a", "b"].contains(resource.name)`, `resource.level > `+pick("1", "5"), `resource in ToolSet::"safe"`, `resource is Tool`, `resource is Tool in MCP::"files"`, `resource is Prompt`,
+			`[resource].contains(Tool::"a")`, `{x: resource}.x.name == "b"`, `!(resource.name == "c")`, `resource.missing`, `resource in [ToolSet::"safe", MCP::"mail"]`,
+			`resource.destructiveHint == resource.readOnlyHint`,
 		)
 	}
 	for round := range 100 {

@@ -63,12 +63,16 @@ func parseRule(s statement) (*rule, *Problem) {
 	if why, at := s.tooMuch(); why != "" {
 		return fail(at, why)
 	}
-	var p cedar.Policy
-	if err := p.UnmarshalCedar([]byte(s.text)); err != nil {
+	var list cedar.PolicyList
+	if err := list.UnmarshalCedar([]byte(s.text)); err != nil {
 		return fail(s.explainSyntax(err))
 	}
+	if len(list) != 1 { // this package and the parser do not agree on where policies end
+		return fail(s.place, "expected one policy")
+	}
+	p := list[0]
 	tree := (*ast.Policy)(p.AST())
-	r := &rule{statement: s, policy: &p, ast: tree, forbid: p.Effect() == cedar.Forbid, reads: readsOf(tree)}
+	r := &rule{statement: s, policy: p, ast: tree, forbid: p.Effect() == cedar.Forbid, reads: readsOf(tree)}
 	if r.reads.nested > maxDoubling {
 		return fail(s.place, fmt.Sprintf("more than %d tests of the form `is … in …`, or conditionals in the name of a tag, inside one another", maxDoubling))
 	}
@@ -88,7 +92,7 @@ var (
 // explainSyntax says in words what the parser did not like, and where. The parser
 // gives the place after the token that it stumbled on.
 func (s *statement) explainSyntax(err error) (place, string) {
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), "parser error: ")
 	if number, ok := errors.AsType[*strconv.NumError](err); ok {
 		return s.find(number.Num), number.Num + " is out of range"
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cedar-policy/cedar-go"
@@ -31,14 +32,39 @@ type where struct{ server, backend string }
 const placesKept = 16 // of one caller
 
 // Principal returns the principal that a caller is. It is quick for a caller seen
-// before, which must be the same value, not an equal one.
+// before: for the same value, and for an equal one without claims, which are made
+// anew for each request where there is no token.
 func (s *Set) Principal(c *identity.Caller) *Principal {
 	if p, ok := s.principals.get(c); ok {
 		return p
 	}
-	p := s.newPrincipal(c)
-	s.principals.put(c, p)
+	if c.Claims != nil || c.Source == identity.SourceAnonymous {
+		p := s.newPrincipal(c)
+		s.principals.put(c, p)
+		return p
+	}
+	key := plainKey(c)
+	p, ok := s.plain.get(key)
+	if !ok {
+		p = s.newPrincipal(c)
+		s.plain.put(key, p)
+	}
 	return p
+}
+
+// plainKey is all that policies can see of a caller without claims.
+func plainKey(c *identity.Caller) string {
+	b := make([]byte, 0, 128)
+	for _, part := range []string{c.Subject, c.Issuer, c.Email, c.Name} {
+		b = strconv.AppendQuote(b, part)
+	}
+	for _, list := range [][]string{c.Groups, c.Roles} {
+		b = append(b, ';')
+		for _, part := range list {
+			b = strconv.AppendQuote(b, part)
+		}
+	}
+	return string(b)
 }
 
 func (s *Set) newPrincipal(c *identity.Caller) *Principal {

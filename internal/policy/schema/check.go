@@ -8,6 +8,7 @@ import (
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 )
 
@@ -127,9 +128,8 @@ func translate(line string, mixed bool) (Finding, bool) {
 	if _, rest, ok := strings.Cut(line, "`"); ok {
 		word, _, _ = strings.Cut(rest, "`")
 	}
-	types := strings.HasPrefix(line, "unexpected type") || strings.HasPrefix(line, "the types ")
 	switch {
-	case types && mixed,
+	case mixed && (strings.HasPrefix(line, "unexpected type") || strings.HasPrefix(line, "the types ")),
 		strings.HasPrefix(line, "extension constructors may not be called with non-literal"),
 		strings.HasPrefix(line, "empty set literals are forbidden"),
 		strings.HasPrefix(line, "attribute `operation` on entity type `Action`"):
@@ -269,7 +269,10 @@ func (c *checker) attribute(of ast.IsNode, name types.String) {
 		return
 	}
 	typ := c.typeOfVariable(v.Name)
-	if c.model.attribute(typ, name, c.action, c.uses) != nil {
+	if t := c.model.attribute(typ, name, c.action, c.uses); t != nil {
+		if IsArgument(name) && !scalar(t) {
+			c.say(string(name), "arguments that are lists or objects have no value here; %s%s tells whether there is one", name, PresentSuffix)
+		}
 		return
 	}
 	has := "a " + string(typ)
@@ -277,6 +280,14 @@ func (c *checker) attribute(of ast.IsNode, name types.String) {
 		has = "the context of " + c.action.String()
 	}
 	c.say(string(name), "%s has no attribute %s; %s", has, name, c.instead(typ, string(name)))
+}
+
+func scalar(t resolved.IsType) bool {
+	switch t.(type) {
+	case resolved.SetType, resolved.RecordType:
+		return false
+	}
+	return true
 }
 
 // instead says what there is instead of an attribute.
