@@ -26,6 +26,29 @@
 //	client *          the peer's address, without port
 //	protocol_version * the MCP revision the request spoke
 //
+// Where events are missing, because they were dropped or could not be written, a
+// line says how many: schema, time, and
+//
+//	lost              number of events
+//
+// # The chain
+//
+// A file has two things more. Its first line is a header: schema, time, file (its
+// number, counted from 1), prev (the link it goes on from; zeros where a chain
+// begins), algorithm (sha256 or hmac-sha256) and, for the latter, key (which one it
+// was). And every line ends with a link:
+//
+//	chain             64 hexadecimal digits: the hash of the link before, as 32 bytes,
+//	                  and of the line's bytes up to `,"chain":"`
+//
+// A change, a removal, an insertion or another order shows at the first line that is
+// not as it was, across files too. Not so a cut at the end: for that the head, the
+// last line's link, is logged whenever a file is begun or ended. Nor that the whole
+// chain was made anew, unless there is a key.
+//
+// Each line has its own link, instead of one per batch, because it costs 0.3 µs, off
+// the request's way, tells the line, and holds also for what a crash left.
+//
 // Fields may be added within v1; none changes its meaning or goes. Text from
 // outside is cut at 1 KiB, ending in "…". Control characters, line separators
 // and invalid UTF-8 are escaped, so a line is always one line.

@@ -47,7 +47,7 @@ func appendLine(b []byte, e *Event) []byte {
 // appendLost adds the line that stands where events are missing.
 func appendLost(b []byte, at time.Time, lost int) []byte {
 	b = appendTime(append(b, schemaField...), at)
-	b = append(b, `,"lost":`...)
+	b = append(b, lostField...)
 	b = strconv.AppendInt(b, int64(lost), 10)
 	return append(b, '}', '\n')
 }

@@ -54,6 +54,7 @@ type form struct {
 	after time.Duration                                 // an event is on its way no later than this
 	size  int                                           // or as soon as so many bytes wait
 	limit int                                           // no more bytes wait than this and one event
+	end   func() error                                  // what is left to do after the last write; may be nil
 }
 
 func lines() form {
@@ -92,6 +93,7 @@ type Writer struct {
 	closing  chan struct{} // closed by Close
 	giveUp   chan struct{} // closed when nobody waits for Close any more
 	done     chan struct{} // closed when the flusher has ended
+	ended    error         // how; set before done
 }
 
 // NewWriter starts a Writer. Close ends it; w is the caller's to close after that.
@@ -163,7 +165,7 @@ func (w *Writer) Close(ctx context.Context) error {
 	signal(w.full)
 	select {
 	case <-w.done:
-		return nil
+		return w.ended
 	case <-ctx.Done():
 	}
 	w.mu.Lock()
@@ -201,6 +203,9 @@ type batch struct {
 // run is the only goroutine that writes.
 func (w *Writer) run() {
 	defer close(w.done)
+	if w.form.end != nil {
+		defer func() { w.ended = w.form.end() }()
+	}
 	var (
 		spare  []byte
 		broken failing
