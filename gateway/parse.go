@@ -9,14 +9,12 @@ import (
 // parse reads the message, once and strictly: what two readers could read
 // differently is refused (REQ F-5), and so is a header that says something else
 // than the body.
-func (e *Endpoint) parse(x *Exchange) *mcp.Error {
+func (e *Endpoint) parse(x *Exchange) (err *mcp.Error) {
 	if x.r.Method != http.MethodPost {
-		x.revision = mcp.Revision(x.r.Header.Get(mcp.HeaderProtocolVersion))
-		return nil
+		x.revision, err = mcp.Era(x.r.Header, &x.message) // there is no message; the header still has to make sense (L13)
+		return err
 	}
-	msg, err := mcp.Parse(x.body, e.server.opts.Message)
-	x.message = msg
-	if err != nil {
+	if x.message, err = mcp.Parse(x.body, e.server.opts.Message); err != nil {
 		return err
 	}
 	// 2024-11-05 knows no headers; postFront answers who tries a newer revision.

@@ -168,6 +168,25 @@ func TestReceiveOnEverySurface(t *testing.T) {
 	}
 }
 
+// REQ F-1 (L13), REQ B-24: a revision that nobody knows is refused for every method, and so are two.
+func TestRevisionOnEveryMethod(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	g := newRig(t, proxy("docs", b.URL), nil)
+	for _, method := range []string{"POST", "GET", "DELETE"} {
+		for _, versions := range [][]string{{"1999-01-01"}, {"latest"}, {""}, {"2025-11-25", "2025-06-18"}, {"2025-11-25", "2025-11-25"}} {
+			r := request(t, method, "/mcp")
+			r.Header["Mcp-Protocol-Version"] = versions
+			if w := g.send(r); w.Code != 400 || !strings.Contains(w.Body.String(), `"code":-3202`) {
+				t.Errorf("%s with %q: status %d, %s", method, versions, w.Code, w.Body)
+			}
+		}
+	}
+	if len(b.taken()) != 0 {
+		t.Error("the backend got something")
+	}
+}
+
 // Each path leads to one endpoint and one surface; what is not a path of ours leads nowhere.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
