@@ -190,6 +190,34 @@ func TestBackendErrorsPass(t *testing.T) {
 	}
 }
 
+// REQ F-4: what HTTP/1.1 allows before and around an answer is understood, and does not reach the client.
+func TestUnusualFraming(t *testing.T) {
+	t.Parallel()
+	length := fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(jsonBody), jsonBody)
+	half := len(jsonBody) / 2
+	for name, raw := range map[string]string{
+		"early hints":     "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nSet-Cookie: early=1\r\n\r\n" + jsonHead + length,
+		"go on, unasked":  "HTTP/1.1 100 Continue\r\n\r\n" + jsonHead + length,
+		"until the end":   jsonHead + "Connection: close\r\n\r\n" + jsonBody,
+		"HTTP/1.0":        strings.Replace(jsonHead, "1.1", "1.0", 1) + "\r\n" + jsonBody,
+		"chunk extension": jsonHead + fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x;x=\"y\"\r\n%s\r\n0\r\n\r\n", len(jsonBody), jsonBody),
+		"trailers":        jsonHead + fmt.Sprintf("Trailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nSet-Cookie: late=1\r\n\r\n", len(jsonBody), jsonBody),
+		"small chunks":    jsonHead + fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%X\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", half, jsonBody[:half], len(jsonBody)-half, jsonBody[half:]),
+		"no reason":       strings.Replace(jsonHead, "200 OK", "200 ", 1) + length,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := testkit.Record(t, rawly(raw))
+			g := serve(t, remote("docs", backend.URL))
+			got := call(g.MCP(), "tool", "").do(t)
+			got.wantResult(t, "{}")
+			if got.Header.Get("Set-Cookie")+got.Header.Get("Link")+got.Header.Get("Trailer") != "" {
+				t.Errorf("header %v", got.Header)
+			}
+		})
+	}
+}
+
 // REQ F-4: an answer that goes wrong after it has begun never looks whole.
 func TestAnswerBreaksLate(t *testing.T) {
 	t.Parallel()

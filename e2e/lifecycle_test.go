@@ -276,6 +276,12 @@ func TestAdmin(t *testing.T) {
 	if n := g.Metric(t, "sallyport_requests_total", `server="docs"`, `method="tools/call"`, `status="200"`); n != 1 {
 		t.Errorf("%v requests counted, want 1", n)
 	}
+	for i := range 20 { // what clients make up makes no series
+		modern(g.MCP(), fmt.Sprintf("made/up-%d", i), "", "").do(t)
+	}
+	if n := g.Metric(t, "sallyport_requests_total", `method="other"`); n != 20 || strings.Contains(g.Metrics(t), "made/up") {
+		t.Errorf("%v requests of unknown methods counted, want 20", n)
+	}
 	if !strings.Contains(g.Metrics(t), "go_goroutines") {
 		t.Error("the Go runtime's metrics are missing")
 	}
