@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,6 +175,37 @@ func TestIntrospectionClaims(t *testing.T) {
 	if until := time.Until(c.Expires); until > time.Minute {
 		t.Errorf("believed for %s: a revocation must be noticed within a minute", until)
 	}
+}
+
+// REQ B-7: an answer is remembered, but shortly: whoever revokes a token wants it to end.
+func TestIntrospectionNoticesRevocation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		client := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			asked++
+			return serveOne(fmt.Sprintf(`{"active":%v,"sub":"alice","aud":%q}`, asked == 1, audience)), nil
+		})}
+		b := authn.NewBearer(authn.BearerConfig{Opaque: authn.NewIntrospection(authn.IntrospectionConfig{
+			URL: "https://idp.invalid/introspect", Client: client, Issuer: issuer, Audiences: []string{audience},
+		})})
+		for _, step := range []struct {
+			after time.Duration
+			want  want
+			asked int
+		}{
+			{0, want{caller: "introspection alice"}, 1},
+			{29 * time.Second, want{caller: "introspection alice"}, 1},
+			{time.Second, want{status: 401, code: "invalid_token", reason: "not active"}, 2},
+		} {
+			<-time.After(step.after)
+			c, d := b.Authenticate(t.Context(), bearer("token"))
+			step.want.is(t, c, d)
+			if asked != step.asked {
+				t.Errorf("asked %d times, want %d", asked, step.asked)
+			}
+		}
+	})
 }
 
 // However many requests bring one token, the issuer is asked once; and however
