@@ -20,7 +20,7 @@
 // Its rules, where Cedar leaves them to the application:
 //
 //   - What no policy permits is denied, and so is every method that is not known
-//     (see [Need]).
+//     (see [NeedOf]).
 //   - A policy that cannot be evaluated never helps the caller: a permit that fails
 //     does not permit, a forbid that fails forbids.
 //   - A list needs no permit: it shows what the caller may use, item by item, by the

@@ -74,6 +74,9 @@ const worthReducing = 400
 
 // commonRules are the rules that may apply to all items alike. If they are many,
 // they are evaluated as far as that goes without the item: most then say no.
+//
+// What a policy says of one tool by name, such as Tool::"a".name, is then decided by
+// what the operator declared alone.
 func (s *Set) commonRules(p *Principal, item *Query, items int) candidates {
 	w := s.world(p, item)
 	rules := s.index.find(nil, item.Action, p.keys, w.around.keys)
