@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -357,10 +355,6 @@ func TestFileRefusals(t *testing.T) {
 		write(t, path, text)
 		return path
 	}
-	fifo := filepath.Join(dir, "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	used := filepath.Join(dir, "used")
 	f, _ := chained(t, used, FileOptions{})
 	defer f.close()
@@ -374,20 +368,13 @@ func TestFileRefusals(t *testing.T) {
 		{file("long", strings.Repeat("x", 1<<20)), ErrNotOurs, ""},
 		{file("stdout", string(linesOf("1"))), ErrNotOurs, ""},
 		{used, ErrInUse, ""},
-		{fifo, nil, "no regular file"},
 		{dir, nil, "no regular file"},
 		{filepath.Join(dir, "no", "folder"), os.ErrNotExist, ""},
 	} {
-		var before []byte
-		if tc.path != fifo {
-			before, _ = os.ReadFile(tc.path)
-		}
+		before, _ := os.ReadFile(tc.path)
 		_, err := openChained(tc.path, FileOptions{}, slog.New(slog.DiscardHandler))
 		if err == nil || tc.want != nil && !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) || !strings.Contains(err.Error(), tc.path) {
 			t.Errorf("%s: %v", tc.path, err)
-		}
-		if tc.path == fifo {
-			continue
 		}
 		if after, _ := os.ReadFile(tc.path); !bytes.Equal(before, after) {
 			t.Errorf("%s was changed", tc.path)
@@ -443,55 +430,6 @@ func TestRotationFails(t *testing.T) {
 			t.Errorf("events %s in %q", got, filesAt(t, path))
 		}
 	})
-}
-
-// fullDisk, in the environment, makes TestFullDisk the process whose disk is full.
-const fullDisk = "AUDIT_TEST_FULL_DISK"
-
-// A full disk tears no line and loses none. The limit on the size of files holds for
-// the whole process, so it is one of its own.
-//
-// REQ B-22
-func TestFullDisk(t *testing.T) {
-	path := os.Getenv(fullDisk)
-	if path == "" {
-		path = filepath.Join(t.TempDir(), "audit.log")
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
-		cmd.Env = append(os.Environ(), fullDisk+"="+path)
-		if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("PASS")) {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return
-	}
-	limit := func(n uint64) {
-		var l syscall.Rlimit
-		if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l); err != nil {
-			t.Fatal(err)
-		}
-		l.Cur = min(n, l.Max)
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f, _ := chained(t, path, FileOptions{})
-	put(t, f, "1", "2", "3")
-	size := f.current.size
-	for _, more := range []uint64{0, 1, 200, 500} {
-		limit(uint64(size) + more)
-		text := linesOf("4", "5", "6")
-		if n, err := f.Write(text); n != 0 || !errors.Is(err, syscall.EFBIG) {
-			t.Fatalf("%d bytes written: %v", n, err)
-		}
-		if n := len(read(t, path)); n != int(size) {
-			t.Errorf("%d bytes of a failed write are left", n-int(size))
-		}
-	}
-	limit(1 << 40)
-	put(t, f, "4", "5", "6")
-	closeFile(t, f)
-	if got := ids(t, nil, path); got != "1 2 3 4 5 6" {
-		t.Errorf("events %s", got)
-	}
 }
 
 // The whole sink, with callers all over, rotating and moved all the while.
