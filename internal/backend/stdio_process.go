@@ -179,6 +179,16 @@ func (p *process) close() {
 	<-p.gone
 }
 
+// ending reports whether the end has begun.
+func (p *process) ending() bool {
+	select {
+	case <-p.stop:
+		return true
+	default:
+		return false
+	}
+}
+
 // breakOff ends the process for a reason of the gateway's.
 func (p *process) breakOff(err error) {
 	p.mu.Lock()
@@ -235,14 +245,15 @@ func (p *process) write() {
 			_ = p.in.SetWriteDeadline(time.Now().Add(p.cfg.AnswerTimeout))
 			_, err := p.in.Write(w.line)
 			w.done <- err
-			// Other than by the deadline a write fails because the command is ending, or
-			// the gateway ends it. Only a command that lives on has just closed its stdin.
-			if err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) || !p.exits(graceForPipes) {
-					p.breakOff(errNotReading)
-				}
-				return
+			if err == nil {
+				continue
 			}
+			// Without a deadline passed, the gateway is ending the command, or the command
+			// is ending, or it has just closed its stdin and lives on.
+			if errors.Is(err, os.ErrDeadlineExceeded) || !p.ending() && !p.exits(graceForPipes) {
+				p.breakOff(errNotReading)
+			}
+			return
 		}
 	}
 }
