@@ -242,6 +242,22 @@ func TestFrontErrors(t *testing.T) {
 	}
 }
 
+// REQ F-1, REQ F-3: a client that tries 2026-07-28 over HTTP+SSE hears on its stream what works there, at once.
+func TestFrontTriesModern(t *testing.T) {
+	t.Parallel()
+	backend := testkit.Record(t, ok)
+	g := serve(t, remote("docs", backend.URL))
+	f := openFront(t, g.URL, "/sse")
+	f.say(t, modern("", "server/discover", "", "").body)
+	got := f.hear(t)
+	if !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":7,"error":{"code":-32022,`) || !strings.Contains(got, `"supported":["2025-11-25",`) {
+		t.Errorf("got %s", got)
+	}
+	if n := len(backend.Requests()); n != 0 {
+		t.Errorf("the backend got %d requests", n)
+	}
+}
+
 // REQ F-1: the address for messages is the one that the client can reach: below endpointPrefix, or below the prefix
 // that a trusted proxy says.
 func TestFrontPrefix(t *testing.T) {
