@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 )
 
@@ -52,3 +54,24 @@ func (Discard) Record(*Event) {}
 
 // Close does nothing.
 func (Discard) Close(context.Context) error { return nil }
+
+// Sinks are several as one. What one of them waits for holds up all.
+type Sinks []Sink
+
+// Record implements Sink.
+func (s Sinks) Record(e *Event) {
+	for _, sink := range s {
+		sink.Record(e)
+	}
+}
+
+// Close implements Sink: they close side by side, so that none takes another's time.
+func (s Sinks) Close(ctx context.Context) error {
+	errs := make([]error, len(s))
+	var closing sync.WaitGroup
+	for i, sink := range s {
+		closing.Go(func() { errs[i] = sink.Close(ctx) })
+	}
+	closing.Wait()
+	return errors.Join(errs...)
+}

@@ -75,13 +75,16 @@ func appendOptional(b []byte, key, value string) []byte {
 }
 
 func appendField(b []byte, key, value string) []byte {
-	b = append(append(b, key...), '"')
-	if len(value) <= maxText {
-		b = appendEscaped(b, value)
-	} else {
-		b = append(appendEscaped(b, cut(value)), "…"...)
+	return append(appendText(append(append(b, key...), '"'), value), '"')
+}
+
+// appendText adds text from outside as the inside of a JSON string, and no more of
+// it than maxText.
+func appendText(b []byte, s string) []byte {
+	if len(s) <= maxText {
+		return appendEscaped(b, s)
 	}
-	return append(b, '"')
+	return append(appendEscaped(b, cut(s)), "…"...)
 }
 
 // cut shortens s to at most maxText bytes without splitting a character.

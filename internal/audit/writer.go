@@ -281,10 +281,12 @@ func (w *Writer) write(b batch, f *failing) {
 		if n > 0 {
 			f.midLine = rest[n-1] != '\n'
 			rest = rest[n:]
-			still := min(left, b.eventsIn(rest))
-			w.opts.Flushed(left-still, 0)
-			left = still
+			done := left - min(left, b.eventsIn(rest))
+			refused := min(done, refusedOf(err))
+			left -= done
+			f.miss(refused)
 			w.progress(left)
+			w.opts.Flushed(done-refused, refused)
 		}
 		if err == nil {
 			if f.said {
@@ -295,17 +297,26 @@ func (w *Writer) write(b batch, f *failing) {
 		}
 		hopeless := permanent(err)
 		f.say(w.opts.Log, err, hopeless)
+		if len(rest) == 0 {
+			return
+		}
 		if hopeless || !w.wait(err, pause) {
 			if len(rest) == len(b.text) {
 				f.untold += b.before
 			}
-			f.untold += left + b.after
-			f.lost += left
-			w.opts.Flushed(0, left)
+			f.untold += b.after
+			f.miss(left)
 			w.progress(0)
+			w.opts.Flushed(0, left)
 			return
 		}
 	}
+}
+
+// miss counts events that are lost for good.
+func (f *failing) miss(n int) {
+	f.untold += n
+	f.lost += n
 }
 
 // eventsIn counts the events in the rest of the batch's text.
@@ -367,6 +378,25 @@ type laterError struct {
 
 func (e *laterError) Error() string { return e.err.Error() }
 func (e *laterError) Unwrap() error { return e.err }
+
+// rejectedError is of a batch that was taken but for some of its events.
+type rejectedError struct {
+	n   int
+	why string
+}
+
+func (e *rejectedError) Error() string {
+	return fmt.Sprintf("the receiver took all but %d events: %s", e.n, e.why)
+}
+
+func (e *rejectedError) Is(target error) bool { return target == errRefused }
+
+func refusedOf(err error) int {
+	if r, ok := errors.AsType[*rejectedError](err); ok {
+		return r.n
+	}
+	return 0
+}
 
 // errRefused is for what the receiver will never take.
 var errRefused = errors.New("refused")

@@ -463,6 +463,40 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
+func TestSinks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var one sink
+		two := sink{hold: make(chan struct{})}
+		sinks := audit.Sinks{audit.NewWriter(&two, audit.WriterOptions{}), audit.NewWriter(&one, audit.WriterOptions{}), audit.Discard{}}
+		sinks.Record(event("x"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := sinks.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("one of them is stuck; got %v", err)
+		}
+		if !strings.Contains(one.text(), `"id":"x"`) {
+			t.Error("the other one did not write")
+		}
+		close(two.hold)
+		if err := sinks.Close(t.Context()); err != nil || two.text() != one.text() {
+			t.Errorf("%v; %q and %q", err, one.text(), two.text())
+		}
+	})
+}
+
+func TestParseOverflow(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]audit.Overflow{"block": audit.Block, "drop": audit.Drop} {
+		if got, err := audit.ParseOverflow(in); err != nil || got != want {
+			t.Errorf("%s: %v, %v", in, got, err)
+		}
+	}
+	if _, err := audit.ParseOverflow("lose"); err == nil {
+		t.Error("lose is known")
+	}
+}
+
 func BenchmarkRecord(b *testing.B) {
 	w := audit.NewWriter(io.Discard, audit.WriterOptions{})
 	e := event("0123456789abcdef")
