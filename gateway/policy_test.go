@@ -15,14 +15,18 @@ func policies(mode string, texts ...string) string {
 	return "authzConfig: {type: inline, mode: " + mode + ", inline: {policies: ['" + strings.Join(texts, "', '") + "']}}"
 }
 
-// postAs sends a message of an older or a modern client.
+// postAs sends a message of an older or a modern client to the endpoint docs.
 func postAs(r *rig, modern bool, method, target string) *httptest.ResponseRecorder {
+	return postTo(r, "docs", modern, method, target)
+}
+
+func postTo(r *rig, endpoint string, modern bool, method, target string) *httptest.ResponseRecorder {
 	meta := ""
 	if modern {
 		meta = `,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	}
 	body := `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"name":"` + target + `"` + meta + `}}`
-	req := httptest.NewRequest(http.MethodPost, "/servers/docs/mcp", strings.NewReader(body))
+	req := httptest.NewRequest(http.MethodPost, "/servers/"+endpoint+"/mcp", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	if modern {
 		req.Header.Set("Mcp-Protocol-Version", "2026-07-28")
@@ -99,6 +103,30 @@ func TestPolicyAndToolConfig(t *testing.T) {
 	}
 	if w := postAs(r, true, "tools/call", "fetch"); w.Code != http.StatusForbidden {
 		t.Errorf("fetch, which is wipe: got %d %s", w.Code, w.Body)
+	}
+}
+
+// REQ B-16: proxies of the same server, each with its own policies.
+func TestPoliciesOfOneServer(t *testing.T) {
+	t.Parallel()
+	url := newToolServer(t).URL
+	permit := func(tool string) string {
+		return policies("enforce", `permit(principal, action == Action::"call_tool", resource == Tool::"`+tool+`");`)
+	}
+	r := newRig(t, proxy("readers", url, permit("search"))+proxy("writers", url, permit("wipe")), nil)
+	for _, tt := range []struct {
+		endpoint, tool string
+		status         int
+	}{
+		{"readers", "search", 200}, {"readers", "wipe", 403}, {"writers", "wipe", 200}, {"writers", "search", 403},
+	} {
+		if w := postTo(r, tt.endpoint, true, "tools/call", tt.tool); w.Code != tt.status {
+			t.Errorf("%s calls %s: got %d, want %d", tt.endpoint, tt.tool, w.Code, tt.status)
+		}
+		shown := strings.Contains(postTo(r, tt.endpoint, false, "tools/list", "").Body.String(), `"name":"`+tt.tool+`"`)
+		if shown != (tt.status == 200) {
+			t.Errorf("%s sees %s: %v", tt.endpoint, tt.tool, shown)
+		}
 	}
 }
 
