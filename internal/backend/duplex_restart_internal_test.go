@@ -250,6 +250,19 @@ func TestDuplexCrashInInitialize(t *testing.T) {
 	})
 }
 
+// The server ends by itself before it was sent anything. Whichever of the two is
+// noticed first, the client hears that it ended, not of a session it never had.
+func TestDuplexEndsAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for range 200 {
+			c := r.post("", initialize)
+			r.link().end("exit status 0")
+			r.failed(c, http.StatusBadGateway, ReasonCrashed)
+			r.empty()
+		}
+	})
+}
+
 // "Yes" to a question of the server that is gone is not the answer to one of its
 // successor, though both have counted it as 7.
 func TestDuplexQuestionsAfterRestart(t *testing.T) {

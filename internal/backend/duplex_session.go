@@ -358,8 +358,8 @@ func (s *session) interrupted() {
 	established := s.established
 	s.pending.forgetRequests() // who asked does not wait any more
 	s.mu.Unlock()
-	if !established {
-		s.hub.drop(s, unknownSession(s.name))
+	if !established { // the client waits for an answer to initialize, not for a session
+		s.hub.drop(s, fail(s.name, http.StatusBadGateway, ReasonCrashed, nil, "the server ended as soon as it had started; see the gateway's log"))
 	}
 }
 
