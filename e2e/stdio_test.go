@@ -33,7 +33,7 @@ func stdioManifest(name string, lines ...string) string {
 // runStdio serves it by `sallyport run`.
 func runStdio(t *testing.T, o testkit.Options, flags ...string) *testkit.Gateway {
 	t.Helper()
-	args := append([]string{"run", "--env", "E2E_STDIO=1"}, flags...)
+	args := append([]string{"run", "--env", "E2E_STDIO=1", "--env", "GORACE=atexit_sleep_ms=0"}, flags...)
 	return testkit.StartWith(t, o, append(append(args, "--"), stdioServer()...)...)
 }
 

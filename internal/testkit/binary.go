@@ -57,7 +57,7 @@ func Run(t testing.TB, args ...string) Result {
 func RunWith(t testing.TB, o Options, args ...string) Result {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), Binary(t), args...)
-	cmd.Dir, cmd.Env = o.Dir, append(os.Environ(), o.Env...)
+	cmd.Dir, cmd.Env = o.Dir, append(append(os.Environ(), raceOptions), o.Env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	killer := time.AfterFunc(time.Minute, func() { _ = cmd.Cancel() })

@@ -30,6 +30,10 @@ type Gateway struct {
 	err   error         // of the process, valid after ended
 }
 
+// raceOptions are for binaries with the race detector: end at the first race, and
+// otherwise do not wait a second before the end, as it usually does.
+const raceOptions = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
+
 // Options are the less usual settings of a [Gateway].
 type Options struct {
 	Env []string // added to the test's own environment
@@ -51,7 +55,7 @@ func StartWith(t testing.TB, o Options, args ...string) *Gateway {
 	line := append([]string{args[0], "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args[1:]...)
 	g := &Gateway{Stdout: &Output{}, Stderr: &Output{}, cmd: exec.Command(Binary(t), line...), ended: make(chan struct{})}
 	g.cmd.Dir = o.Dir
-	g.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), o.Env...)
+	g.cmd.Env = append(append(os.Environ(), raceOptions), o.Env...)
 	g.cmd.Stdout, g.cmd.Stderr = g.Stdout, g.Stderr
 	g.cmd.WaitDelay = 5 * time.Second // a stdio backend that outlives the gateway holds its pipes
 	if err := g.cmd.Start(); err != nil {
