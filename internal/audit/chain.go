@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"log/slog"
 	"strconv"
 	"time"
 )
@@ -19,6 +20,9 @@ type Link [sha256.Size]byte
 
 // String is the link as files and logs show it, in lower-case hexadecimal.
 func (l Link) String() string { return hex.EncodeToString(l[:]) }
+
+// LogValue is String: logs as JSON would have a list of numbers.
+func (l Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
 // ParseLink reads what String wrote.
 func ParseLink(s string) (Link, error) {

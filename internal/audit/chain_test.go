@@ -148,6 +148,11 @@ func TestParseLink(t *testing.T) {
 	if l, err := ParseLink(good); err != nil || l.String() != good {
 		t.Errorf("%v, %v", l, err)
 	}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "head", Link{})
+	if want := `"head":"` + strings.Repeat("0", 64) + `"`; !strings.Contains(log.String(), want) {
+		t.Errorf("logged as %s, want %s", &log, want)
+	}
 	for _, bad := range []string{"", "00", good + "0", good + "00", strings.ToUpper(good), good[:63] + "g", good[:63] + " "} {
 		if _, err := ParseLink(bad); err == nil {
 			t.Errorf("%q is a link", bad)
