@@ -37,8 +37,16 @@ func readCommands(t *testing.T) []cliCommand {
 			continue // speaks for itself
 		}
 		c := cliCommand{name: m[1], short: m[2]}
-		c.read(t, testkit.Run(t, m[1], "--help").Stdout)
-		all = append(all, c)
+		subs := c.read(t, testkit.Run(t, m[1], "--help").Stdout)
+		if m[1] == "completion" || len(subs) == 0 {
+			all = append(all, c)
+			continue
+		}
+		for _, sub := range subs {
+			c := cliCommand{name: m[1] + " " + sub[1], short: sub[2]}
+			c.read(t, testkit.Run(t, m[1], sub[1], "--help").Stdout)
+			all = append(all, c)
+		}
 	}
 	if len(all) < 5 {
 		t.Fatalf("the help lists %d commands, want at least 5:\n%s", len(all), help)
@@ -46,16 +54,18 @@ func readCommands(t *testing.T) []cliCommand {
 	return all
 }
 
-func (c *cliCommand) read(t *testing.T, help string) {
+// read returns the commands below it: for each a match of listed.
+func (c *cliCommand) read(t *testing.T, help string) (subs [][]string) {
 	t.Helper()
 	for section := range strings.SplitSeq(strings.TrimSpace(help), "\n\n") {
 		title, text, _ := strings.Cut(section, "\n")
 		switch title {
 		case "Usage:":
 			c.usage = strings.TrimSpace(text)
-		case "Available Commands:": // of completion: one for each shell
+		case "Available Commands:": // completion has one for each shell
 			var names []string
-			for _, m := range listed.FindAllStringSubmatch(text, -1) {
+			subs = listed.FindAllStringSubmatch(text, -1)
+			for _, m := range subs {
 				names = append(names, m[1])
 			}
 			c.usage = strings.Replace(c.usage, "[command]", strings.Join(names, "|"), 1)
@@ -73,6 +83,7 @@ func (c *cliCommand) read(t *testing.T, help string) {
 			}
 		}
 	}
+	return subs
 }
 
 func commandLinePage(t *testing.T) string {
@@ -82,13 +93,13 @@ func commandLinePage(t *testing.T) string {
 	b.WriteString("# Command line\n\n" + generated +
 		"| command | |\n| --- | --- |\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "| [`%s`](#%s) | %s |\n", c.name, c.name, c.short)
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s |\n", c.name, strings.ReplaceAll(c.name, " ", "-"), c.short)
 	}
 	b.WriteString(`
-Exit codes: 0, it did what was asked; 1, it failed while running; 2, wrong usage or a wrong manifest. The log goes to stderr, audit events and what was asked for to stdout.
+Exit codes: 0, it did what was asked; 1, it failed while running, or what it verified is not sound; 2, wrong usage or a wrong manifest. The log goes to stderr, what was asked for to stdout, and audit events, too, unless a flag says otherwise.
 
 SIGTERM and SIGINT shut down, SIGHUP reloads: see [Reload and shut down](../how-to/reload-and-shut-down.md). In the environment, ` +
-		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
+		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, `OTEL_*` what goes [to a collector](../how-to/audit.md#to-a-collector), and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
 	common := sharedFlags(commands)
 	for _, c := range commands {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", c.name, c.short)

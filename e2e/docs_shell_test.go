@@ -68,6 +68,7 @@ func newStage(t *testing.T) *stage {
 		"bin/sallyport", dir + "/bin/sallyport",
 		"-f examples/", "-f " + dir + "/examples/",
 		">> examples/", ">> " + dir + "/examples/",
+		"audit.jsonl", dir + "/audit.jsonl",
 	}
 	for _, port := range []string{"8080", "8081", "9090"} {
 		pairs = append(pairs, "127.0.0.1:"+port, freePort(t))

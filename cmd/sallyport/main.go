@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
+	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
@@ -39,17 +40,21 @@ func root() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return process.UsageError{Err: err} })
-	cmd.AddCommand(serveCommand(), runCommand(), checkCommand(), explainCommand(), demoCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), runCommand(), checkCommand(), explainCommand(), demoCommand(), auditCommand(), versionCommand())
 	return cmd
 }
 
-// report tells a person what went wrong: problems one a line, everything else
-// behind the program's name.
+// report tells a person what went wrong: problems one a line, with their place in
+// front, everything else behind the program's name.
 func report(err error) {
 	if problems, ok := errors.AsType[manifest.Problems](err); ok {
 		for _, p := range problems {
 			fmt.Fprintln(os.Stderr, p.String())
 		}
+		return
+	}
+	if b, ok := errors.AsType[*audit.Break](err); ok {
+		fmt.Fprintln(os.Stderr, b)
 		return
 	}
 	fmt.Fprintln(os.Stderr, "sallyport:", err)

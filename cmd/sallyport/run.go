@@ -61,7 +61,7 @@ func runCommand() *cobra.Command {
 	fs.StringArrayVar(&f.headers, "header", nil, "NAME=VALUE sent to the URL's server; NAME alone takes the value from the environment variable of that name, hyphens as underscores")
 	fs.StringSliceVar(&f.passthrough, "passthrough-header", nil, "name of a client header to pass to the URL's server")
 	fs.StringArrayVar(&f.env, "env", nil, "NAME=VALUE for the command's environment; NAME alone takes it from this one")
-	fs.BoolVar(&f.audit, "audit", false, "write audit events to stdout")
+	fs.BoolVar(&f.audit, "audit", false, "write audit events; --audit-file and --audit-otlp-endpoint ask for them, too")
 	return cmd
 }
 
@@ -102,7 +102,7 @@ func (f *runFlags) remote(address string) (*manifest.Set, error) {
 		RemoteURL:            v1alpha1.RemoteURL(address),
 		Transport:            f.transport,
 		AllowPrivateEndpoint: isLocalName(u.Hostname()), // a person typed it
-		Audit:                &v1alpha1.Audit{Enabled: f.audit},
+		Audit:                &v1alpha1.Audit{Enabled: f.audit || f.Audited()},
 	}
 	for _, h := range f.passthrough {
 		p.Spec.PassthroughHeaders = append(p.Spec.PassthroughHeaders, v1alpha1.PassthroughHeader(h))
@@ -146,7 +146,7 @@ func (f *runFlags) local(command []string) (*manifest.Set, error) {
 		return nil, err
 	}
 	s := &v1alpha1.MCPServer{ObjectMeta: metav1.ObjectMeta{Name: f.named(filepath.Base(command[0]))}}
-	s.Spec = v1alpha1.MCPServerSpec{Transport: "stdio", Audit: &v1alpha1.Audit{Enabled: f.audit}}
+	s.Spec = v1alpha1.MCPServerSpec{Transport: "stdio", Audit: &v1alpha1.Audit{Enabled: f.audit || f.Audited()}}
 	for _, arg := range command {
 		s.Spec.Command = append(s.Spec.Command, v1alpha1.Argument(arg))
 	}

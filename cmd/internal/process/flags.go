@@ -24,6 +24,7 @@ type Flags struct {
 	drain          time.Duration
 	profiling      bool
 	sessionKeyFile string
+	audit          auditFlags
 	options        gateway.Options
 }
 
@@ -44,6 +45,7 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.options.AllowedOrigins, "allowed-origins", nil, "web origins (scheme://host[:port]), besides the gateway's own, that may send requests")
 	fs.StringVar(&f.options.PublicURL, "public-url", "", "how clients reach the gateway (scheme://host[:port][/prefix]), if requests do not say so themselves")
 	fs.StringVar(&f.sessionKeyFile, "session-key-file", "", "file of base64 keys of 32 bytes, one a line, that seal session ids (the first seals, all open); without it sessions end with the process")
+	f.audit.register(fs)
 	fs.BoolVar(&f.profiling, "debug-pprof", false, "serve Go profiles on the admin address")
 }
 
@@ -82,14 +84,15 @@ func proxyTrust(getenv func(string) (string, bool)) (gateway.ProxyTrust, error) 
 
 var headerName = regexp.MustCompile(`^[0-9A-Za-z-]{1,128}$`)
 
-// readKeys reads the session keys. Nothing of a key is in an error.
-func readKeys(path string) ([][]byte, error) {
+// ReadKeys reads the keys in the file that the flag names, if it names one. Nothing of
+// a key is in an error.
+func ReadKeys(flag, path string) ([][]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("--session-key-file: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	var keys [][]byte
 	for i, line := range strings.Split(string(text), "\n") {
@@ -99,12 +102,12 @@ func readKeys(path string) ([][]byte, error) {
 		}
 		key, err := base64.StdEncoding.DecodeString(line)
 		if err != nil || len(key) != 32 {
-			return nil, fmt.Errorf("--session-key-file: %s line %d: want 32 bytes in base64, as from `openssl rand -base64 32`", path, i+1)
+			return nil, fmt.Errorf("%s: %s line %d: want 32 bytes in base64, as from `openssl rand -base64 32`", flag, path, i+1)
 		}
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("--session-key-file: %s holds no key", path)
+		return nil, fmt.Errorf("%s: %s holds no key", flag, path)
 	}
 	return keys, nil
 }

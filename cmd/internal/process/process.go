@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/gateway"
-	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/version"
@@ -53,15 +51,15 @@ type Source struct {
 }
 
 // Serve serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP
-// reloads. Audit events go to stdout, the log to stderr. Ready, if not nil, is
-// called once clients are served.
+// reloads. Audit events go to stdout unless the flags say otherwise, the log to
+// stderr. Ready, if not nil, is called once clients are served.
 func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Addr)) error {
 	log, err := telemetry.NewLogger(stderr, f.LogLevel, f.LogFormat)
 	if err != nil {
 		return UsageError{err}
 	}
 	opts := f.options
-	if opts.SessionKeys, err = readKeys(f.sessionKeyFile); err != nil {
+	if opts.SessionKeys, err = ReadKeys("--session-key-file", f.sessionKeyFile); err != nil {
 		return UsageError{err}
 	}
 	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
@@ -69,14 +67,17 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Ad
 	}
 	opts.Log = log
 	opts.Metrics = telemetry.NewMetrics(version.Version())
-	sink := audit.NewWriter(stdout, audit.WriterOptions{Log: log, Flushed: opts.Metrics.AuditSink("stdout").Flushed})
-	opts.Audit = sink
+	if opts.Audit, err = f.audit.open(stdout, log, opts.Metrics, os.LookupEnv); err != nil {
+		return err
+	}
 	tuneMemory()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	ending := make(chan time.Time, 1)
 	go func() { // after the first signal the next one has its usual effect
 		<-ctx.Done()
+		ending <- time.Now().Add(f.drain)
 		stop()
 	}()
 	signal.Ignore(syscall.SIGPIPE) // a reader of audit events that went away must not end the gateway
@@ -102,12 +103,11 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Ad
 	}
 	err = gateway.Run(ctx, opts, p)
 	log.Info("stopped")
-	closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if cerr := sink.Close(closing); cerr != nil {
-		err = errors.Join(err, fmt.Errorf("write audit events: %w", cerr))
+	var drained time.Time
+	if ctx.Err() != nil { // else it ended by itself
+		drained = <-ending
 	}
-	return err
+	return errors.Join(err, closeAudit(opts.Audit, drained))
 }
 
 func adminURL(a net.Addr) string {
