@@ -25,7 +25,9 @@ type Metrics struct {
 	up        *prometheus.GaugeVec
 	tokens    *prometheus.CounterVec
 	decisions *prometheus.CounterVec
+	exchanges *prometheus.CounterVec
 
+	refreshes   *prometheus.CounterVec
 	keySets     *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
 	lastSuccess prometheus.Gauge
@@ -60,7 +62,11 @@ func NewMetrics(version string) *Metrics {
 
 		tokens:    counter("token_validations_total", "Tokens of clients that were checked, by what came of it.", "server", "result"),
 		decisions: counter("policy_decisions_total", "Decisions of policies: allow, deny, or would_deny in shadow mode.", "server", "decision"),
-		keySets:   counter("jwks_events_total", "What happened to issuers' key sets: refreshed, changed, failed, or hit without a fetch.", "event"),
+		exchanges: counter("token_exchanges_total",
+			"Exchanges of a caller's token for one of the backend's (RFC 8693): success, refused or failed; a cached token is none.", "server", "result"),
+		refreshes: counter("upstream_refreshes_total",
+			"Refreshes of tokens of upstream providers: success, revoked (the person has to sign in again) or failed.", "provider", "result"),
+		keySets: counter("jwks_events_total", "What happened to issuers' key sets: refreshed, changed, failed, or hit without a fetch.", "event"),
 
 		reloads: counter("config_reloads_total", "Attempts to load a changed configuration.", "result"),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -76,7 +82,8 @@ func NewMetrics(version string) *Metrics {
 	build := gauge("build_info", "Always 1; the labels tell what is running.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions, m.keySets,
+		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions, m.exchanges,
+		m.refreshes, m.keySets,
 		m.reloads, m.lastSuccess, m.audited, m.unaudited, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -112,6 +119,15 @@ func (m *Metrics) Reloaded(ok bool) {
 
 // KeySet counts what happened to an issuer's key set.
 func (m *Metrics) KeySet(event string) { m.keySets.WithLabelValues(event).Inc() }
+
+// UpstreamRefreshed counts a refresh of a token of an upstream provider: success,
+// revoked when the provider will not renew the grant, failed for every other end.
+// The provider is a configured name. A nil *Metrics counts nothing.
+func (m *Metrics) UpstreamRefreshed(provider, result string) {
+	if m != nil {
+		m.refreshes.WithLabelValues(provider, result).Inc()
+	}
+}
 
 // AuditSink counts the events of one audit sink, named by its kind (stdout, file).
 type AuditSink struct{ written, lost prometheus.Counter }

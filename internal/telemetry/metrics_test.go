@@ -51,6 +51,10 @@ func TestMetricsOfAServer(t *testing.T) {
 	s.StreamOpened()
 	s.StreamClosed()
 	s.SessionOpened()
+	s.TokenChecked("valid")
+	s.TokenExchanged("success")
+	s.TokenExchanged("refused")
+	s.Decided("deny")
 	s.Up(true)
 	m.Server("other").Up(false)
 	wantLines(t, scrape(t, m),
@@ -63,6 +67,10 @@ func TestMetricsOfAServer(t *testing.T) {
 		`sallyport_backend_failures_total{reason="unreachable",server="docs"} 1`,
 		`sallyport_streams{server="docs"} 1`,
 		`sallyport_sessions_opened_total{server="docs"} 1`,
+		`sallyport_token_validations_total{result="valid",server="docs"} 1`,
+		`sallyport_token_exchanges_total{result="success",server="docs"} 1`,
+		`sallyport_token_exchanges_total{result="refused",server="docs"} 1`,
+		`sallyport_policy_decisions_total{decision="deny",server="docs"} 1`,
 		`sallyport_backend_up{server="docs"} 1`,
 		`sallyport_backend_up{server="other"} 0`,
 	)
@@ -78,11 +86,15 @@ func TestMetricsOfTheProcess(t *testing.T) {
 		`sallyport_config_last_success_timestamp_seconds 0`)
 	m.Reloaded(true)
 	m.Reloaded(false)
+	m.KeySet("refreshed")
+	m.UpstreamRefreshed("okta", "revoked")
 	m.AuditSink("stdout").Flushed(5, 2)
 	got := scrape(t, m)
 	wantLines(t, got,
 		`sallyport_config_reloads_total{result="success"} 1`,
 		`sallyport_config_reloads_total{result="failure"} 1`,
+		`sallyport_jwks_events_total{event="refreshed"} 1`,
+		`sallyport_upstream_refreshes_total{provider="okta",result="revoked"} 1`,
 		`sallyport_audit_events_total{sink="stdout"} 5`,
 		`sallyport_audit_events_lost_total{sink="stdout"} 2`)
 	for _, part := range []string{`sallyport_build_info{`, `version="v1.2.3"`, "\ngo_goroutines ", "\nprocess_resident_memory_bytes "} {
@@ -137,6 +149,9 @@ func TestForget(t *testing.T) {
 		s.Failed(method)
 		s.StreamOpened()
 		s.SessionOpened()
+		s.TokenChecked(method)
+		s.TokenExchanged(method)
+		s.Decided(method)
 		s.Up(true)
 	}
 	use(s, "ping", 200)
@@ -164,7 +179,12 @@ func TestNilServerCountsNothing(t *testing.T) {
 	s.StreamOpened()
 	s.StreamClosed()
 	s.SessionOpened()
+	s.TokenChecked("valid")
+	s.TokenExchanged("success")
+	s.Decided("allow")
 	s.Up(true)
+	var m *telemetry.Metrics
+	m.UpstreamRefreshed("okta", "success")
 }
 
 func TestCountingFromManyGoroutines(t *testing.T) {

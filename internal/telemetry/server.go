@@ -39,7 +39,7 @@ var hotStatuses = [...]int{200, 202, 400, 401, 403, 404, 405, 413, 415, 429, 500
 
 // rareKey names a counter that is not worth a place of its own.
 type rareKey struct {
-	kind   string // "status", "redirect" or "failure"
+	kind   string // what is counted
 	method string
 	status int
 	reason string
@@ -76,7 +76,7 @@ func (m *Metrics) Forget(server string) {
 	labels := prometheus.Labels{"server": server}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions} {
+	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions, m.exchanges} {
 		v.DeletePartialMatch(labels)
 	}
 }
@@ -224,5 +224,17 @@ func (s *Server) Decided(decision string) {
 	}
 	s.rarely(rareKey{kind: "decision", reason: decision}, func() prometheus.Counter {
 		return s.count(s.m.decisions, s.name, decision)
+	}).Inc()
+}
+
+// TokenExchanged counts an exchange of a caller's token for one of the backend's:
+// success, refused when the endpoint said no, failed for every other end. A token
+// that was exchanged before and is used again does not count.
+func (s *Server) TokenExchanged(result string) {
+	if s == nil {
+		return
+	}
+	s.rarely(rareKey{kind: "exchange", reason: result}, func() prometheus.Counter {
+		return s.count(s.m.exchanges, s.name, result)
 	}).Inc()
 }
