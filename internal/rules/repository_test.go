@@ -130,7 +130,7 @@ func eachSource(t *testing.T, check func(t *testing.T, s source)) {
 	}
 }
 
-// notOurs are the folders that git does not keep.
+// notOurs are the folders that git does not keep, and its own, which is a file in a linked work tree.
 var notOurs = map[string]bool{".git": true, ".cache": true, "bin": true, "dist": true, "node_modules": true, "results": true}
 
 // files lists the files of the repository. It walks the folders, and asks nobody, so that go test knows what its
@@ -142,6 +142,8 @@ var files = sync.OnceValues(func() (all []string, err error) {
 			return err
 		case d.IsDir() && notOurs[d.Name()]:
 			return filepath.SkipDir
+		case notOurs[d.Name()]:
+			return nil
 		case d.Type().IsRegular():
 			rel, err := filepath.Rel(root, name)
 			all = append(all, filepath.ToSlash(rel))
