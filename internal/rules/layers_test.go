@@ -34,12 +34,15 @@ var levels = map[string]int{
 	"internal/keep":      0,
 	"internal/mcp":       0,
 	"internal/netguard":  0,
+	"internal/oauth":     0,
 	"internal/ratelimit": 0,
 	"internal/seal":      0,
-	"internal/secret":    0,
+	"internal/store":     0,
 	"internal/telemetry": 0,
 	"internal/token":     0,
 	"internal/version":   0,
+
+	"internal/secret": -1, // a type that whoever handles secrets has in its fields
 
 	// Programs and tests about the product, which nothing of it may import.
 	"bench":            beside,

@@ -1,4 +1,5 @@
-// Package token verifies what JOSE signs: JSON Web Tokens, by an issuer's keys.
+// Package token verifies JSON Web Tokens by an issuer's keys, and signs those of the
+// gateway's own issuers.
 //
 // It owns key sets (fetched, kept, refreshed, pinned), signature and claim checks,
 // the strict reading of claims, and the cache of tokens that were good. It knows

@@ -38,15 +38,26 @@ type Expectations struct {
 	Leeway     time.Duration // for clocks that differ; 0 for none
 }
 
+// Keys are an issuer's public keys: a KeySet that is fetched, or a Signer in the
+// same process.
+type Keys interface {
+	// Find returns the keys that may have signed a token with this kid.
+	Find(ctx context.Context, kid string) ([]jose.JSONWebKey, error)
+	// Renew asks for the keys of now, for a token that those at hand do not fit.
+	Renew(ctx context.Context) error
+	// Changes counts how often the keys changed.
+	Changes() uint64
+}
+
 // Verifier verifies the tokens of one issuer.
 type Verifier struct {
-	keys       *KeySet
+	keys       Keys
 	want       Expectations
 	algorithms []jose.SignatureAlgorithm
 }
 
 // NewVerifier verifies by keys that a token is what is expected.
-func NewVerifier(keys *KeySet, want Expectations) (*Verifier, error) {
+func NewVerifier(keys Keys, want Expectations) (*Verifier, error) {
 	if want.Issuer == "" || len(want.Audiences) == 0 {
 		return nil, errors.New("verify tokens: issuer and audience are required")
 	}

@@ -1,0 +1,191 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/secret"
+)
+
+// ClientAuth is how a client authenticates at a token endpoint.
+type ClientAuth struct {
+	ID     string
+	Secret secret.Value // empty for a public client
+	// Method is client_secret_basic or client_secret_post; "" means Basic where
+	// there is a secret, and the client's id in the body where there is none.
+	Method string
+	// Assert makes a client assertion for the token endpoint (RFC 7523 §2.2); nil
+	// for other methods.
+	Assert func(audience string) (secret.Value, error)
+}
+
+// The methods of client authentication (RFC 7591 §2).
+const (
+	AuthNone          = "none"
+	AuthBasic         = "client_secret_basic"
+	AuthPost          = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+)
+
+// Endpoint is a token endpoint, and a client of it.
+type Endpoint struct {
+	URL    string
+	Auth   ClientAuth
+	Client *http.Client // decides which addresses may be dialled, and follows no redirect
+}
+
+// Tokens is the answer of a token endpoint (RFC 6749 §5.1).
+type Tokens struct {
+	Access  secret.Value
+	Refresh secret.Value // empty when there is none
+	ID      secret.Value // the OpenID token; empty when there is none
+	Type    string       // "Bearer", as a rule
+	Issued  string       // issued_token_type of RFC 8693 §2.2.1
+	Expires time.Time    // zero when the server did not say
+	Scopes  []string     // nil when they are those that were asked for
+	// Raw is the whole answer, secrets included, for servers with an answer of their
+	// own. It is not for logs.
+	Raw json.RawMessage
+}
+
+const maxAnswer = 256 << 10
+
+// Request asks for tokens. The form says which grant and with what; client
+// authentication is added here. The error is an *Error when the server refused, and
+// names nothing that was sent.
+func (e *Endpoint) Request(ctx context.Context, form url.Values) (*Tokens, error) {
+	body, err := e.post(ctx, form)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for a token: %w", place(e.URL), err)
+	}
+	return parseTokens(body, time.Now())
+}
+
+func (e *Endpoint) post(ctx context.Context, form url.Values) ([]byte, error) {
+	form = cloned(form)
+	id, basic, err := e.Auth.add(e.URL, form)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, errors.New("its address is no URL")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json") // GitHub answers a form without it
+	if basic {
+		req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(e.Auth.Secret.Reveal())) // RFC 6749 §2.3.1
+	}
+	resp, err := e.Client.Do(req)
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		return nil, outer.Err // the outer one prints the whole URL
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+	}
+	if refused := ParseError(resp.StatusCode, body); refused != nil {
+		return nil, refused
+	}
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
+		return nil, errors.New("it answered a web page; is the URL right?")
+	}
+	return body, nil
+}
+
+// add puts client authentication into the form, or says that it goes into a header.
+func (a *ClientAuth) add(audience string, form url.Values) (id string, basic bool, err error) {
+	switch {
+	case a.Assert != nil:
+		assertion, err := a.Assert(audience)
+		if err != nil {
+			return "", false, fmt.Errorf("sign the client assertion: %w", err)
+		}
+		form.Set("client_id", a.ID)
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", assertion.Reveal())
+	case a.Method == AuthPost && !a.Secret.Empty():
+		form.Set("client_id", a.ID)
+		form.Set("client_secret", a.Secret.Reveal())
+	case !a.Secret.Empty():
+		return a.ID, true, nil
+	case a.ID != "":
+		form.Set("client_id", a.ID)
+	}
+	return "", false, nil
+}
+
+func parseTokens(body []byte, now time.Time) (*Tokens, error) {
+	var a struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+		ID      string `json:"id_token"`
+		Type    string `json:"token_type"`
+		Issued  string `json:"issued_token_type"`
+		Expires any    `json:"expires_in"`
+		Scope   string `json:"scope"`
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return nil, errors.New("the token endpoint's answer is no JSON as RFC 6749 has it")
+	}
+	if a.Access == "" {
+		return nil, errors.New("the token endpoint's answer has no access_token")
+	}
+	t := &Tokens{
+		Access: secret.New(a.Access), Refresh: secret.New(a.Refresh), ID: secret.New(a.ID),
+		Type: a.Type, Issued: a.Issued, Scopes: strings.Fields(a.Scope), Raw: body,
+	}
+	if s, ok := seconds(a.Expires); ok {
+		t.Expires = now.Add(s)
+	}
+	return t, nil
+}
+
+// seconds reads expires_in, which some servers send as text.
+func seconds(v any) (time.Duration, bool) {
+	var n float64
+	switch v := v.(type) {
+	case float64:
+		n = v
+	case string:
+		if _, err := fmt.Sscan(v, &n); err != nil {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	const most = 100 * 365 * 24 * 3600
+	return time.Duration(max(0, min(n, most)) * float64(time.Second)), true
+}
+
+func cloned(form url.Values) url.Values {
+	out := make(url.Values, len(form)+3)
+	for name, values := range form {
+		out[name] = values
+	}
+	return out
+}
+
+// place is an address without what may be secret in it.
+func place(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the endpoint"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
