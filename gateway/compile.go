@@ -139,7 +139,11 @@ func (c *compiler) rateLimits(o *manifest.Object, r *v1alpha1.RateLimiting, e *E
 			return
 		}
 		rt := ratelimit.Rate{Burst: int(b.MaxTokens), Period: b.RefillPeriod.Duration()}
-		limiter, release, _ := c.server.limiters.Acquire(digest("rate", o.Namespace, o.Kind, o.Name, tool, perUser, rt), func() (*ratelimit.Limiter, error) {
+		name := digest("rate", o.Namespace, o.Kind, o.Name, tool, perUser, rt)
+		limiter, release, _ := c.server.limiters.Acquire(name, func() (*ratelimit.Limiter, error) {
+			if shared := c.server.opts.SharedRates; shared != nil {
+				return ratelimit.NewShared(rt, name, shared), nil
+			}
 			return ratelimit.New(rt), nil
 		})
 		c.snap.releases = append(c.snap.releases, release)

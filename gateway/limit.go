@@ -40,13 +40,13 @@ func (e *Endpoint) limitRate(x *Exchange) *mcp.Error {
 		if !ok {
 			continue
 		}
-		wait, ok := e.rates[i].limiter.Take(key, now)
+		wait, ok := e.rates[i].limiter.Take(x.r.Context(), key, now)
 		if ok {
 			continue
 		}
 		for _, taken := range e.rates[:i] {
 			if key, ok := taken.key(x); ok {
-				taken.limiter.Give(key)
+				taken.limiter.Give(x.r.Context(), key)
 			}
 		}
 		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))

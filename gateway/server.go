@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -36,6 +37,10 @@ type Options struct {
 	Message       mcp.Limits
 
 	SessionKeys [][]byte // 32 bytes each, the first seals; none for a random one
+	// Store keeps what must outlive a request. It is whoever's who made it; nil for
+	// one that ends with the server.
+	Store       store.Store
+	SharedRates ratelimit.Shared // buckets that replicas share; nil for the process's own
 	Audit       audit.Sink
 	Metrics     *telemetry.Metrics
 	Log         *slog.Logger
@@ -81,6 +86,9 @@ func NewServer(opts Options) (*Server, error) {
 	ring, err := seal.NewRing(opts.SessionKeys...)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Store == nil {
+		opts.Store = store.NewMemory()
 	}
 	s := &Server{opts: opts, ring: ring, warned: map[string]string{}, hosts: map[string]bool{}, origins: map[string]bool{}}
 	for _, h := range opts.AllowedHosts {

@@ -59,6 +59,7 @@ e2e_tools() {
 	debian gcc gcc # the race detector needs cgo
 	debian npm npm
 	debian nginx nginx # proxies before the gateway
+	debian redis-server redis-server # state that replicas share
 	debian apache2 "apache2-bin libapache2-mod-auth-openidc"
 	SALLYPORT_TEST_JS=$(js)
 	SALLYPORT_TEST_EVERYTHING=$(tool everything-server)

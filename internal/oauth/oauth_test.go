@@ -86,9 +86,9 @@ func TestParseChallenges(t *testing.T) {
 			{Scheme: "basic", Params: map[string]string{"realm": `a, b"c`}},
 			{Scheme: "bearer", Params: map[string]string{"scope": "x"}},
 		},
-		`Bearer scope="x`:             {{Scheme: "bearer", Params: map[string]string{}}},
-		`Bearer scope=a, scope=b`:     {{Scheme: "bearer", Params: map[string]string{"scope": "a"}}},
-		`, ,`:                         nil,
+		`Bearer scope="x`:              {{Scheme: "bearer", Params: map[string]string{}}},
+		`Bearer scope=a, scope=b`:      {{Scheme: "bearer", Params: map[string]string{"scope": "a"}}},
+		`, ,`:                          nil,
 		`DPoP algs="ES256", Bearer , `: {{Scheme: "dpop", Params: map[string]string{"algs": "ES256"}}, {Scheme: "bearer", Params: map[string]string{}}},
 	} {
 		got := oauth.ParseChallenges(http.Header{"Www-Authenticate": {line}})

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -22,6 +23,9 @@ type Limiter struct {
 	every time.Duration // between two tokens
 	most  time.Duration // to fill the bucket
 
+	shared Shared // nil for buckets of this process alone
+	name   string // of the limit, in what is shared
+
 	mu   sync.Mutex
 	full map[string]time.Time // when the key's bucket is full again; a full one is not kept
 	next time.Time            // when to look for full ones again
@@ -39,7 +43,17 @@ func New(r Rate) *Limiter {
 
 // Take takes a token of key's bucket. When there is none it takes nothing and says
 // how long until there is one.
-func (l *Limiter) Take(key string, now time.Time) (wait time.Duration, ok bool) {
+func (l *Limiter) Take(ctx context.Context, key string, now time.Time) (wait time.Duration, ok bool) {
+	if l.shared != nil && l.every > 0 {
+		wait, ok, err := l.shared.TakeRate(ctx, l.sharedKey(key), l.every, l.most)
+		if err == nil {
+			return wait, ok
+		}
+	}
+	return l.take(key, now)
+}
+
+func (l *Limiter) take(key string, now time.Time) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.every <= 0 {
@@ -59,7 +73,10 @@ func (l *Limiter) Take(key string, now time.Time) (wait time.Duration, ok bool) 
 }
 
 // Give gives back a token that Take took, when nothing came of it.
-func (l *Limiter) Give(key string) {
+func (l *Limiter) Give(ctx context.Context, key string) {
+	if l.shared != nil && l.shared.GiveRate(ctx, l.sharedKey(key), l.every) == nil {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if full, ok := l.full[key]; ok {

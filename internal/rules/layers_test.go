@@ -27,6 +27,7 @@ var levels = map[string]int{
 	"internal/policy":          1,
 	"internal/policy/schema":   1,
 	"internal/backend":         1,
+	"internal/store/sealed":    1,
 
 	"api/v1alpha1":       0,
 	"internal/audit":     0,
@@ -105,8 +106,10 @@ var modules = []struct {
 	{"github.com/google/jsonschema-go", []string{"internal/demo"}, "the schemas of the demo's tools"},
 	{"github.com/modelcontextprotocol/go-sdk", []string{"internal/demo"}, "the official SDK is a peer for the demo and for tests, never the data plane: it loses unknown fields"},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}, "metrics"},
+	{"github.com/redis/rueidis", []string{"internal/store"}, "Redis, standalone, Cluster and Sentinel; it heeds deadlines when Redis stalls"},
 	{"github.com/spf13/cobra", []string{"cmd/sallyport"}, "the command line"},
 	{"github.com/spf13/pflag", []string{"cmd/internal/process", "cmd/sallyportd"}, "the flags that both mains have"},
+	{"go.etcd.io/bbolt", []string{"internal/store"}, "a file of state that survives a kill"},
 	{"go.yaml.in/yaml/v3", []string{"internal/manifest"}, "the places of fields in files"},
 	{"golang.org/x/sys", []string{"internal/backend"}, "process groups of stdio servers"},
 	{"k8s.io/apiextensions-apiserver", []string{"internal/manifest/strict"}, "the API server's own validation"},

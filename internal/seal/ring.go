@@ -87,6 +87,25 @@ func (r *Ring) Open(purpose, sealed string) ([]byte, bool) {
 	return nil, false
 }
 
+// SealValue encrypts a value of any size that stays with us, as Seal does for what a
+// stranger holds. It opens for the same place alone: values cannot be exchanged by
+// whoever can write where they are kept.
+func (r *Ring) SealValue(purpose, place string, plain []byte) []byte {
+	buf := make([]byte, 0, len(plain)+overhead)
+	return r.purpose(purpose)[0].Seal(buf, nil, plain, []byte(place))
+}
+
+// OpenValue returns what SealValue sealed for purpose and place with any key of the
+// ring, and false for everything else.
+func (r *Ring) OpenValue(purpose, place string, sealed []byte) ([]byte, bool) {
+	for _, a := range r.purpose(purpose) {
+		if plain, err := a.Open(nil, nil, sealed, []byte(place)); err == nil {
+			return plain, true
+		}
+	}
+	return nil, false
+}
+
 // purpose returns the ciphers for one purpose. Purposes are constants of the
 // program, so their number is small.
 func (r *Ring) purpose(name string) []cipher.AEAD {

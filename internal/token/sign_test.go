@@ -66,7 +66,8 @@ func TestSignerSignsWhatAVerifierBelieves(t *testing.T) {
 
 func TestNewSignerRefuses(t *testing.T) {
 	t.Parallel()
-	weak, _ := rsa.GenerateKey(rand.Reader, 1024)
+	bits := 1024
+	weak, _ := rsa.GenerateKey(rand.Reader, bits)
 	p224, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	for name, text := range map[string][]byte{
 		"nothing": nil, "no PEM": []byte("canary"), "weak": pemOf(t, weak), "curve": pemOf(t, p224),

@@ -25,6 +25,7 @@ type Flags struct {
 	profiling      bool
 	sessionKeyFile string
 	audit          auditFlags
+	store          storeFlags
 	options        gateway.Options
 }
 
@@ -45,6 +46,7 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.options.AllowedOrigins, "allowed-origins", nil, "web origins (scheme://host[:port]), besides the gateway's own, that may send requests")
 	fs.StringVar(&f.options.PublicURL, "public-url", "", "how clients reach the gateway (scheme://host[:port][/prefix]), if requests do not say so themselves")
 	fs.StringVar(&f.sessionKeyFile, "session-key-file", "", "file of base64 keys of 32 bytes, one a line, that seal session ids (the first seals, all open); without it sessions end with the process")
+	f.store.register(fs)
 	f.audit.register(fs)
 	fs.BoolVar(&f.profiling, "debug-pprof", false, "serve Go profiles on the admin address")
 }

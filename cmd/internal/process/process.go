@@ -54,22 +54,12 @@ type Source struct {
 // reloads. Audit events go to stdout unless the flags say otherwise, the log to
 // stderr. Ready, if not nil, is called once clients are served.
 func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Addr)) error {
-	log, err := telemetry.NewLogger(stderr, f.LogLevel, f.LogFormat)
+	opts, err := f.open(stdout, stderr)
 	if err != nil {
-		return UsageError{err}
-	}
-	opts := f.options
-	if opts.SessionKeys, err = ReadKeys("--session-key-file", f.sessionKeyFile); err != nil {
-		return UsageError{err}
-	}
-	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
-		return UsageError{err}
-	}
-	opts.Log = log
-	opts.Metrics = telemetry.NewMetrics(version.Version())
-	if opts.Audit, err = f.audit.open(stdout, log, opts.Metrics, os.LookupEnv); err != nil {
 		return err
 	}
+	defer opts.Store.Close()
+	log := opts.Log
 	tuneMemory()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -108,6 +98,29 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Ad
 		drained = <-ending
 	}
 	return errors.Join(err, closeAudit(opts.Audit, drained))
+}
+
+// open makes the gateway's options: what the flags say, and what they name opened.
+// The store and the audit sink are the caller's to close.
+func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error) {
+	opts = f.options
+	if opts.Log, err = telemetry.NewLogger(stderr, f.LogLevel, f.LogFormat); err != nil {
+		return opts, UsageError{err}
+	}
+	if opts.SessionKeys, err = ReadKeys("--session-key-file", f.sessionKeyFile); err != nil {
+		return opts, UsageError{err}
+	}
+	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
+		return opts, UsageError{err}
+	}
+	if err = f.store.open(&opts, os.LookupEnv); err != nil {
+		return opts, err
+	}
+	opts.Metrics = telemetry.NewMetrics(version.Version())
+	if opts.Audit, err = f.audit.open(stdout, opts.Log, opts.Metrics, os.LookupEnv); err != nil {
+		return opts, errors.Join(err, opts.Store.Close())
+	}
+	return opts, nil
 }
 
 func adminURL(a net.Addr) string {

@@ -1,0 +1,121 @@
+package process
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/store/sealed"
+)
+
+// storeFlags say where state is kept that outlives a request.
+type storeFlags struct {
+	where   string
+	keyFile string
+}
+
+func (f *storeFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.where, "store", "memory", "where sign-ins, registered clients and linked accounts are kept: memory, file:PATH (one process), or redis://USER:PASSWORD@HOST:PORT/DB (many; rediss for TLS, $SALLYPORT_REDIS_PASSWORD for a password that is not in the address)")
+	fs.StringVar(&f.keyFile, "store-key-file", "", "file of base64 keys of 32 bytes, one a line, that encrypt what is kept (the first seals, all open); by default PATH.key beside a store file, which is made when it is missing")
+}
+
+// redisPassword is the environment variable for what is better not on a command line.
+const redisPassword = "SALLYPORT_REDIS_PASSWORD"
+
+// open opens the store, and sets it in the gateway's options.
+func (f *storeFlags) open(opts *gateway.Options, getenv func(string) (string, bool)) error {
+	path, isFile := strings.CutPrefix(f.where, "file:")
+	switch {
+	case f.where == "memory" || f.where == "":
+		opts.Store = store.NewMemory()
+		return nil
+	case isFile && path != "":
+		return f.openFile(path, opts)
+	case strings.HasPrefix(f.where, "redis://"), strings.HasPrefix(f.where, "rediss://"):
+		return f.openRedis(opts, getenv)
+	}
+	return UsageError{errors.New("--store: it is none of memory, file:PATH and redis://HOST:PORT")}
+}
+
+func (f *storeFlags) openFile(path string, opts *gateway.Options) error {
+	keyFile := f.keyFile
+	if keyFile == "" {
+		keyFile = path + ".key"
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			keyFile = filepath.Join(path, "sallyport.key")
+		}
+	}
+	file, err := store.OpenFile(path) // first: while it is open, nobody else makes the key
+	if err != nil {
+		return UsageError{fmt.Errorf("--store: %w", err)}
+	}
+	if f.keyFile == "" {
+		err = makeKey(keyFile)
+	}
+	var ring *seal.Ring
+	if err == nil {
+		ring, err = readRing(keyFile)
+	}
+	if err != nil {
+		return errors.Join(UsageError{err}, file.Close())
+	}
+	opts.Store = sealed.New(file, ring)
+	return nil
+}
+
+func (f *storeFlags) openRedis(opts *gateway.Options, getenv func(string) (string, bool)) error {
+	cfg, err := store.ParseRedisURL(f.where)
+	if err != nil {
+		return UsageError{fmt.Errorf("--store: %w", err)}
+	}
+	if p, ok := getenv(redisPassword); ok && cfg.Password.Empty() {
+		cfg.Password = secret.New(p)
+	}
+	if f.keyFile == "" {
+		return UsageError{errors.New("--store: Redis needs --store-key-file, the same for every replica; make one with: openssl rand -base64 32 > store.key")}
+	}
+	ring, err := readRing(f.keyFile)
+	if err != nil {
+		return UsageError{err}
+	}
+	r, err := store.NewRedis(cfg)
+	if err != nil {
+		return UsageError{fmt.Errorf("--store: %w", err)}
+	}
+	opts.Store, opts.SharedRates = sealed.New(r, ring), r
+	return nil
+}
+
+func readRing(path string) (*seal.Ring, error) {
+	keys, err := ReadKeys("--store-key-file", path)
+	if err != nil {
+		return nil, err
+	}
+	return seal.NewRing(keys...)
+}
+
+// makeKey makes a key file for its owner alone, unless there is one. It is written
+// under another name first, so that a process that is killed leaves no half of it.
+func makeKey(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	key := make([]byte, seal.KeySize)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
+	half := path + ".new"
+	if err := os.WriteFile(half, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("make the store's key: %w", err)
+	}
+	return os.Rename(half, path)
+}

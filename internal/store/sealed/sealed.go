@@ -1,0 +1,96 @@
+// Package sealed encrypts what a store keeps.
+//
+// It owns one wrapper around a store.Store: values are sealed under a key list that
+// can be rotated, each bound to its key in the store. It does not own the keys, nor
+// the names under which values are kept, which anybody who reads the store can see.
+package sealed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/store"
+)
+
+const purpose = "store-value"
+
+// errForeign means that a value was sealed with a key that is not in the list, or
+// was changed.
+var errForeign = errors.New("open value: none of the store's keys opens it; was a key taken off the list too soon?")
+
+// Store seals values on their way in and opens them on their way out.
+type Store struct {
+	inner store.Store
+	ring  *seal.Ring
+}
+
+// New wraps a store, which it closes with itself.
+func New(inner store.Store, ring *seal.Ring) *Store { return &Store{inner, ring} }
+
+func (s *Store) seal(key string, value []byte) []byte { return s.ring.SealValue(purpose, key, value) }
+
+func (s *Store) open(key string, raw []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	value, ok := s.ring.OpenValue(purpose, key, raw)
+	if !ok {
+		return nil, errForeign
+	}
+	return value, nil
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	raw, err := s.inner.Get(ctx, key)
+	return s.open(key, raw, err)
+}
+
+// Put implements store.Store.
+func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return s.inner.Put(ctx, key, s.seal(key, value), ttl)
+}
+
+// Add implements store.Store.
+func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
+	return s.inner.Add(ctx, key, s.seal(key, value), ttl)
+}
+
+// Take implements store.Store.
+func (s *Store) Take(ctx context.Context, key string) ([]byte, error) {
+	raw, err := s.inner.Take(ctx, key)
+	return s.open(key, raw, err)
+}
+
+// Swap implements store.Store. Equal values have different seals, so it compares
+// what is inside and then swaps the very seal that it looked into.
+func (s *Store) Swap(ctx context.Context, key string, old, value []byte, ttl time.Duration) (bool, error) {
+	raw, err := s.inner.Get(ctx, key)
+	now, err := s.open(key, raw, err)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !bytes.Equal(now, old):
+		return false, nil
+	}
+	return s.inner.Swap(ctx, key, raw, s.seal(key, value), ttl)
+}
+
+// Delete implements store.Store.
+func (s *Store) Delete(ctx context.Context, key string) error { return s.inner.Delete(ctx, key) }
+
+// Scan implements store.Store. Values that do not open are left out.
+func (s *Store) Scan(ctx context.Context, prefix string, each func(key string, value []byte) bool) error {
+	return s.inner.Scan(ctx, prefix, func(key string, raw []byte) bool {
+		value, err := s.open(key, raw, nil)
+		return err != nil || each(key, value)
+	})
+}
+
+// Close closes the store inside.
+func (s *Store) Close() error { return s.inner.Close() }
