@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -35,6 +34,8 @@ func (c *compiler) door(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) 
 		e.doorWarning = "SECURITY: authentication of clients is switched off, so everybody is anonymous and no identity header is believed"
 	case in.OIDCConfig != nil || in.OIDCConfigRef != nil:
 		e.door = c.tokenDoor(o, in, e)
+	case in.ClientCertificate != nil:
+		e.door = authn.NewResolver(true, c.certificates(o, in, e)...)
 	default:
 		e.door = authn.NewResolver(false)
 		e.doorWarning = "serving anonymous clients, since no incoming authentication is configured; " + e.outgoing.shows()
@@ -53,14 +54,33 @@ type expected struct {
 	field     string           // of the issuer in owner
 }
 
-// tokenDoor wants a token of the configured issuer.
+// tokenDoor wants a token of the configured issuer, or a certificate where those
+// count too.
 func (c *compiler) tokenDoor(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) *authn.Resolver {
-	var want expected
+	want, ok := c.expected(o, in)
+	if !ok {
+		return authn.NewResolver(true) // a problem has been noted; nobody is let in
+	}
+	if slices.Contains(e.outgoing.passthrough, "Authorization") {
+		c.problem(o, "spec.passthroughAuthorization", "the gateway itself reads Authorization here (oidcConfig), and a client's token for the gateway is not forwarded; remove one of them")
+	}
+	e.protection = &protection{AuthorizationServers: []string{string(want.issuer.Issuer)}, Scopes: want.scopes}
+	e.settings = append(e.settings, want.issuer)
+	method := c.bearer(e, want)
+	if method == nil {
+		return authn.NewResolver(true)
+	}
+	return authn.NewResolver(true, append([]authn.Method{method}, c.certificates(o, in, e)...)...)
+}
+
+// expected says what an endpoint wants of tokens; false with a problem, or where
+// the configuration it names has one.
+func (c *compiler) expected(o *manifest.Object, in *v1alpha1.Incoming) (want expected, ok bool) {
 	if ref := in.OIDCConfigRef; ref != nil {
 		cfg, ok := manifest.Get[v1alpha1.MCPOIDCConfig](c.set, o.Namespace, string(ref.Name))
 		if !ok {
 			c.missing(o, "spec.oidcConfigRef.name", "MCPOIDCConfig", string(ref.Name))
-			return authn.NewResolver(true)
+			return want, false
 		}
 		want = expected{cfg.Value.Spec.Inline, []string{ref.Audience}, ref.Scopes, cfg.Object, "spec.inline"}
 	} else {
@@ -70,19 +90,7 @@ func (c *compiler) tokenDoor(o *manifest.Object, in *v1alpha1.Incoming, e *Endpo
 			want.audiences = append([]string{i.Audience}, want.audiences...)
 		}
 	}
-	if want.issuer == nil {
-		return authn.NewResolver(true)
-	}
-	if slices.Contains(e.outgoing.passthrough, "Authorization") {
-		c.problem(o, "spec.passthroughAuthorization", "the gateway itself reads Authorization here (oidcConfig), and a client's token for the gateway is not forwarded; remove one of them")
-	}
-	e.protection = &protection{AuthorizationServers: []string{string(want.issuer.Issuer)}, Scopes: want.scopes}
-	e.settings = append(e.settings, want.issuer)
-	method := c.bearer(e, want)
-	if method == nil {
-		return authn.NewResolver(true) // a problem has been noted; nobody is let in
-	}
-	return authn.NewResolver(true, method)
+	return want, want.issuer != nil
 }
 
 // clockSkew is how far the issuer's clock may be ahead of or behind ours.
@@ -96,13 +104,14 @@ func (c *compiler) bearer(e *Endpoint, want expected) *authn.Bearer {
 		return nil
 	}
 	client := issuerClient(iss.JWKSAllowPrivateIP, roots)
-	mapping := authn.Mapping{}
-	if m := iss.ClaimMappings; m != nil {
-		mapping = authn.Mapping{Email: string(m.Email), Name: string(m.Name), Groups: string(m.Groups), Roles: string(m.Roles)}
-	}
+	mapping := mapped(authn.Mapping{}, iss.ClaimMappings)
 	e.mapping = mapping
-	keys := c.keySet(want, client, bundle)
-	if keys == nil {
+	keys, err := c.keySet(keySource{
+		issuer: string(iss.Issuer), url: string(iss.JWKSURL), pin: iss.JWKSCertFingerprint,
+		client: client, reached: []any{iss.JWKSAllowPrivateIP, bundle},
+	})
+	if err != nil {
+		c.problem(want.owner, want.field+".jwksCertFingerprint", "%v", err)
 		return nil
 	}
 	verifier, err := token.NewVerifier(keys, token.Expectations{
@@ -130,33 +139,49 @@ func (c *compiler) bearer(e *Endpoint, want expected) *authn.Bearer {
 	return authn.NewBearer(cfg)
 }
 
+// mapped lays a manifest's mappings over what is usual.
+func mapped(usual authn.Mapping, m *v1alpha1.ClaimMappings) authn.Mapping {
+	if m != nil {
+		usual.Email, usual.Name = string(m.Email), string(m.Name)
+		usual.Groups, usual.Roles = string(m.Groups), string(m.Roles)
+	}
+	return usual
+}
+
 // tokenSeen counts a token check.
 func (e *Endpoint) tokenSeen(r authn.Result) { e.metrics.TokenChecked(string(r)) }
 
+// keySource is where keys of an issuer are.
+type keySource struct {
+	issuer  string
+	url     string // "" for discovery from the issuer
+	pin     string
+	client  *http.Client
+	reached []any // what else the client was made of
+}
+
 // keySet gives the keys of an issuer, shared by all endpoints that use it the same
 // way, and kept over configuration changes.
-func (c *compiler) keySet(want expected, client *http.Client, bundle string) *token.KeySet {
-	iss := want.issuer
-	log := c.server.opts.Log.With("issuer", string(iss.Issuer))
-	key := digest("keys", iss.Issuer, iss.JWKSURL, iss.JWKSCertFingerprint, iss.JWKSAllowPrivateIP, bundle)
+func (c *compiler) keySet(from keySource) (*token.KeySet, error) {
+	log := c.server.opts.Log.With("issuer", from.issuer)
+	key := digest("keys", from.issuer, from.url, from.pin, from.reached)
 	keys, release, err := c.server.keySets.Acquire(key, func() (*token.KeySet, error) {
 		return token.NewKeySet(token.KeySetConfig{
 			Locate: func(ctx context.Context) (string, error) {
-				if iss.JWKSURL != "" {
-					return string(iss.JWKSURL), nil
+				if from.url != "" {
+					return from.url, nil
 				}
-				return authn.DiscoverKeys(ctx, client, string(iss.Issuer))
+				return authn.DiscoverKeys(ctx, from.client, from.issuer)
 			},
-			Client: client, Pin: iss.JWKSCertFingerprint, Log: log, Idle: c.server.checking,
+			Client: from.client, Pin: from.pin, Log: log, Idle: c.server.checking,
 			Seen: func(ev token.Event) { c.server.opts.Metrics.KeySet(string(ev)) },
 		})
 	})
 	if err != nil {
-		c.problem(want.owner, want.field+".jwksCertFingerprint", "%v", err)
-		return nil
+		return nil, err
 	}
 	c.snap.releases = append(c.snap.releases, release)
-	return keys
+	return keys, nil
 }
 
 func (c *compiler) issuerRoots(want expected) (roots *x509.CertPool, bundle string, ok bool) {
@@ -180,38 +205,4 @@ func issuerClient(allowPrivate bool, roots *x509.CertPool) *http.Client {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-// proxyDoor believes an authenticating proxy before the gateway.
-func (c *compiler) proxyDoor(o *manifest.Object, tp *trustedProxy, e *Endpoint) *authn.Resolver {
-	const field = "spec.trustedProxy"
-	proof := authn.Proof{Peers: e.link.proxies}
-	if s := tp.sharedSecret; s != nil {
-		v, ok := c.headerSecret(o, field+".sharedSecret.valueSecretRef", s.ValueSecretRef)
-		if !ok {
-			return authn.NewResolver(true)
-		}
-		proof.SecretHeader, proof.Secret = http.CanonicalHeaderKey(string(s.HeaderName)), v
-	}
-	for i, name := range e.outgoing.passthrough {
-		if h := tp.headers; slices.Contains([]string{h.User, h.Email, h.Name, h.Groups, proof.SecretHeader}, name) {
-			c.problem(o, index("spec.passthroughHeaders", i), "header %s is the trusted proxy's word about the caller, or its secret, and cannot be passed through", name)
-		}
-	}
-	return authn.NewResolver(tp.reject, authn.NewProxy(tp.headers, proof, tp.reject))
-}
-
-// peers are the addresses a proxy may connect from.
-func (tp *trustedProxy) peers(bad func(i int, text string)) []netip.Prefix {
-	var peers []netip.Prefix
-	for i, text := range tp.addresses {
-		if p, err := netip.ParsePrefix(text); err == nil {
-			peers = append(peers, p.Masked())
-		} else if a, err := netip.ParseAddr(text); err == nil {
-			peers = append(peers, netip.PrefixFrom(a, a.BitLen()))
-		} else {
-			bad(i, text)
-		}
-	}
-	return peers
 }

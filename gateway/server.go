@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
@@ -26,7 +27,9 @@ type Options struct {
 	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
 	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
 	TrustedProxy   ProxyTrust
-	PublicURL      string // how clients reach the gateway, if not as its requests say; "" if they do
+	// ClientCertificates says that the listener verifies those that clients show.
+	ClientCertificates bool
+	PublicURL          string // how clients reach the gateway, if not as its requests say; "" if they do
 
 	MaxBodyBytes  int64         // of a client's message
 	MaxAnswer     int64         // bytes of a backend's answer that is no stream
@@ -69,6 +72,7 @@ type Server struct {
 	origins  map[string]bool
 	backends keep.Pool[string, backend.Backend]
 	keySets  keep.Pool[string, *token.KeySet]
+	albKeys  keep.Pool[string, *authn.ALBKeys]
 	limiters keep.Pool[string, *ratelimit.Limiter]
 	checking bool // compiles for nobody: nothing may be fetched
 

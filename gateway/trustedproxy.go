@@ -22,7 +22,9 @@ type trustedProxy struct {
 	headers      authn.ProxyHeaders
 	addresses    []string
 	sharedSecret *v1alpha1.HeaderFromSecret
-	reject       bool // requests without the header are refused
+	certificates []string                 // names of the proxy's own
+	assertion    *v1alpha1.ProxyAssertion // nil where headers are plain
+	reject       bool                     // requests without the header are refused
 }
 
 // defaultUserHeader and defaultProxies hold where neither manifest nor process say
@@ -38,6 +40,7 @@ func (p ProxyTrust) over(m *v1alpha1.TrustedProxy) trustedProxy {
 	if m != nil {
 		tp.clientAuth = m.ClientAuthEnabled == nil || *m.ClientAuthEnabled
 		tp.trust, tp.sharedSecret = m.TrustProxyAuth, m.SharedSecret
+		tp.certificates, tp.assertion = m.Certificates, m.Assertion
 		tp.reject = m.MissingHeader == "reject"
 		if m.TrustedProxies != nil {
 			tp.addresses = *m.TrustedProxies

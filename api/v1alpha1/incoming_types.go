@@ -12,6 +12,10 @@ type Incoming struct {
 	// show. It is always about the incoming token.
 	// +optional
 	OIDCConfigRef *OIDCConfigRef `json:"oidcConfigRef,omitempty"`
+	// ClientCertificate lets callers in who show a TLS client certificate. Where
+	// tokens are checked too, either is enough.
+	// +optional
+	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 	// TrustedProxy believes an authenticating proxy before the gateway about who
 	// the caller is.
 	// +optional
@@ -168,6 +172,10 @@ type ClaimPath string
 // TrustedProxy says whether an authenticating proxy before the gateway is believed
 // about the caller, and how it shows that it is the one. It is believed only where
 // clients do not authenticate to the gateway themselves.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.assertion) || (has(self.clientAuthEnabled) && !self.clientAuthEnabled && has(self.trustProxyAuth) && self.trustProxyAuth)",fieldPath=".assertion",message="is believed only with clientAuthEnabled: false and trustProxyAuth: true; set both"
+// +kubebuilder:validation:XValidation:rule="!has(self.assertion) || !(has(self.preset) || has(self.proxyUserHeader) || has(self.emailHeader) || has(self.nameHeader) || has(self.groupsHeader))",fieldPath=".assertion",message="says who the caller is, so that no plain header does; remove preset and the names of headers"
+// +kubebuilder:validation:XValidation:rule="!has(self.assertion) || !(has(self.sharedSecret) || has(self.certificates))",fieldPath=".assertion",message="is proof by its signature; remove sharedSecret and certificates"
 type TrustedProxy struct {
 	// ClientAuthEnabled keeps the gateway's own authentication of clients on.
 	// +kubebuilder:default=true
@@ -185,7 +193,7 @@ type TrustedProxy struct {
 	ProxyUserHeader string `json:"proxyUserHeader,omitempty"`
 	// Preset sets the headers that a known proxy uses for user, e-mail, name and
 	// groups. What is set here beside it wins.
-	// +kubebuilder:validation:Enum=oauth2-proxy;authelia;traefik-forward-auth;envoy;istio;pomerium
+	// +kubebuilder:validation:Enum=oauth2-proxy;oauth2-proxy-upstream;authelia;traefik-forward-auth;envoy;istio;pomerium
 	// +optional
 	Preset string `json:"preset,omitempty"`
 	// EmailHeader is the header with the caller's e-mail address.
@@ -215,6 +223,18 @@ type TrustedProxy struct {
 	// prove nothing.
 	// +optional
 	SharedSecret *HeaderFromSecret `json:"sharedSecret,omitempty"`
+	// Certificates are the names of the TLS client certificates that the proxy may
+	// show: the first URI in one, else e-mail address, DNS name or common name. The
+	// listener verifies certificates against --tls-client-ca.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +listType=atomic
+	// +optional
+	Certificates []string `json:"certificates,omitempty"`
+	// Assertion believes the signed header of a known proxy in place of a plain one.
+	// +optional
+	Assertion *ProxyAssertion `json:"assertion,omitempty"`
 	// MissingHeader says what a request without the header is: anonymous, or
 	// rejected.
 	// +kubebuilder:validation:Enum=anonymous;reject

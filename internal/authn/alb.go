@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math/big"
-	"net/http"
 	"strings"
 	"time"
 
@@ -16,27 +15,21 @@ import (
 
 // ALBConfig describes the AWS Application Load Balancer before the gateway.
 type ALBConfig struct {
-	KeysURL  string // the region's key endpoint, without the key's id: [ALBKeysURL]
+	Keys     *ALBKeys
 	Signer   string // the load balancer's ARN
 	Issuer   string // of the identity provider behind it; "" for any
 	ClientID string // of the load balancer at that provider; "" for any
 	Leeway   time.Duration
-	Client   *http.Client // decides which addresses may be dialled
 	Mapping  Mapping
 }
 
 // ALB checks the x-amzn-oidc-data assertions of one load balancer. They are almost
 // JWTs: base64url with padding, the padding part of what is signed, issuer and
 // expiry in the header, and each key at an address of its own, in PEM.
-type ALB struct {
-	cfg  ALBConfig
-	keys *albKeys
-}
+type ALB struct{ cfg ALBConfig }
 
 // NewALB makes the checker.
-func NewALB(cfg ALBConfig) *ALB {
-	return &ALB{cfg: cfg, keys: newALBKeys(cfg.Client, cfg.KeysURL)}
-}
+func NewALB(cfg ALBConfig) *ALB { return &ALB{cfg: cfg} }
 
 // Check verifies an assertion.
 func (a *ALB) Check(ctx context.Context, raw string, now time.Time) (*identity.Caller, error) {
@@ -51,14 +44,14 @@ func (a *ALB) Check(ctx context.Context, raw string, now time.Time) (*identity.C
 	if s.header.Text("signer") != a.cfg.Signer {
 		return nil, &token.Invalid{Reason: "it was signed for another load balancer"}
 	}
-	key, err := a.keys.find(ctx, kid, now)
+	key, err := a.cfg.Keys.find(ctx, kid, now)
 	if err != nil {
 		return nil, &token.Unavailable{Cause: err}
 	}
 	if key == nil || !s.signedBy(key) {
 		return nil, &token.Invalid{Reason: "its signature does not fit the load balancer's key"}
 	}
-	a.keys.proved(kid, key)
+	a.cfg.Keys.proved(kid, key)
 	return a.believe(s, now)
 }
 

@@ -72,7 +72,7 @@ func (k key) pem() string {
 func alb(t *testing.T, h http.HandlerFunc, change func(*authn.ALBConfig)) *authn.Assertion {
 	t.Helper()
 	s := serve(t, h)
-	cfg := authn.ALBConfig{KeysURL: s.URL + "/keys/", Signer: signer, Issuer: issuer, Client: s.Client()}
+	cfg := authn.ALBConfig{Keys: authn.NewALBKeys(s.Client(), s.URL+"/keys/"), Signer: signer, Issuer: issuer}
 	if change != nil {
 		change(&cfg)
 	}
@@ -284,7 +284,7 @@ func TestALBLooksAgain(t *testing.T) {
 			}
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(k.pem()))}, nil
 		})}
-		a := authn.NewALB(authn.ALBConfig{KeysURL: "https://keys.invalid", Signer: signer, Issuer: issuer, Client: client})
+		a := authn.NewALB(authn.ALBConfig{Keys: authn.NewALBKeys(client, "https://keys.invalid"), Signer: signer, Issuer: issuer})
 		check := func(n int, ok bool) {
 			t.Helper()
 			_, err := a.Check(context.WithoutCancel(t.Context()), k.assertion(t, nil, nil), time.Now())

@@ -16,10 +16,10 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-// albKeys fetches the keys of load balancers by their id. Anybody can name an id,
+// ALBKeys fetches the keys of a region's load balancers by their id. Anybody can name an id,
 // so strange ones are bounded: they cost few fetches, and those who have a key
 // that has proved itself never wait for them.
-type albKeys struct {
+type ALBKeys struct {
 	client *http.Client
 	url    string
 
@@ -53,15 +53,20 @@ func isALBKeyID(kid string) bool {
 	})
 }
 
-func newALBKeys(client *http.Client, url string) *albKeys {
-	return &albKeys{
+// NewALBKeys fetches from the region's key endpoint, which is without the key's id:
+// [ALBKeysURL]. The client decides which addresses may be dialled.
+func NewALBKeys(client *http.Client, url string) *ALBKeys {
+	return &ALBKeys{
 		client: client, url: strings.TrimRight(url, "/") + "/",
 		good: map[string]*ecdsa.PublicKey{}, tried: map[string]*albTry{},
 	}
 }
 
+// Close does nothing: no fetch is under way for longer than albTimeout.
+func (*ALBKeys) Close() error { return nil }
+
 // proved keeps a key that has verified an assertion.
-func (a *albKeys) proved(kid string, key *ecdsa.PublicKey) {
+func (a *ALBKeys) proved(kid string, key *ecdsa.PublicKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.good[kid] == nil && len(a.good) >= albMaxGood {
@@ -71,7 +76,7 @@ func (a *albKeys) proved(kid string, key *ecdsa.PublicKey) {
 }
 
 // find is the public key of an id; nil when there is none.
-func (a *albKeys) find(ctx context.Context, kid string, now time.Time) (*ecdsa.PublicKey, error) {
+func (a *ALBKeys) find(ctx context.Context, kid string, now time.Time) (*ecdsa.PublicKey, error) {
 	a.mu.Lock()
 	if key := a.good[kid]; key != nil {
 		a.mu.Unlock()
@@ -101,14 +106,14 @@ func (a *albKeys) find(ctx context.Context, kid string, now time.Time) (*ecdsa.P
 	}
 }
 
-func (a *albKeys) try(ctx context.Context, kid string, t *albTry) {
+func (a *ALBKeys) try(ctx context.Context, kid string, t *albTry) {
 	ctx, cancel := context.WithTimeout(ctx, albTimeout)
 	defer cancel()
 	t.key, t.err = a.fetch(ctx, kid)
 	close(t.done)
 }
 
-func (a *albKeys) fetch(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
+func (a *ALBKeys) fetch(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+kid, nil)
 	if err != nil {
 		return nil, errors.New("the URL of the load balancer's keys cannot be used")

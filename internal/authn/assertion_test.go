@@ -137,6 +137,47 @@ func TestGoogleIAP(t *testing.T) {
 	}
 }
 
+// REQ C-8: Pomerium, as its documentation has the signed header: issuer and
+// audience are the route's host name.
+func TestPomerium(t *testing.T) {
+	t.Parallel()
+	const domain = "verify.example.com"
+	k := newKey(t, "ccc5bc9d")
+	a := signed(t, authn.Pomerium(domain), domain, k)
+	now := time.Now().Unix()
+	claims := func(changes map[string]any) string {
+		c := map[string]any{
+			"iss": domain, "aud": domain, "sub": "1234", "user": "1234", "email": "user@example.com", "name": "A User",
+			"groups": []string{"admins"}, "iat": now, "exp": now + 300, "jti": "1",
+		}
+		for name, v := range changes {
+			c[name] = v
+		}
+		return k.sign(t, c)
+	}
+	bad := want{status: 401, code: "invalid_token"}
+	for _, tt := range []struct {
+		name, token string
+		want        want
+	}{
+		{"good", claims(nil), want{caller: "assertion 1234"}},
+		{"another route", claims(map[string]any{"aud": "other.example.com"}), bad},
+		{"another issuer", claims(map[string]any{"iss": "other.example.com"}), bad},
+		{"expired", claims(map[string]any{"exp": now - 60}), bad},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, d := a.Authenticate(t.Context(), request("203.0.113.9", "X-Pomerium-Jwt-Assertion: "+tt.token))
+			tt.want.is(t, c, d)
+			if c != nil {
+				if diff := cmp.Diff([]string{"user@example.com", "A User", "admins"}, append([]string{c.Email, c.Name}, c.Groups...)); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
 // A method's answer for one caller is not changed by another method's use of the same checker.
 func TestAssertionDoesNotRenameOthers(t *testing.T) {
 	t.Parallel()

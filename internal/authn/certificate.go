@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
@@ -11,15 +12,22 @@ import (
 
 // Certificate takes the caller from a TLS client certificate that the listener has
 // verified.
-type Certificate struct{}
+type Certificate struct {
+	// Authorities narrow down which of the listener's certificates count: one of
+	// these must be in the verified chain, above the leaf. Empty for all.
+	Authorities []*x509.Certificate
+}
 
 // Authenticate names the caller by the certificate's first URI (as SPIFFE has it),
 // else e-mail, DNS name or common name. Other parts of the subject are often what
 // the requester wrote, unverified, so they are no groups.
-func (Certificate) Authenticate(_ context.Context, r *Request) (*identity.Caller, *Denied) {
+func (c Certificate) Authenticate(_ context.Context, r *Request) (*identity.Caller, *Denied) {
 	leaf := verifiedLeaf(r.TLS)
 	if leaf == nil {
 		return nil, nil
+	}
+	if len(c.Authorities) > 0 && !c.issued(r.TLS.VerifiedChains) {
+		return nil, nil // somebody else's: here it is as good as none
 	}
 	if !time.Now().Before(leaf.NotAfter) { // it was good when the connection began
 		return nil, invalidToken("the client certificate has expired")
@@ -35,6 +43,16 @@ func (Certificate) Authenticate(_ context.Context, r *Request) (*identity.Caller
 		caller.Email = leaf.EmailAddresses[0]
 	}
 	return caller, nil
+}
+
+// issued reports whether one of the authorities stands in one of the chains, whose
+// signatures the listener has verified.
+func (c Certificate) issued(chains [][]*x509.Certificate) bool {
+	return slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool {
+		return slices.ContainsFunc(chain[1:], func(above *x509.Certificate) bool {
+			return slices.ContainsFunc(c.Authorities, above.Equal)
+		})
+	})
 }
 
 // verifiedLeaf is the client's certificate, if the listener has verified one.

@@ -67,3 +67,37 @@ func TestCertificate(t *testing.T) {
 		})
 	}
 }
+
+// Of the listener's authorities an endpoint can choose some.
+func TestCertificateAuthorities(t *testing.T) {
+	t.Parallel()
+	ca := &x509.Certificate{Raw: []byte("ours"), Subject: pkix.Name{CommonName: "CA"}}
+	other := &x509.Certificate{Raw: []byte("theirs"), Subject: pkix.Name{CommonName: "CA"}}
+	request := func(chains ...[]*x509.Certificate) *authn.Request {
+		r := request("127.0.0.1")
+		r.TLS = &tls.ConnectionState{VerifiedChains: chains}
+		return r
+	}
+	leaf := named("dns")
+	leaf.Raw = []byte("leaf")
+	alice := want{caller: "certificate dns"}
+	for _, tt := range []struct {
+		name        string
+		authorities []*x509.Certificate
+		req         *authn.Request
+		want        want
+	}{
+		{"any", nil, request([]*x509.Certificate{leaf, other}), alice},
+		{"ours", []*x509.Certificate{ca}, request([]*x509.Certificate{leaf, ca}), alice},
+		{"above one that is between", []*x509.Certificate{ca}, request([]*x509.Certificate{leaf, other, ca}), alice},
+		{"by another way", []*x509.Certificate{ca}, request([]*x509.Certificate{leaf, other}, []*x509.Certificate{leaf, ca}), alice},
+		{"theirs", []*x509.Certificate{ca}, request([]*x509.Certificate{leaf, other}), nothing},
+		{"the leaf is no authority", []*x509.Certificate{leaf}, request([]*x509.Certificate{leaf, other}), nothing},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, d := authn.Certificate{Authorities: tt.authorities}.Authenticate(t.Context(), tt.req)
+			tt.want.is(t, c, d)
+		})
+	}
+}

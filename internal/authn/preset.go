@@ -9,6 +9,11 @@ func Preset(name string) (ProxyHeaders, bool) {
 			User: "X-Auth-Request-User", Email: "X-Auth-Request-Email",
 			Name: "X-Auth-Request-Preferred-Username", Groups: "X-Auth-Request-Groups",
 		}, true
+	case "oauth2-proxy-upstream": // --pass-user-headers, which is for where it is the reverse proxy itself
+		return ProxyHeaders{
+			User: "X-Forwarded-User", Email: "X-Forwarded-Email",
+			Name: "X-Forwarded-Preferred-Username", Groups: "X-Forwarded-Groups",
+		}, true
 	case "authelia":
 		return ProxyHeaders{User: "Remote-User", Email: "Remote-Email", Name: "Remote-Name", Groups: "Remote-Groups"}, true
 	case "traefik-forward-auth": // its user is an e-mail address

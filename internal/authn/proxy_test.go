@@ -125,6 +125,9 @@ func TestProxyPresets(t *testing.T) {
 		{"oauth2-proxy", []string{
 			"X-Auth-Request-User: u1", "X-Auth-Request-Email: a@example.com", "X-Auth-Request-Preferred-Username: alice", "X-Auth-Request-Groups: a,role:b",
 		}, identity.Caller{Subject: "u1", Email: "a@example.com", Name: "alice", Groups: []string{"a", "role:b"}}},
+		{"oauth2-proxy-upstream", []string{
+			"X-Forwarded-User: u1", "X-Forwarded-Email: a@example.com", "X-Forwarded-Preferred-Username: alice", "X-Forwarded-Groups: a,role:b",
+		}, identity.Caller{Subject: "u1", Email: "a@example.com", Name: "alice", Groups: []string{"a", "role:b"}}},
 		{"authelia", []string{"Remote-User: alice", "Remote-Email: a@example.com", "Remote-Name: Alice", "Remote-Groups: a, b ,,c"}, identity.Caller{
 			Subject: "alice", Email: "a@example.com", Name: "Alice", Groups: []string{"a", "b", "c"},
 		}},

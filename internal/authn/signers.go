@@ -35,6 +35,15 @@ func GoogleIAP() Signer {
 	}
 }
 
+// Pomerium is the signer of a route, which goes by its host name: that is issuer
+// and audience in one. The keys are at the route itself.
+func Pomerium(domain string) Signer {
+	return Signer{
+		Header: "X-Pomerium-Jwt-Assertion", Issuer: domain,
+		KeysURL: "https://" + domain + "/.well-known/pomerium/jwks.json", Algorithms: []string{"ES256"},
+	}
+}
+
 // ALBHeader is where an AWS Application Load Balancer puts its assertion, which is
 // for [ALB] to check.
 const ALBHeader = "X-Amzn-Oidc-Data"
