@@ -1,6 +1,7 @@
 package netguard
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,6 +18,9 @@ type Policy struct {
 	// PlainOnlyPrivate refuses public addresses: for plain http, which may carry a
 	// credential inside a machine or a private network and nowhere else.
 	PlainOnlyPrivate bool
+	// Setting is what a manifest calls AllowPrivate, for who reads the refusal; "" for
+	// allowPrivateEndpoint.
+	Setting string
 }
 
 // RefusedError is an address that may not be connected to.
@@ -37,7 +41,7 @@ func (p Policy) Check(addr netip.Addr) error {
 		reason = "plain http is for loopback and private addresses only; use https"
 	case kind == kindPublic:
 	case kind == kindPrivate && !p.AllowPrivate:
-		reason = "it is loopback or private; allowPrivateEndpoint: true admits it"
+		reason = "it is loopback or private; " + cmp.Or(p.Setting, "allowPrivateEndpoint") + ": true admits it"
 	case kind == kindPrivate:
 	default:
 		reason = string(kind)
