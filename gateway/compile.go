@@ -6,7 +6,6 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/backend"
-	"github.com/sallyport-dev/sallyport/internal/credential"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
@@ -23,7 +22,7 @@ type compiler struct {
 	problems manifest.Problems
 	warnings manifest.Problems // what cannot be meant, but can be served
 
-	credentials map[objectKey]credential.Source // nil: none, or one that is wrong
+	credentials map[objectKey]credentialMaker // nil: none, or one that is wrong
 }
 
 // compile makes a snapshot of set. With problems the snapshot is to be released,
@@ -34,7 +33,7 @@ func (s *Server) compile(set *manifest.Set) (_ *Snapshot, problems, warnings man
 		snap:  &Snapshot{endpoints: map[string]*Endpoint{}},
 		named: map[string]*manifest.Object{},
 
-		credentials: map[objectKey]credential.Source{},
+		credentials: map[objectKey]credentialMaker{},
 	}
 	c.snap.uses.Store(1)
 	for _, o := range manifest.All[v1alpha1.MCPExternalAuthConfig](set) {
@@ -91,7 +90,7 @@ func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, spec any) {
 	c.named[o.Name] = o
 	s := c.server
 	e.name, e.kind = o.Name, o.Kind
-	e.fingerprint = digest(append(e.settings, spec, e.backendKey, e.outgoing.static, e.outgoing.passthrough)...)
+	e.fingerprint = digest(append(e.settings, spec, e.backendKey, e.outgoing.static, e.outgoing.passthrough, e.outgoing.settings)...)
 	e.settings = nil
 	e.lists = &mcp.Lists{}
 	e.server = s

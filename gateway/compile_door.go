@@ -195,7 +195,12 @@ func (c *compiler) issuerRoots(want expected) (roots *x509.CertPool, bundle stri
 // issuerClient is the HTTP client for an issuer's endpoints. It follows no
 // redirect: keys and answers come from where the manifest says.
 func issuerClient(allowPrivate bool, roots *x509.CertPool) *http.Client {
-	dialer := netguard.Policy{AllowPrivate: allowPrivate}.Dialer(5 * time.Second)
+	return guardedClient(netguard.Policy{AllowPrivate: allowPrivate, Setting: "jwksAllowPrivateIP"}, roots)
+}
+
+// guardedClient dials what the policy admits, and follows no redirect.
+func guardedClient(policy netguard.Policy, roots *x509.CertPool) *http.Client {
+	dialer := policy.Dialer(5 * time.Second)
 	return &http.Client{
 		Timeout: 15 * time.Second,
 		Transport: &http.Transport{

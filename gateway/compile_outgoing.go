@@ -68,11 +68,15 @@ func (c *compiler) headerForward(o *manifest.Object, fwd *v1alpha1.HeaderForward
 
 // outgoingCredential adds the credential of the named MCPExternalAuthConfig.
 func (c *compiler) outgoingCredential(o *manifest.Object, name string, out *outgoing, claim func(field, name string) bool) {
-	src, ok := c.credentials[objectKey{o.Namespace, name}]
+	make, ok := c.credentials[objectKey{o.Namespace, name}]
 	if !ok {
 		c.missing(o, "spec.externalAuthConfigRef.name", "MCPExternalAuthConfig", name)
 		return
 	}
+	if make == nil {
+		return
+	}
+	src := make(o)
 	if src == nil {
 		return
 	}
@@ -86,28 +90,13 @@ func (c *compiler) outgoingCredential(o *manifest.Object, name string, out *outg
 		return
 	}
 	out.credential = src
+	if cfg, ok := manifest.Get[v1alpha1.MCPExternalAuthConfig](c.set, o.Namespace, name); ok {
+		out.settings = cfg.Value.Spec
+	}
 }
 
 // objectKey finds an object of a known kind.
 type objectKey struct{ namespace, name string }
-
-// credential compiles one configuration of the inner door. What is wrong with it
-// is said once, however many servers use it.
-func (c *compiler) credential(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
-	spec := &o.Value.Spec
-	var src credential.Source
-	switch {
-	case spec.HeaderInjection != nil:
-		if v, ok := c.headerSecret(o.Object, "spec.headerInjection.valueSecretRef", spec.HeaderInjection.ValueSecretRef); ok {
-			src = credential.NewFixed(string(spec.HeaderInjection.HeaderName), v)
-		}
-	case spec.BearerToken != nil:
-		if v, ok := c.headerSecret(o.Object, "spec.bearerToken.tokenSecretRef", spec.BearerToken.TokenSecretRef); ok {
-			src = credential.NewBearer(v)
-		}
-	}
-	c.credentials[objectKey{o.Namespace, o.Name}] = src
-}
 
 // headerSecret is a secret that is to be a header's value (RFC 9110 §5.5). A line
 // break at its end, as editors and `echo` leave it, is not part of it.

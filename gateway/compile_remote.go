@@ -30,6 +30,7 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 		return
 	}
 	c.door(o.Object, &spec.Incoming, e)
+	c.needsToken(o.Object, &spec.Incoming, e)
 	c.policies(o.Object, spec.AuthzConfig, spec.AuthzConfigRef, e)
 	c.rateLimits(o.Object, spec.RateLimiting, e)
 	c.toolConfig(o.Object, spec.ToolConfigRef, e)

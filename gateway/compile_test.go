@@ -21,6 +21,21 @@ func bearer(name, secret string) string {
 	return object("MCPExternalAuthConfig", name, "type: bearerToken", "bearerToken: {tokenSecretRef: {name: "+secret+", key: k}}")
 }
 
+// exchange is a token exchange; lines are further ones of its block.
+func exchange(name string, lines ...string) string {
+	block := []string{
+		"type: tokenExchange", "tokenExchange:", "  tokenUrl: http://127.0.0.1:1/token", "  allowPrivateIPs: true", "  clientId: gateway",
+		"  clientSecretRef: {name: s, key: k}",
+	}
+	for _, line := range lines {
+		block = append(block, "  "+line)
+	}
+	return object("MCPExternalAuthConfig", name, block...)
+}
+
+// incoming asks callers for tokens.
+const incoming = `oidcConfig: {inline: {issuer: "http://127.0.0.1:1", jwksAllowPrivateIP: true, audience: docs}}`
+
 func injection(name, header string) string {
 	return object("MCPExternalAuthConfig", name, "type: headerInjection",
 		"headerInjection: {headerName: "+header+", valueSecretRef: {name: s, key: k}}")
@@ -55,6 +70,32 @@ func TestProblems(t *testing.T) {
 			s + bearer("auth", "s") + object("MCPServerEntry", "e", "remoteUrl: "+url, "transport: sse", "allowPrivateEndpoint: true",
 				"headerForward: {addPlaintextHeaders: {Authorization: a}}", "externalAuthConfigRef: {name: auth}"),
 			[]string{"MCPServerEntry/e Authorization spec.externalAuthConfigRef spec.headerForward.addPlaintextHeaders"},
+		},
+		"an exchanged token and a secret header": {
+			s + exchange("auth") + proxy("docs", url, "externalAuthConfigRef: {name: auth}", incoming,
+				"headerForward: {addHeadersFromSecret: [{headerName: AUTHORIZATION, valueSecretRef: {name: s, key: k}}]}"),
+			[]string{"MCPRemoteProxy/docs Authorization spec.externalAuthConfigRef spec.headerForward.addHeadersFromSecret[0]"},
+		},
+		"an exchanged token in a header, and a passthrough one": {
+			s + exchange("auth", "externalTokenHeaderName: x-backend-token") + proxy("docs", url, "externalAuthConfigRef: {name: auth}", incoming,
+				"passthroughHeaders: [X-Backend-Token]"),
+			[]string{"MCPRemoteProxy/docs spec.passthroughHeaders[0] X-Backend-Token spec.externalAuthConfigRef"},
+		},
+		"nothing to exchange": {
+			s + exchange("auth") + proxy("docs", url, "externalAuthConfigRef: {name: auth}"),
+			[]string{"MCPRemoteProxy/docs spec.externalAuthConfigRef oidcConfigRef"},
+		},
+		"nothing to exchange, since tokens are not asked for": {
+			s + exchange("auth") + proxy("docs", url, "externalAuthConfigRef: {name: auth}", incoming, "trustedProxy: {clientAuthEnabled: false, trustProxyAuth: true}"),
+			[]string{"MCPRemoteProxy/docs spec.externalAuthConfigRef clientAuthEnabled MCP_CLIENT_AUTH_ENABLED"},
+		},
+		"no secret to exchange with": {
+			exchange("auth") + proxy("docs", url, "externalAuthConfigRef: {name: auth}", incoming),
+			[]string{"MCPExternalAuthConfig/auth spec.tokenExchange.clientSecretRef.name s"},
+		},
+		"a token endpoint that is not dialled": {
+			object("MCPExternalAuthConfig", "auth", "type: tokenExchange", "tokenExchange: {tokenUrl: \"https://10.0.0.1/token\"}"),
+			[]string{"MCPExternalAuthConfig/auth spec.tokenExchange.tokenUrl allowPrivateIPs: true every call will fail"},
 		},
 		"no such credential": {
 			proxy("docs", url, "externalAuthConfigRef: {name: nobody}"),

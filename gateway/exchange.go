@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // Exchange is one HTTP request on its way through an endpoint. Each field says
@@ -23,6 +24,7 @@ type Exchange struct {
 	body []byte // receive: the whole request body; nil for GET and DELETE
 
 	caller *identity.Caller // identify
+	token  secret.Value     // identify: what proved the caller, where the inner door may need it
 
 	message  mcp.Envelope // parse: the message, pointing into body; zero for GET and DELETE
 	revision mcp.Revision // parse: what the client speaks; "" when an old client did not say

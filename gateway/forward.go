@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/credential"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
@@ -100,6 +101,11 @@ func (e *Endpoint) failed(x *Exchange, cause error) *mcp.Error {
 	e.metrics.Failed(string(f.Reason))
 	if f.Reason == backend.ReasonUnreachable || f.Reason == backend.ReasonTimeout || f.Reason == backend.ReasonCrashed {
 		e.metrics.Up(false)
+	}
+	if f.Reason == backend.ReasonCredential {
+		if r, ok := e.outgoing.credential.(credential.Refuser); ok {
+			r.Refused(&credential.Request{Caller: x.caller, Token: x.token})
+		}
 	}
 	if f.RetryAfter > 0 {
 		x.w.Header()["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds())))}

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // front is one client of the HTTP+SSE transport (MCP 2024-11-05 transports): the
@@ -26,6 +27,7 @@ type front struct {
 	endpoint *Endpoint
 	who      *identity.Caller // whoever opened the stream
 	caller   string           // its Key
+	token    secret.Value     // that proved it, where the inner door may need it
 	captured http.Header      // passthrough values of the stream's request (REQ E-4)
 	out      *streamWriter
 	ctx      context.Context // of the calls: the client's stream
@@ -74,7 +76,7 @@ func (e *Endpoint) openFront(x *Exchange, captured http.Header) *mcp.Error {
 	listening, done := e.server.listening.begin(x.r.Context(), e)
 	defer done()
 	f := &front{
-		id: rand.Text(), endpoint: e, who: x.caller, caller: x.caller.Key(), captured: captured,
+		id: rand.Text(), endpoint: e, who: x.caller, caller: x.caller.Key(), token: x.token, captured: captured,
 		ctx: x.r.Context(), listening: listening,
 		out: &streamWriter{w: x.w, rc: http.NewResponseController(x.w)},
 	}
@@ -127,20 +129,25 @@ func (f *front) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), 5*time.Second)
 	defer cancel()
-	req := &backend.Request{Method: http.MethodDelete, Header: http.Header{}, Private: f.private(), Session: session}
+	private, denied := f.private(ctx)
+	if denied != nil {
+		return // the backend would not know whose session it is to end
+	}
+	req := &backend.Request{Method: http.MethodDelete, Header: http.Header{}, Private: private, Session: session}
 	if resp, err := f.endpoint.backend.Do(ctx, req); err == nil {
 		_ = resp.Body.Close()
 	}
 }
 
-// private are the headers for requests that no client message stands behind.
-func (f *front) private() http.Header {
-	x := &Exchange{r: (&http.Request{}).WithContext(f.ctx), caller: f.who, session: clientSession{presented: f.id, captured: f.captured}}
-	h, _, err := f.endpoint.private(x)
+// private are the headers for requests that no client message stands behind. The
+// credential is that of whoever opened the stream.
+func (f *front) private(ctx context.Context) (http.Header, error) {
+	e := f.endpoint
+	h, err := e.outgoing.headers(ctx, f.who, f.token, f.captured)
 	if err != nil {
-		return nil
+		e.log.Warn("no credential for a stream of HTTP+SSE", "cause", err)
 	}
-	return h
+	return h, err
 }
 
 // findFront finds the stream that a posted message belongs to. A stream of
@@ -310,9 +317,14 @@ func (f *front) listen() {
 	if !first {
 		return
 	}
-	req.Private = f.private()
 	f.begin(func() {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+			// Each time anew: a credential may have ended with the last stream.
+			private, denied := f.private(f.listening)
+			if denied != nil {
+				return
+			}
+			req.Private = private
 			resp, err := f.endpoint.backend.Do(f.listening, req)
 			if err == nil {
 				ok := resp.Stream && resp.Status == http.StatusOK && f.endpoint.reshape(&Exchange{r: &http.Request{Method: http.MethodGet}, caller: f.who}, resp) == nil

@@ -20,6 +20,9 @@ func (e *Endpoint) identify(x *Exchange) *mcp.Error {
 		return e.deny(x, denied)
 	}
 	x.caller = caller
+	if e.outgoing.credential != nil {
+		x.token = authn.Presented(caller, x.r.Header)
+	}
 	return nil
 }
 

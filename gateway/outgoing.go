@@ -1,12 +1,18 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"strings"
 
+	"github.com/sallyport-dev/sallyport/internal/authn"
+	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/credential"
+	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // outgoing is what an endpoint shows its backend besides the message: the inner
@@ -16,6 +22,7 @@ type outgoing struct {
 	static      http.Header       // headerForward and fixed credentials; never changed after compile
 	passthrough []string          // canonical names
 	credential  credential.Source // nil when there is none, or it is a fixed one
+	settings    any               // of the credential
 }
 
 // private collects the headers for the backend's own origin. captured are the
@@ -30,21 +37,56 @@ func (e *Endpoint) private(x *Exchange) (private, captured http.Header, err *mcp
 			return nil, nil, mcp.Errorf(http.StatusRequestHeaderFieldsTooLarge, mcp.CodeInvalidRequest, "headers to pass through are larger than %d bytes", maxCaptured)
 		}
 	}
-	if len(captured) == 0 && o.credential == nil {
-		return o.static, nil, nil
-	}
-	private = make(http.Header, len(o.static)+len(captured)+1)
-	maps.Copy(private, o.static)
-	maps.Copy(private, captured)
-	if o.credential == nil {
-		return private, captured, nil
-	}
-	if cause := o.credential.Apply(x.r.Context(), x.caller, private); cause != nil {
-		x.fail("credential", cause)
-		return nil, nil, mcp.Errorf(http.StatusBadGateway, mcp.CodeInternal, "the gateway could not obtain the credential for %s", e.name)
+	private, cause := o.headers(x.r.Context(), x.caller, x.token, captured)
+	if cause != nil {
+		return nil, nil, e.withoutCredential(x, cause)
 	}
 	return private, captured, nil
 }
+
+// headers are those for the backend's own origin.
+func (o *outgoing) headers(ctx context.Context, caller *identity.Caller, token secret.Value, captured http.Header) (http.Header, error) {
+	if len(captured) == 0 && o.credential == nil {
+		return o.static, nil
+	}
+	private := make(http.Header, len(o.static)+len(captured)+1)
+	maps.Copy(private, o.static)
+	maps.Copy(private, captured)
+	if o.credential == nil {
+		return private, nil
+	}
+	if err := o.credential.Apply(ctx, &credential.Request{Caller: caller, Token: token}, private); err != nil {
+		return nil, err
+	}
+	return private, nil
+}
+
+// withoutCredential ends an exchange for which there is no credential (REQ B-5): it
+// does not go on with less, nor with the client's own.
+func (e *Endpoint) withoutCredential(x *Exchange, cause error) *mcp.Error {
+	if step, ok := errors.AsType[*credential.StepUp](cause); ok {
+		return e.deny(x, &authn.Denied{Status: http.StatusUnauthorized, Code: authn.CodeInvalidToken, Reason: "credential: " + step.Reason})
+	}
+	f, ok := errors.AsType[*credential.Failure](cause)
+	if !ok {
+		x.fail(reasonCredential, cause)
+		return mcp.Errorf(http.StatusBadGateway, mcp.CodeInternal, "%s: the gateway has no credential for the backend", e.name)
+	}
+	status := http.StatusBadGateway
+	switch f.Kind {
+	case credential.Unavailable:
+		status = http.StatusServiceUnavailable
+	case credential.Forbidden:
+		x.note("credential: " + f.Cause.Error())
+		return mcp.Errorf(http.StatusForbidden, mcp.CodeInvalidRequest, "%s: %s", e.name, f.Public)
+	}
+	x.fail(reasonCredential, f.Cause)
+	return mcp.Errorf(status, mcp.CodeInternal, "%s: %s", e.name, f.Public)
+}
+
+// reasonCredential is the reason of an exchange for which there was no credential, or
+// one that the backend refused.
+const reasonCredential = string(backend.ReasonCredential)
 
 // pick copies the named headers out of h.
 func pick(h http.Header, names []string) http.Header {

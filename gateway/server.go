@@ -74,6 +74,7 @@ type Server struct {
 	keySets  keep.Pool[string, *token.KeySet]
 	albKeys  keep.Pool[string, *authn.ALBKeys]
 	limiters keep.Pool[string, *ratelimit.Limiter]
+	sources  keep.Pool[string, keptSource]
 	checking bool // compiles for nobody: nothing may be fetched
 
 	current   atomic.Pointer[Snapshot]

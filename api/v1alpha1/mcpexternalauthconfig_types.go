@@ -7,6 +7,7 @@ const (
 	AuthUnauthenticated = "unauthenticated"
 	AuthHeaderInjection = "headerInjection"
 	AuthBearerToken     = "bearerToken"
+	AuthTokenExchange   = "tokenExchange"
 )
 
 // MCPExternalAuthConfig says which credential a backend is shown.
@@ -31,9 +32,10 @@ type MCPExternalAuthConfig struct {
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.headerInjection) == (self.type == 'headerInjection')`,fieldPath=".headerInjection",messageExpression=`has(self.headerInjection) ? 'belongs to type headerInjection, and the type is %s; change one of them'.format([self.type]) : 'is required with type headerInjection'`
 // +kubebuilder:validation:XValidation:rule=`has(self.bearerToken) == (self.type == 'bearerToken')`,fieldPath=".bearerToken",messageExpression=`has(self.bearerToken) ? 'belongs to type bearerToken, and the type is %s; change one of them'.format([self.type]) : 'is required with type bearerToken'`
+// +kubebuilder:validation:XValidation:rule=`has(self.tokenExchange) == (self.type == 'tokenExchange')`,fieldPath=".tokenExchange",messageExpression=`has(self.tokenExchange) ? 'belongs to type tokenExchange, and the type is %s; change one of them'.format([self.type]) : 'is required with type tokenExchange'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['tokenExchange', 'embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type %s is not supported yet; use unauthenticated, headerInjection or bearerToken'.format([self])`
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type %s is not supported yet; use unauthenticated, headerInjection, bearerToken or tokenExchange'.format([self])`
 	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.
@@ -42,13 +44,13 @@ type MCPExternalAuthConfigSpec struct {
 	// BearerToken is the token to show, with type bearerToken.
 	// +optional
 	BearerToken *BearerToken `json:"bearerToken,omitempty"`
+	// TokenExchange exchanges the caller's token for one of the backend (RFC 8693),
+	// with type tokenExchange. The caller's token itself never reaches the backend.
+	// +optional
+	TokenExchange *TokenExchange `json:"tokenExchange,omitempty"`
 
 	// Not built yet. Each of these is refused by name.
 
-	// TokenExchange exchanges the client's token for one of the backend (RFC 8693).
-	// +kubebuilder:validation:XValidation:rule="false",message="tokenExchange is not supported yet; remove it"
-	// +optional
-	TokenExchange *Unbuilt `json:"tokenExchange,omitempty"`
 	// EmbeddedAuthServer is an authorization server within the gateway.
 	// +kubebuilder:validation:XValidation:rule="false",message="embeddedAuthServer is not supported yet; remove it"
 	// +optional
@@ -84,6 +86,61 @@ type BearerToken struct {
 	// TokenSecretRef names the Secret and key that hold the token.
 	TokenSecretRef SecretKeyRef `json:"tokenSecretRef"`
 }
+
+// TokenExchange exchanges the caller's own token, which the endpoint's incoming
+// authentication has verified, for one that the backend accepts.
+//
+// +kubebuilder:validation:XValidation:rule=`!self.tokenUrl.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".tokenUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
+// +kubebuilder:validation:XValidation:rule=`!has(self.clientSecretRef) || (has(self.clientId) && size(self.clientId) > 0)`,fieldPath=".clientId",message="is required beside clientSecretRef: a secret authenticates a client"
+type TokenExchange struct {
+	// TokenURL is the token endpoint that exchanges.
+	TokenURL TokenURL `json:"tokenUrl"`
+	// ClientID is the gateway's client id there. Some endpoints need none.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	ClientID string `json:"clientId,omitempty"`
+	// ClientSecretRef names the client's secret. It is sent by HTTP Basic.
+	// +optional
+	ClientSecretRef *SecretKeyRef `json:"clientSecretRef,omitempty"`
+	// Audience is who the new token shall be for: the backend, by the name that the
+	// endpoint knows it by.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Audience string `json:"audience,omitempty"`
+	// Scopes are those the new token shall have.
+	// +optional
+	Scopes Scopes `json:"scopes,omitempty"`
+	// SubjectTokenType says what the caller's token is to the endpoint: access_token,
+	// id_token, jwt, or one of these as a URN.
+	// +kubebuilder:validation:Enum=access_token;id_token;jwt;"urn:ietf:params:oauth:token-type:access_token";"urn:ietf:params:oauth:token-type:id_token";"urn:ietf:params:oauth:token-type:jwt"
+	// +kubebuilder:default=access_token
+	// +optional
+	SubjectTokenType string `json:"subjectTokenType,omitempty"`
+	// ExternalTokenHeaderName is the header that carries the new token, as a bearer
+	// token, in place of Authorization.
+	// +optional
+	ExternalTokenHeaderName SetHeader `json:"externalTokenHeaderName,omitempty"`
+	// AllowPrivateIPs admits a loopback or private address for the token endpoint,
+	// and plain http to it. Cloud metadata addresses are never admitted.
+	// +kubebuilder:default=false
+	// +optional
+	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// SubjectProviderName exchanges the token of an upstream provider in place of the
+	// caller's own.
+	// +kubebuilder:validation:XValidation:rule="false",message="subjectProviderName is not supported yet; remove it"
+	// +optional
+	SubjectProviderName string `json:"subjectProviderName,omitempty"`
+}
+
+// TokenURL is the address of an OAuth token endpoint.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=2048
+// +kubebuilder:validation:XValidation:rule=`isURL(self) && self.matches(r'^https?://[^/?#@\s]+([/?][^#\s]*)?$')`,message="must be a full URL without user and fragment, like https://idp.example.com/oauth2/token"
+type TokenURL string
 
 // MCPExternalAuthConfigStatus is what the operator saw.
 type MCPExternalAuthConfigStatus struct {

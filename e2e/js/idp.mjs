@@ -1,12 +1,15 @@
 // An OpenID provider on loopback: node idp.mjs PORT (0 for a free one). Prints its issuer when it serves.
 //
-// Everybody may register, and signs in as the login_hint. What a token for a resource shall be like stands in the
+// It exchanges its own tokens for ones of the wanted audience (RFC 8693), which live ttl=N seconds, if the audience's query
+// says so. Everybody may register, and signs in as the login_hint. What a token for a resource shall be like stands in the
 // resource's query, which is no part of the audience: sub, groups, ttl (in seconds, below zero for one that has expired),
 // format=opaque.
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { createServer } from 'node:http';
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
+const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const accessToken = 'urn:ietf:params:oauth:token-type:access_token';
 const scopes = 'mcp:read mcp:write';
 const wish = (resource, name) => new URL(resource).searchParams.get(name);
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }); // another one at each start
@@ -15,7 +18,7 @@ const configuration = {
   jwks: { keys: [{ ...key, alg: 'RS256', use: 'sig' }] },
   clients: [
     { client_id: 'robot', client_secret: 'robot-secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: scopes },
-    { client_id: 'gateway', client_secret: 'gateway-secret', grant_types: [], redirect_uris: [], response_types: [] },
+    { client_id: 'gateway', client_secret: 'gateway-secret', grant_types: [exchange], redirect_uris: [], response_types: [] },
   ],
   scopes: ['openid', 'offline_access', ...scopes.split(' ')],
   cookies: { keys: ['loopback'] },
@@ -64,9 +67,25 @@ const configuration = {
   },
 };
 
+// exchangeToken gives a token for the audience to whoever has one of ours that has not expired.
+async function exchangeToken(ctx) {
+  const { provider, client, params } = ctx.oidc;
+  const [head, payload, signature] = params.subject_token.split('.');
+  const claims = JSON.parse(Buffer.from(payload, 'base64url'));
+  const ours = verify('RSA-SHA256', Buffer.from(`${head}.${payload}`), createPublicKey({ key, format: 'jwk' }), Buffer.from(signature, 'base64url'));
+  if (!ours || claims.exp * 1000 <= Date.now()) throw new errors.InvalidGrant(`the subject token ${params.subject_token} is no good`);
+  const info = { scope: scopes, audience: params.audience.split('?')[0], accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
+  const token = new provider.AccessToken({ client, accountId: claims.sub, scope: params.scope, gty: 'token-exchange', grantId: 'exchanged' });
+  token.resourceServer = new provider.ResourceServer(params.audience, info);
+  const ttl = Number(wish(params.audience, 'ttl') ?? 60);
+  token.expiresIn = ttl;
+  ctx.body = { access_token: await token.save(), issued_token_type: accessToken, token_type: 'Bearer', expires_in: ttl, scope: params.scope };
+}
+
 const server = createServer();
 server.listen(Number(process.argv[2]), '127.0.0.1', () => {
   const provider = new Provider(`http://127.0.0.1:${server.address().port}`, configuration);
+  provider.registerGrantType(exchange, exchangeToken, ['audience', 'scope', 'subject_token', 'subject_token_type', 'requested_token_type']);
   const callback = provider.callback();
   server.on('request', async (req, res) => {
     if (!req.url.startsWith('/interaction/')) return callback(req, res);

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // Checker verifies one kind of token. The error is a *token.Invalid, or a
@@ -69,6 +70,15 @@ func (b *Bearer) Authenticate(ctx context.Context, r *Request) (*identity.Caller
 		}
 	}
 	return caller, nil
+}
+
+// Presented is the token that proved the caller; empty where something else did.
+func Presented(caller *identity.Caller, h http.Header) secret.Value {
+	if caller.Source != identity.SourceJWT && caller.Source != identity.SourceIntrospection || len(h["Authorization"]) != 1 {
+		return secret.Value{}
+	}
+	_, raw, _ := strings.Cut(h["Authorization"][0], " ")
+	return secret.New(strings.TrimLeft(raw, " "))
 }
 
 func invalidToken(reason string) *Denied {

@@ -8,14 +8,36 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
+// Request is the exchange that a credential is wanted for.
+type Request struct {
+	Caller *identity.Caller
+	// Token is the caller's own token, which the outer door has verified; empty where
+	// something else proved the caller. It goes to who is named in the manifest as the
+	// one to exchange it, and never to the backend.
+	Token secret.Value
+}
+
 // Source gives the outgoing credential of one exchange.
 type Source interface {
 	// Headers are the canonical names of every header that Apply may set.
 	Headers() []string
 
-	// Apply sets the credential for caller in h. An error means that there is
-	// none, and that the exchange must not go on without it.
-	Apply(ctx context.Context, caller *identity.Caller, h http.Header) error
+	// Apply sets the credential for the caller in h. An error means that there is
+	// none, and that the exchange must not go on without it; it is a *StepUp or a
+	// *Failure, and holds no secret.
+	Apply(ctx context.Context, req *Request, h http.Header) error
+}
+
+// Refuser is a Source that can do better once the backend has refused what it gave.
+type Refuser interface {
+	// Refused says that the backend did not accept the credential of a request.
+	Refused(req *Request)
+}
+
+// TokenUser is a Source that may need the caller's own token.
+type TokenUser interface {
+	// UsesToken reports whether it does.
+	UsesToken() bool
 }
 
 // Fixed is one header with the same value for every caller: a static key or token.
@@ -38,7 +60,7 @@ func NewBearer(token secret.Value) *Fixed {
 func (f *Fixed) Headers() []string { return []string{f.name} }
 
 // Apply sets the header. It cannot fail.
-func (f *Fixed) Apply(_ context.Context, _ *identity.Caller, h http.Header) error {
+func (f *Fixed) Apply(_ context.Context, _ *Request, h http.Header) error {
 	f.Set(h)
 	return nil
 }

@@ -80,6 +80,17 @@ func (c *Cache[V]) Put(h Hash, v V, expires time.Time) {
 	s.front(e)
 }
 
+// Drop forgets one token.
+func (c *Cache[V]) Drop(h Hash) {
+	s := &c.shards[h[0]%16]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[h]; e != nil {
+		delete(s.entries, h)
+		s.unlink(e)
+	}
+}
+
 // Clear forgets everything, as when the keys changed that it rests on.
 func (c *Cache[V]) Clear() {
 	for i := range c.shards {

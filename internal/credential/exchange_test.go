@@ -1,0 +1,306 @@
+package credential_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/credential"
+)
+
+// REQ B-3: what is sent, and which header carries what comes back.
+func TestTokenExchangeRequest(t *testing.T) {
+	t.Parallel()
+	const urn = "urn:ietf:params:oauth:token-type:"
+	for name, c := range map[string]struct {
+		cfg    credential.TokenExchangeConfig
+		form   url.Values // beside what is always there
+		header string
+	}{
+		"plain": {credential.TokenExchangeConfig{}, url.Values{"subject_token_type": {urn + "access_token"}}, "Authorization"},
+		"all": {
+			credential.TokenExchangeConfig{Audience: "https://backend", Scopes: []string{"b", "a"}, SubjectType: "jwt", Header: "x-backend-token"},
+			url.Values{"subject_token_type": {urn + "jwt"}, "audience": {"https://backend"}, "scope": {"b a"}},
+			"X-Backend-Token",
+		},
+		"a URN": {credential.TokenExchangeConfig{SubjectType: urn + "id_token"}, url.Values{"subject_token_type": {urn + "id_token"}}, "Authorization"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &place{}
+			p.answers(200, `{"access_token":"for-backend","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":60}`)
+			c.cfg.Endpoint = p.endpoint("gateway", "hush")
+			s := credential.NewTokenExchange(c.cfg)
+			if diff := cmp.Diff([]string{c.header}, s.Headers()); diff != "" {
+				t.Error(diff)
+			}
+			got, err := apply(t, s, of("callers"))
+			if err != nil || got != "Bearer for-backend" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			c.form.Set("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+			c.form.Set("requested_token_type", urn+"access_token")
+			c.form.Set("subject_token", "callers")
+			if diff := cmp.Diff(c.form, p.asked[0].form); diff != "" {
+				t.Errorf("form (-want +got):\n%s", diff)
+			}
+			if p.asked[0].user != "gateway" || p.asked[0].password != "hush" {
+				t.Errorf("client %q, %q", p.asked[0].user, p.asked[0].password)
+			}
+		})
+	}
+}
+
+// REQ B-3: each caller's token is kept for that caller, and not for longer than it
+// is good; one exchange is under way per token.
+func TestTokenExchangeKeepsTokens(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{answer: func(r asked) (int, string) {
+			<-time.After(time.Second) // the token's life begins before it arrives
+			return 200, fmt.Sprintf(`{"access_token":"for-%s-%d","token_type":"Bearer","expires_in":100}`, r.form.Get("subject_token"), time.Now().Unix()%1000)
+		}}
+		var mu sync.Mutex
+		results := map[string]int{}
+		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "hush"), Seen: func(r string) {
+			mu.Lock()
+			defer mu.Unlock()
+			results[r]++
+		}})
+		begin := time.Now()
+		var all sync.WaitGroup
+		for i := range 50 {
+			who := []string{"alice", "bob"}[i%2]
+			all.Go(func() {
+				if got, err := apply(t, s, of(who)); err != nil || !strings.HasPrefix(got, "Bearer for-"+who) {
+					t.Errorf("%s got %q, %v", who, got, err)
+				}
+			})
+		}
+		all.Wait()
+		if p.count() != 2 {
+			t.Errorf("%d exchanges for two tokens at a time", p.count())
+		}
+		first, _ := apply(t, s, of("alice"))
+		<-time.After(time.Until(begin.Add(89 * time.Second)))
+		if got, _ := apply(t, s, of("alice")); got != first || p.count() != 2 {
+			t.Errorf("within its life: %q, %d exchanges", got, p.count())
+		}
+		<-time.After(2 * time.Second)
+		if got, _ := apply(t, s, of("alice")); got == first || p.count() != 3 {
+			t.Errorf("shortly before its end: %q, %d exchanges", got, p.count())
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff(map[string]int{"success": 3}, results); diff != "" {
+			t.Errorf("results (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A token whose life is not told is kept for a minute; one that the backend refused,
+// not at all.
+func TestTokenExchangeForgets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{}
+		p.answers(200, `{"access_token":"t"}`)
+		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		for i, want := range []int{1, 1, 2, 3} {
+			switch i {
+			case 2:
+				<-time.After(time.Minute)
+			case 3:
+				s.Refused(of("alice"))
+			}
+			if _, err := apply(t, s, of("alice")); err != nil || p.count() != want {
+				t.Errorf("step %d: %d exchanges, want %d; %v", i, p.count(), want, err)
+			}
+		}
+	})
+}
+
+// REQ B-5: every way to fail, whose fault it is, and that nobody hears a secret.
+func TestTokenExchangeFails(t *testing.T) {
+	t.Parallel()
+	const subject, password = "eyJhbGciOi.subject-canary-0123456789.signature", "secret-canary"
+	quote := strings.Repeat(subject+" "+password+" ", 3)
+	refusal := func(code string) string {
+		return fmt.Sprintf(`{"error":%q,"error_description":"AADSTS1: %s"}`, code, quote)
+	}
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		stepUp bool
+		kind   credential.Kind
+		log    string
+	}{
+		"subject token expired":  {400, refusal("invalid_grant"), true, 0, "invalid_grant (AADSTS1: [redacted]"},
+		"subject token invalid":  {401, refusal("invalid_token"), true, 0, "invalid_token"},
+		"more sign-in wanted":    {400, refusal("interaction_required"), true, 0, "interaction_required"},
+		"caller may not":         {403, refusal("access_denied"), false, credential.Forbidden, "access_denied"},
+		"request wrong":          {400, refusal("invalid_request"), false, credential.Misconfigured, "invalid_request"},
+		"client unknown":         {401, refusal("invalid_client"), false, credential.Misconfigured, "invalid_client"},
+		"audience unknown":       {400, refusal("invalid_target"), false, credential.Misconfigured, "invalid_target"},
+		"a code made of secrets": {400, refusal(subject), false, credential.Misconfigured, "[redacted]"},
+		"redirect":               {307, "", false, credential.Misconfigured, "307"},
+		"page":                   {404, "<html>" + quote, false, credential.Misconfigured, "404"},
+		"busy":                   {429, refusal("slow_down"), false, credential.Unavailable, "slow_down"},
+		"failing":                {500, quote, false, credential.Unavailable, "500"},
+		"down":                   {0, "", false, credential.Unavailable, "idp.example.com"},
+		"no JSON":                {200, quote, false, credential.Unavailable, "no JSON"},
+		"no token":               {200, `{}`, false, credential.Unavailable, "no access_token"},
+		"another type":           {200, `{"access_token":"t","token_type":"DPoP"}`, false, credential.Misconfigured, "token_type"},
+		"expired":                {200, `{"access_token":"t","expires_in":0}`, false, credential.Misconfigured, "expired"},
+		"no header":              {200, `{"access_token":"a\nb"}`, false, credential.Misconfigured, "header"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &place{}
+			p.answers(c.status, c.body)
+			s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", password)})
+			_, err := apply(t, s, of(subject))
+			step, isStep := errors.AsType[*credential.StepUp](err)
+			f, isFailure := errors.AsType[*credential.Failure](err)
+			if isStep != c.stepUp || isFailure == c.stepUp || isFailure && f.Kind != c.kind {
+				t.Fatalf("%T %v %+v", err, err, f)
+			}
+			text := fmt.Sprintf("%v %+v", err, err)
+			if isFailure {
+				text += f.Public
+			} else {
+				text += step.Reason
+			}
+			if !strings.Contains(text, c.log) {
+				t.Errorf("it says %q, and not %q", text, c.log)
+			}
+			for _, canary := range []string{subject, password, subject[:30], "subject-canary"} {
+				if strings.Contains(text, canary) {
+					t.Errorf("it quotes %q: %s", canary, text)
+				}
+			}
+		})
+	}
+}
+
+// A caller who was not identified by a token has nothing to exchange.
+func TestTokenExchangeWithoutToken(t *testing.T) {
+	t.Parallel()
+	p := &place{}
+	s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+	if got, err := apply(t, s, of("")); err == nil || p.count() != 0 {
+		t.Errorf("%q, %d exchanges", got, p.count())
+	}
+}
+
+// REQ B-5: an endpoint that hangs holds a call for ten seconds, and when it goes on
+// hanging the next ones not even that long. Nobody storms it when it is back.
+func TestTokenExchangeEndpointHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(r asked) (int, string) { r.wait(); return 0, "" }
+		p := &place{answer: hang}
+		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				began := time.Now()
+				_, err := apply(t, s, of(fmt.Sprint("caller-", i)))
+				if f, ok := errors.AsType[*credential.Failure](err); !ok || f.Kind != credential.Unavailable {
+					t.Errorf("%v", err)
+				}
+				if took := time.Since(began); took > 11*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+		all.Wait()
+		for i := range 100 { // at once: nobody is asked
+			if _, err := apply(t, s, of(fmt.Sprint("late-", i))); err == nil {
+				t.Error("a token, from nowhere")
+			}
+		}
+		if p.count() != 20 {
+			t.Errorf("%d requests", p.count())
+		}
+		<-time.After(3 * time.Second) // now one may try, and the others do not wait for it
+		for i := range 10 {
+			all.Go(func() { _, _ = apply(t, s, of(fmt.Sprint("probe-", i))) })
+		}
+		all.Wait()
+		if p.count() != 21 {
+			t.Errorf("%d requests after a pause, want one more", p.count())
+		}
+		p.answers(200, `{"access_token":"t"}`)
+		<-time.After(3 * time.Second)
+		for i := range 10 {
+			if _, err := apply(t, s, of(fmt.Sprint("again-", i))); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// REQ B-5: a refusal is not asked for again at once, nor for long.
+func TestTokenExchangeRemembersRefusals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{}
+		p.answers(400, `{"error":"invalid_grant"}`)
+		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		for range 100 {
+			if _, err := apply(t, s, of("alice")); err == nil {
+				t.Error("a token, from nowhere")
+			}
+		}
+		if p.count() != 1 {
+			t.Errorf("%d exchanges", p.count())
+		}
+		p.answers(200, `{"access_token":"t"}`)
+		<-time.After(3 * time.Second)
+		if _, err := apply(t, s, of("alice")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A client that leaves takes nobody's token along.
+func TestTokenExchangeOutlivesItsFirstCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{answer: func(asked) (int, string) {
+			<-time.After(5 * time.Second)
+			return 200, `{"access_token":"t"}`
+		}}
+		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		first, leave := timeout(t, time.Second)
+		defer leave()
+		second, leave := timeout(t, 2*time.Second)
+		defer leave()
+		var all sync.WaitGroup
+		all.Go(func() { _ = s.Apply(first, of("alice"), http.Header{}) })
+		synctest.Wait()
+		all.Go(func() {
+			if err := s.Apply(second, of("alice"), http.Header{}); err == nil {
+				t.Error("who has left got a token")
+			}
+		})
+		all.Go(func() {
+			if _, err := apply(t, s, of("alice")); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Wait()
+		if p.count() != 1 {
+			t.Errorf("%d exchanges", p.count())
+		}
+	})
+}
