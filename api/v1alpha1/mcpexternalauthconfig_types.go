@@ -35,7 +35,7 @@ type MCPExternalAuthConfig struct {
 // +kubebuilder:validation:XValidation:rule=`has(self.tokenExchange) == (self.type == 'tokenExchange')`,fieldPath=".tokenExchange",messageExpression=`has(self.tokenExchange) ? 'belongs to type tokenExchange, and the type is %s; change one of them'.format([self.type]) : 'is required with type tokenExchange'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type %s is not supported yet; use unauthenticated, headerInjection, bearerToken or tokenExchange'.format([self])`
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type %s is not supported yet; remove it, or use one that is'.format([self])`
 	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.
