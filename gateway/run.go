@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 // where its manifests come from, and how long it may take to end.
 type Process struct {
 	Listen      string
+	TLS         *tls.Config   // for clients; nil for plain HTTP
 	AdminListen string        // "" for none
 	Drain       time.Duration // for requests under way after ctx has ended
 	Profiling   bool
@@ -73,7 +75,7 @@ func Run(ctx context.Context, opts Options, p Process) error {
 		listeners = append(listeners, admin)
 		go func() { failed <- admin.Serve(adminLn) }()
 	}
-	go func() { failed <- main.Serve(ln) }()
+	go func() { failed <- serve(main, ln, p.TLS) }()
 	if p.Serving != nil {
 		p.Serving(ln.Addr(), adminAddr)
 	}
@@ -86,6 +88,15 @@ func Run(ctx context.Context, opts Options, p Process) error {
 	server.BeginDrain()
 	<-reloads
 	return errors.Join(ignoreClosed(err), drain(listeners, p.Drain, opts.Log))
+}
+
+// serve serves a listener, over TLS if there are settings for it.
+func serve(s *http.Server, ln net.Listener, over *tls.Config) error {
+	if over == nil {
+		return s.Serve(ln)
+	}
+	s.TLSConfig = over
+	return s.ServeTLS(ln, "", "")
 }
 
 // drain ends the servers: the first one, of clients, within limit; then the rest.

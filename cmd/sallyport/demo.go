@@ -31,8 +31,8 @@ func demoCommand() *cobra.Command {
 			}
 			defer stop()
 			src := process.Source{Load: func() (*manifest.Set, error) { return demoManifest(backend) }}
-			return process.Serve(&flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(mcp net.Addr) {
-				sayDemo(cmd.OutOrStdout(), "http://"+mcp.String()+"/mcp")
+			return process.Serve(&flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
+				sayDemo(cmd.OutOrStdout(), at+"/mcp")
 			})
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -48,8 +47,8 @@ func runCommand() *cobra.Command {
 				return err
 			}
 			src := process.Source{Load: func() (*manifest.Set, error) { return set, nil }}
-			return process.Serve(&f.Flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(mcp net.Addr) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "\n  MCP endpoint: http://%s/mcp\n\n", mcp)
+			return process.Serve(&f.Flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "\n  MCP endpoint: %s/mcp\n\n", at)
 			})
 		},
 	}

@@ -31,6 +31,7 @@ var levels = map[string]int{
 
 	"api/v1alpha1":       0,
 	"internal/audit":     0,
+	"internal/certfile":  0,
 	"internal/identity":  0,
 	"internal/keep":      0,
 	"internal/mcp":       0,

@@ -80,7 +80,7 @@ func StartWith(t testing.TB, o Options, args ...string) *Gateway {
 }
 
 // servingLine finds the two addresses in the line that the gateway logs, as text or JSON, once its listeners stand.
-var servingLine = regexp.MustCompile(`serving.*\bmcp"?[=:]"?(http://[^\s"]+).*\badmin"?[=:]"?(http://[^\s"]+)`)
+var servingLine = regexp.MustCompile(`serving.*\bmcp"?[=:]"?(https?://[^\s"]+).*\badmin"?[=:]"?(http://[^\s"]+)`)
 
 // ready waits for the addresses and for /readyz.
 func (g *Gateway) ready(ctx context.Context) error {

@@ -24,6 +24,7 @@ type Flags struct {
 	drain          time.Duration
 	profiling      bool
 	sessionKeyFile string
+	tls            tlsFlags
 	audit          auditFlags
 	store          storeFlags
 	options        gateway.Options
@@ -34,6 +35,7 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 	f.options = gateway.DefaultOptions()
 	fs.StringVar(&f.Listen, "listen", "127.0.0.1:8080", "address for MCP clients")
 	fs.StringVar(&f.AdminListen, "admin-listen", "127.0.0.1:9090", "address for /healthz, /readyz and /metrics; empty for none")
+	f.tls.register(fs)
 	f.RegisterLog(fs)
 	fs.DurationVar(&f.drain, "drain-timeout", 30*time.Second, "time for running calls to end after SIGTERM")
 	fs.DurationVar(&f.options.CallTimeout, "call-timeout", f.options.CallTimeout, "time for a backend to begin its answer")

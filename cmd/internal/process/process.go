@@ -52,8 +52,9 @@ type Source struct {
 
 // Serve serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP
 // reloads. Audit events go to stdout unless the flags say otherwise, the log to
-// stderr. Ready, if not nil, is called once clients are served.
-func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Addr)) error {
+// stderr. Ready, if not nil, is called with the gateway's address, without a path,
+// once clients are served.
+func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)) error {
 	opts, err := f.open(stdout, stderr)
 	if err != nil {
 		return err
@@ -75,17 +76,20 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(mcp net.Ad
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 
+	var scheme string
 	p := gateway.Process{
 		Listen: f.Listen, AdminListen: f.AdminListen, Drain: f.drain, Profiling: f.profiling,
 		Load: src.Load, Reload: reload,
 		Serving: func(mcp, admin net.Addr) {
-			log.Info("serving", "mcp", "http://"+mcp.String(), "admin", adminURL(admin), "version", version.Version())
+			at := scheme + "://" + mcp.String()
+			log.Info("serving", "mcp", at, "admin", adminURL(admin), "version", version.Version())
 			debug.FreeOSMemory() // what reading manifests needed is needed no more
 			if ready != nil {
-				ready(mcp)
+				ready(at)
 			}
 		},
 	}
+	scheme = f.tls.serve(ctx, &p)
 	if len(src.Files) > 0 {
 		p.Watch = func(ctx context.Context, since string, changed func()) {
 			manifest.Watch(ctx, src.Files, since, log, changed)
@@ -112,6 +116,9 @@ func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error)
 	}
 	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
 		return opts, UsageError{err}
+	}
+	if err = f.tls.open(&opts); err != nil {
+		return opts, err
 	}
 	if err = f.store.open(&opts, os.LookupEnv); err != nil {
 		return opts, err
