@@ -59,6 +59,7 @@ var outerHeaders = []string{
 type canaryRig struct {
 	testkit.Canaries
 	backend, target *testkit.Recorder
+	collector       *testkit.Recorder // of traces and metrics
 	g               *testkit.Gateway
 	folder          string
 	endpoints       []string
@@ -78,7 +79,9 @@ func newCanaryRig(t *testing.T) *canaryRig {
 		"500", "401", "html", "garbage", "truncated", "empty", "broken-stream", "broken-head", "down",
 	}
 	rig.folder = manifests(t, rig.manifest("bearer token"))
-	rig.g = testkit.Start(t, "serve", "-f", rig.folder, "--log-level", "debug", "--call-timeout", "5s", "--heartbeat", "100ms")
+	rig.collector = newCollector(t)
+	env := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + rig.collector.URL, "OTEL_TRACES_SAMPLER=always_on"}
+	rig.g = testkit.StartWith(t, testkit.Options{Env: env}, "serve", "-f", rig.folder, "--log-level", "debug", "--call-timeout", "5s", "--heartbeat", "100ms")
 	return rig
 }
 
@@ -376,6 +379,7 @@ func (rig *canaryRig) check(t *testing.T) {
 	rig.Check(t, "the log", rig.g.Stderr.String())
 	rig.Check(t, "the audit", rig.g.Stdout.String())
 	rig.Check(t, "the metrics", metrics)
+	rig.Check(t, "the traces", rig.collector.Wire())
 	rig.Check(t, "what the clients received", rig.heard.String())
 
 	// The rest proves that the above looked at something.
@@ -401,6 +405,9 @@ func (rig *canaryRig) check(t *testing.T) {
 	}
 	if n := len(lines(rig.g.Stdout.String(), `"outcome":`)); n < 200 {
 		t.Errorf("only %d audit events", n)
+	}
+	if servers, clients := spansOf(t, rig.collector); len(servers) < 200 || len(clients) < 100 {
+		t.Errorf("only %d and %d spans", len(servers), len(clients))
 	}
 	if n := strings.Count(rig.heard.String(), `"ok":true`); n < 20 {
 		t.Errorf("only %d results reached clients", n)

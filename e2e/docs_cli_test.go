@@ -99,7 +99,7 @@ func commandLinePage(t *testing.T) string {
 Exit codes: 0, it did what was asked; 1, it failed while running, or what it verified is not sound; 2, wrong usage or a wrong manifest. The log goes to stderr, what was asked for to stdout, and audit events, too, unless a flag says otherwise.
 
 SIGTERM and SIGINT shut down, SIGHUP reloads: see [Reload and shut down](../how-to/reload-and-shut-down.md). In the environment, ` +
-		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, `OTEL_*` what goes [to a collector](../how-to/audit.md#to-a-collector), and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
+		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, `OTEL_*` what goes [to a collector](../how-to/watch.md#to-a-collector), and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
 	common := sharedFlags(commands)
 	for _, c := range commands {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", c.name, c.short)

@@ -51,6 +51,9 @@ func (e *Endpoint) authorize(x *Exchange) *mcp.Error {
 		}
 		d := e.policy.Decide(p, &q)
 		e.metrics.Decided(outcome(d))
+		if x.span != nil {
+			x.span.Event("policy", "sallyport.policy.action", ask.Action.String(), "sallyport.policy.decision", outcome(d), "sallyport.policy.decision.id", d.ID)
+		}
 		if d.Shadow {
 			e.log.Warn("a policy in shadow mode would deny", "id", x.id, "decision", d.ID, "subject", x.caller.Subject, "action", ask.Action.String())
 		}

@@ -29,6 +29,7 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	if e.backend == nil {
 		return
 	}
+	e.tracing.setTracing(string(spec.RemoteURL), spec.AllowPrivateEndpoint)
 	c.door(o.Object, &spec.Incoming, e)
 	c.needsToken(o.Object, &spec.Incoming, e)
 	c.policies(o.Object, spec.AuthzConfig, spec.AuthzConfigRef, e)

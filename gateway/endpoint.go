@@ -41,6 +41,7 @@ type Endpoint struct {
 	server  *Server
 	audit   audit.Sink
 	metrics *telemetry.Server
+	tracing tracing
 	log     *slog.Logger
 
 	steps []step

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/internal/trace"
 )
 
 // Exchange is one HTTP request on its way through an endpoint. Each field says
@@ -33,6 +34,8 @@ type Exchange struct {
 
 	session clientSession // session: the session the client presented; zero when none
 
+	span *trace.Span // parse: of the message; nil when it is not traced
+
 	target string // resolve: the backend's own name of the tool, prompt, resource or task
 
 	renamed bool // resolve: the message's target is not as the client sent it
@@ -45,6 +48,9 @@ type Exchange struct {
 	outcome audit.Outcome
 	reason  string
 	cause   error
+	refused *mcp.Error // what the gateway itself answered
+	// answered is what the backend's answer says of failure, in a traced exchange.
+	answered trace.Answer
 	// detached means that the answer goes on after the handler has returned (the
 	// 2024-11-05 transport answers on another connection), which then calls finish.
 	detached bool

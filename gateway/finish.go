@@ -25,6 +25,10 @@ func (e *Endpoint) finish(x *Exchange) {
 		x.outcome = audit.Success
 	}
 	e.metrics.Observe(x.method(), x.status, took)
+	if x.message.Method != "" {
+		e.metrics.Operation(x.message.Method, x.errorType(), took)
+	}
+	e.endSpan(x)
 	if x.outcome == audit.Error {
 		level := slog.LevelWarn
 		if x.reason == reasonCanceled || x.reason == reasonBackend {
@@ -92,6 +96,7 @@ func (e *Endpoint) refuse(x *Exchange, err *mcp.Error) {
 	if x.status != 0 {
 		return
 	}
+	x.refused = err
 	x.status = err.Status
 	writeError(x.w, err, x.message.ID)
 	if err.Status == http.StatusRequestEntityTooLarge {

@@ -25,6 +25,9 @@ var (
 // forward shows the request to the backend and brings the answer back.
 func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	private, captured, err := e.private(x)
+	if e.outgoing.credential != nil && x.span != nil {
+		x.span.Event("credential", "sallyport.credential.result", result(err == nil))
+	}
 	if err != nil {
 		return err
 	}
@@ -49,17 +52,27 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	}
 	done := e.beginAtBackend(x)
 	defer done()
+	call := e.beginCall(x, req)
+	defer call.end()
 	resp, cause := e.backend.Do(x.ctx, req)
 	if cause != nil {
 		return e.failed(x, cause)
 	}
 	defer resp.Body.Close()
 	e.metrics.Up(true)
+	call.answeredBy(resp)
 	if cause := e.reshape(x, resp); cause != nil {
 		return e.failed(x, cause)
 	}
 	e.answer(x, resp, captured)
 	return nil
+}
+
+func result(ok bool) string {
+	if ok {
+		return "success"
+	}
+	return "failed"
 }
 
 // beginAtBackend sets the lifetime of the exchange at the backend. A modern

@@ -176,6 +176,8 @@ func (e *Endpoint) postFront(x *Exchange, req *backend.Request) *mcp.Error {
 	f.mu.Unlock()
 	x.ctx = f.ctx
 	if !x.isRequest() {
+		call := e.beginCall(x, req)
+		defer call.end()
 		resp, err := e.backend.Do(f.ctx, req)
 		if err != nil {
 			return e.failed(x, err)
@@ -213,9 +215,13 @@ func (e *Endpoint) postFront(x *Exchange, req *backend.Request) *mcp.Error {
 // call carries one request to the backend and its answer to the stream.
 func (f *front) call(x *Exchange, req *backend.Request) {
 	e := f.endpoint
+	call := e.beginCall(x, req)
+	defer call.end()
 	resp, err := e.backend.Do(f.ctx, req)
 	if err == nil {
 		defer resp.Body.Close()
+		e.metrics.Up(true)
+		call.answeredBy(resp)
 		if x.message.Method == "initialize" && resp.Session.ID != "" {
 			f.mu.Lock()
 			f.session = resp.Session

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/internal/trace"
 )
 
 // Options are the settings of the process, as opposed to those of a resource.
@@ -46,6 +47,7 @@ type Options struct {
 	SharedRates ratelimit.Shared // buckets that replicas share; nil for the process's own
 	Audit       audit.Sink
 	Metrics     *telemetry.Metrics
+	Tracer      *trace.Tracer // nil traces nothing
 	Log         *slog.Logger
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/otlp"
 )
 
 // otlpRequest is a request as the protocol's definition has it.
@@ -159,8 +161,9 @@ func TestOTLP(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t, nil)
 	var told counts
-	o, err := NewOTLP(c.URL, OTLPOptions{
-		Header: http.Header{"Authorization": {"Bearer x"}}, Resource: map[string]string{"service.version": "1", "service.name": "sally\"port"},
+	o, err := NewOTLP(otlp.Config{
+		Endpoint: c.URL,
+		Header:   http.Header{"Authorization": {"Bearer x"}}, Resource: map[string]string{"service.version": "1", "service.name": "sally\"port"},
 	}, WriterOptions{Flushed: told.add})
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +233,7 @@ func TestOTLPTriesAgain(t *testing.T) {
 	c.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	var told counts
 	var log bytes.Buffer
-	o, err := NewOTLP(c.URL+"/", OTLPOptions{}, WriterOptions{Flushed: told.add, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	o, err := NewOTLP(otlp.Config{Endpoint: c.URL + "/"}, WriterOptions{Flushed: told.add, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +267,7 @@ func TestOTLPRefusals(t *testing.T) {
 		{"redirect", func(w http.ResponseWriter) { w.Header().Set("Location", "/v1/logs"); w.WriteHeader(307) }, 2, "answers 307"},
 		{"partial", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too \u001bold"}}`)
-		}, 1, `all but 1 events: too \x1bold`},
+		}, 1, `all but 1: too \x1bold`},
 		{"partial, as a number", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"partialSuccess":{"rejectedLogRecords":7}}`)
 		}, 2, "all but 7"},
@@ -282,7 +285,7 @@ func TestOTLPRefusals(t *testing.T) {
 			})
 			told := counts{told: make(chan struct{}, 10)}
 			var log bytes.Buffer
-			o, err := NewOTLP(c.URL, OTLPOptions{}, WriterOptions{Flushed: told.add, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			o, err := NewOTLP(otlp.Config{Endpoint: c.URL}, WriterOptions{Flushed: told.add, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -317,7 +320,7 @@ func TestOTLPCloseEndsRequests(t *testing.T) {
 		<-r.Context().Done()
 	})
 	var told counts
-	o, err := NewOTLP(c.URL, OTLPOptions{}, WriterOptions{Flushed: told.add})
+	o, err := NewOTLP(otlp.Config{Endpoint: c.URL}, WriterOptions{Flushed: told.add})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +343,7 @@ func TestOTLPKeepsSecrets(t *testing.T) {
 	const canary = "canary-7c41"
 	for _, endpoint := range []string{"http://127.0.0.1:1/v1/logs?key=" + canary, newCollector(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }).URL + "?key=" + canary} {
 		var log bytes.Buffer
-		o, err := NewOTLP(endpoint, OTLPOptions{Header: http.Header{"Api-Key": {canary}}}, WriterOptions{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		o, err := NewOTLP(otlp.Config{Endpoint: endpoint, Header: http.Header{"Api-Key": {canary}}}, WriterOptions{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,20 +357,8 @@ func TestOTLPKeepsSecrets(t *testing.T) {
 		}
 	}
 	for _, endpoint := range []string{"", "localhost:4318", "ftp://x", "http://", "http://" + canary + "@x", "http://x\n" + canary, "unix:///" + canary, "%zz" + canary} {
-		if _, err := NewOTLP(endpoint, OTLPOptions{}, WriterOptions{}); err == nil || strings.Contains(err.Error(), canary) {
+		if _, err := NewOTLP(otlp.Config{Endpoint: endpoint}, WriterOptions{}); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%q: %v", endpoint, err)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]time.Duration{
-		"": 0, "x": 0, "-1": 0, "7": 7 * time.Second, "99999999999999999999": 0, "86400": 5 * time.Minute,
-		"Mon, 02 Jan 2006 15:04:05 GMT": 0, "Mon, 02 Jan 2126 15:04:05 GMT": 5 * time.Minute,
-	} {
-		if got := retryAfter(in); got != want {
-			t.Errorf("%q: %v, want %v", in, got, want)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/otlp"
 )
 
 // Overflow is what becomes of events that come faster than they can be written,
@@ -351,8 +353,8 @@ func (w *Writer) progress(left int) {
 // wait waits before a write is tried again, and reports whether it is to be.
 func (w *Writer) wait(err error, pause time.Duration) bool {
 	pause += rand.N(pause) / 4 //nolint:gosec // it spreads load and hides nothing
-	if later, ok := errors.AsType[*laterError](err); ok && later.after > 0 {
-		pause = later.after
+	if later, ok := errors.AsType[*otlp.LaterError](err); ok && later.After > 0 {
+		pause = later.After
 	}
 	closing := w.closing
 	if isClosed(closing) { // somebody waits: try what can be tried
@@ -370,38 +372,15 @@ func (w *Writer) wait(err error, pause time.Duration) bool {
 	}
 }
 
-// laterError is a failure after which the receiver has said when to come again.
-type laterError struct {
-	after time.Duration
-	err   error
-}
-
-func (e *laterError) Error() string { return e.err.Error() }
-func (e *laterError) Unwrap() error { return e.err }
-
-// rejectedError is of a batch that was taken but for some of its events.
-type rejectedError struct {
-	n   int
-	why string
-}
-
-func (e *rejectedError) Error() string {
-	return fmt.Sprintf("the receiver took all but %d events: %s", e.n, e.why)
-}
-
-func (e *rejectedError) Is(target error) bool { return target == errRefused }
-
+// refusedOf is how many events of a batch that was taken the receiver did not take.
 func refusedOf(err error) int {
-	if r, ok := errors.AsType[*rejectedError](err); ok {
-		return r.n
+	if r, ok := errors.AsType[*otlp.RejectedError](err); ok {
+		return r.N
 	}
 	return 0
 }
 
-// errRefused is for what the receiver will never take.
-var errRefused = errors.New("refused")
-
 // permanent tells failures that no patience mends. A full disk is not one of them.
 func permanent(err error) bool {
-	return errors.Is(err, errRefused) || errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+	return errors.Is(err, otlp.ErrRefused) || errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }

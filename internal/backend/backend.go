@@ -36,6 +36,10 @@ type Request struct {
 	Session Session
 	Body    []byte        // nil for GET and DELETE
 	Message *mcp.Envelope // nil for GET and DELETE
+
+	// Redirected, if not nil, hears of every redirect that is followed: the origin it
+	// leads to, and its status.
+	Redirected func(to string, status int)
 }
 
 // Session is the backend's own session: an id and the origin that issued it. The

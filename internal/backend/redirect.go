@@ -44,6 +44,9 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *targe
 		if b.metrics != nil {
 			b.metrics.Redirected(resp.StatusCode)
 		}
+		if req.Redirected != nil {
+			req.Redirected(next.origin, resp.StatusCode)
+		}
 		if next.origin != h.to.origin {
 			h.private = nil // for good: see above
 			if h.session != "" {

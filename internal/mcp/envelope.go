@@ -43,6 +43,10 @@ type Meta struct {
 	// is there and is an object.
 	HasClientCapabilities bool
 	ProgressToken         Span // raw value
+
+	// W3C Trace Context (MCP 2026-07-28, reserved keys of _meta), raw values.
+	TraceParent Span
+	TraceState  Span
 }
 
 // Bytes returns the bytes of a span, nil for an absent one.

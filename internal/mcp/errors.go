@@ -56,10 +56,10 @@ func unsupported(requested, message string, supported []Revision) *Error {
 		if i > 0 {
 			data = append(data, ',')
 		}
-		data = appendQuote(data, string(r))
+		data = AppendQuote(data, string(r))
 	}
 	data = append(data, `],"requested":`...)
-	data = append(appendQuote(data, requested), '}')
+	data = append(AppendQuote(data, requested), '}')
 	return &Error{Status: http.StatusBadRequest, Code: CodeUnsupportedVersion, Data: data, Message: message}
 }
 
@@ -79,7 +79,7 @@ func (e *Error) Append(dst, id []byte) []byte {
 	dst = append(dst, `,"error":{"code":`...)
 	dst = strconv.AppendInt(dst, int64(e.Code), 10)
 	dst = append(dst, `,"message":`...)
-	dst = appendQuote(dst, e.Message)
+	dst = AppendQuote(dst, e.Message)
 	if e.Data != nil {
 		dst = append(dst, `,"data":`...)
 		dst = append(dst, e.Data...)
@@ -87,8 +87,8 @@ func (e *Error) Append(dst, id []byte) []byte {
 	return append(dst, "}}"...)
 }
 
-// appendQuote appends s as a JSON string, with what is no UTF-8 replaced.
-func appendQuote(dst []byte, s string) []byte {
+// AppendQuote appends s as a JSON string, with what is no UTF-8 replaced.
+func AppendQuote(dst []byte, s string) []byte {
 	dst, _ = jsontext.AppendQuote(dst, strings.ToValidUTF8(s, "\ufffd")) // fails on invalid UTF-8 alone
 	return dst
 }

@@ -10,6 +10,8 @@ const (
 	metaProtocolVersion    = metaPrefix + "protocolVersion"
 	metaClientCapabilities = metaPrefix + "clientCapabilities"
 	metaProgressToken      = "progressToken"
+	metaTraceParent        = "traceparent"
+	metaTraceState         = "tracestate"
 )
 
 // keySet are the keys of one object that mean something to the protocol. Some
@@ -81,6 +83,10 @@ func matchMeta(name []byte) (string, bool) {
 		return metaClientCapabilities, false
 	case metaProgressToken:
 		return metaProgressToken, false
+	case metaTraceParent:
+		return metaTraceParent, false
+	case metaTraceState:
+		return metaTraceState, false
 	case metaPrefix + "clientInfo", metaPrefix + "logLevel", metaPrefix + "subscriptionId",
 		metaPrefix + "serverInfo", metaPrefix + "related-task":
 		return "", false

@@ -31,7 +31,7 @@ func Merge(raw []byte, members []Field) []byte {
 		if !empty || len(added) > 0 {
 			added = append(added, ',')
 		}
-		added = append(append(appendQuote(added, m.Name), ':'), m.Value...)
+		added = append(append(AppendQuote(added, m.Name), ':'), m.Value...)
 	}
 	return Splice(raw, append(edits, Edit{Span: Span{end, end}, New: added})...)
 }
@@ -73,4 +73,4 @@ func memberSpans(raw []byte, members []Field) (spans []Span, first, end int) {
 }
 
 // Quote returns s as a JSON string, with what is no UTF-8 replaced.
-func Quote(s string) []byte { return appendQuote(nil, s) }
+func Quote(s string) []byte { return AppendQuote(nil, s) }

@@ -215,6 +215,10 @@ func (p *parser) meta() (err error) {
 				m.HasClientCapabilities = v.Kind() == '{'
 			case metaProgressToken:
 				m.ProgressToken = p.last(v)
+			case metaTraceParent:
+				m.TraceParent = p.last(v)
+			case metaTraceState:
+				m.TraceState = p.last(v)
 			}
 			return nil
 		})

@@ -1,6 +1,9 @@
 package telemetry
 
-// methodNames lists the values the method label may take beside "other": the
+// otherMethod is the label of all methods that are not known.
+const otherMethod = "other"
+
+// methodNames lists the values the method label may take beside otherMethod: the
 // methods a client sends in any revision of MCP, and the HTTP methods of streams
 // and of ended sessions. A client could send any word; each would be a series.
 func methodNames() []string {

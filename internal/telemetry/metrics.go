@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -23,6 +24,7 @@ type Metrics struct {
 	streams   *prometheus.GaugeVec
 	sessions  *prometheus.CounterVec
 	up        *prometheus.GaugeVec
+	seen      *prometheus.GaugeVec
 	tokens    *prometheus.CounterVec
 	decisions *prometheus.CounterVec
 	exchanges *prometheus.CounterVec
@@ -33,6 +35,11 @@ type Metrics struct {
 	lastSuccess prometheus.Gauge
 	audited     *prometheus.CounterVec
 	unaudited   *prometheus.CounterVec
+	spans       prometheus.Counter
+	lostSpans   prometheus.Counter
+
+	started  time.Time
+	semantic *semantic // nil unless metrics are sent to a collector; set before the first request
 
 	mu      sync.Mutex
 	servers map[string]*Server
@@ -58,7 +65,8 @@ func NewMetrics(version string) *Metrics {
 			"Exchanges with a backend that brought no answer a client may see.", "server", "reason"),
 		streams:  gauge("streams", "Event streams open to clients.", "server"),
 		sessions: counter("sessions_opened_total", "Sessions opened with clients.", "server"),
-		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not.", "server"),
+		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not; missing until it was asked.", "server"),
+		seen:     gauge("backend_seen_timestamp_seconds", "When the backend last answered, or failed to.", "server"),
 
 		tokens:    counter("token_validations_total", "Tokens of clients that were checked, by what came of it.", "server", "result"),
 		decisions: counter("policy_decisions_total", "Decisions of policies: allow, deny, or would_deny in shadow mode.", "server", "decision"),
@@ -75,22 +83,34 @@ func NewMetrics(version string) *Metrics {
 		}),
 		audited:   counter("audit_events_total", "Audit events written.", "sink"),
 		unaudited: counter("audit_events_lost_total", "Audit events that could not be written.", "sink"),
+		spans: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sallyport_trace_spans_total", Help: "Spans sent to a collector.",
+		}),
+		lostSpans: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sallyport_trace_spans_lost_total", Help: "Spans that were dropped or could not be sent.",
+		}),
+
+		started: time.Now(),
 	}
 	for i, name := range methodNames() {
 		m.methods[name] = i
 	}
+	m.register(version)
+	return m
+}
+
+func (m *Metrics) register(version string) {
 	build := gauge("build_info", "Always 1; the labels tell what is running.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions, m.exchanges,
+		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.seen, m.tokens, m.decisions, m.exchanges,
 		m.refreshes, m.keySets,
-		m.reloads, m.lastSuccess, m.audited, m.unaudited, build,
+		m.reloads, m.lastSuccess, m.audited, m.unaudited, m.spans, m.lostSpans, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	// Both results exist from the start, so that an alert on a failure can be written.
 	m.reloads.WithLabelValues("success")
 	m.reloads.WithLabelValues("failure")
-	return m
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
@@ -127,6 +147,12 @@ func (m *Metrics) UpstreamRefreshed(provider, result string) {
 	if m != nil {
 		m.refreshes.WithLabelValues(provider, result).Inc()
 	}
+}
+
+// SpansSent counts spans that were sent and those that were lost.
+func (m *Metrics) SpansSent(sent, lost int) {
+	m.spans.Add(float64(sent))
+	m.lostSpans.Add(float64(lost))
 }
 
 // AuditSink counts the events of one audit sink, named by its kind (stdout, file).

@@ -22,10 +22,13 @@ type Server struct {
 
 	streams  prometheus.Gauge
 	sessions prometheus.Counter
-	up       prometheus.Gauge
+	health   atomic.Pointer[health] // nil until the backend was asked
 
 	rare sync.Map // rareKey → prometheus.Counter
 }
+
+// health is what is known of a backend.
+type health struct{ up, seen prometheus.Gauge }
 
 // methodCounters is one method's share of a Server.
 type methodCounters struct {
@@ -58,7 +61,6 @@ func (m *Metrics) Server(name string) *Server {
 		methods:  make([]atomic.Pointer[methodCounters], len(m.methods)+1),
 		streams:  m.streams.WithLabelValues(name),
 		sessions: m.sessions.WithLabelValues(name),
-		up:       m.up.WithLabelValues(name),
 	}
 	m.servers[name] = s
 	return s
@@ -76,9 +78,10 @@ func (m *Metrics) Forget(server string) {
 	labels := prometheus.Labels{"server": server}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.tokens, m.decisions, m.exchanges} {
+	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.seen, m.tokens, m.decisions, m.exchanges} {
 		v.DeletePartialMatch(labels)
 	}
+	m.semantic.forget(labels)
 }
 
 // Observe counts an answered request. Method is the MCP method, or the HTTP
@@ -101,7 +104,7 @@ func (s *Server) Observe(method string, status int, d time.Duration) {
 
 func (s *Server) makeMethod(i int, method string, known bool) *methodCounters {
 	if !known {
-		method = "other"
+		method = otherMethod
 	}
 	c := &methodCounters{label: method}
 	s.m.mu.Lock()
@@ -196,15 +199,35 @@ func (s *Server) SessionOpened() {
 	}
 }
 
-// Up says whether the backend answered.
+// Up says whether the backend answered just now. Before the first time nothing is
+// known of it, and there is no series that would say otherwise.
 func (s *Server) Up(ok bool) {
-	switch {
-	case s == nil:
-	case ok:
-		s.up.Set(1)
-	default:
-		s.up.Set(0)
+	if s == nil {
+		return
 	}
+	h := s.health.Load()
+	if h == nil {
+		if h = s.makeHealth(); h == nil {
+			return
+		}
+	}
+	value := 0.0
+	if ok {
+		value = 1
+	}
+	h.up.Set(value)
+	h.seen.SetToCurrentTime()
+}
+
+func (s *Server) makeHealth() *health {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if s.gone {
+		return nil
+	}
+	h := &health{up: s.m.up.WithLabelValues(s.name), seen: s.m.seen.WithLabelValues(s.name)}
+	s.health.Store(h)
+	return h
 }
 
 // TokenChecked counts the check of a client's token by its result.

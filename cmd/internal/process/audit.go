@@ -1,22 +1,16 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
-	"os"
-	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/otlp"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
-	"github.com/sallyport-dev/sallyport/internal/version"
 )
 
 // auditFlags say where audit events go.
@@ -55,11 +49,12 @@ func (f *auditFlags) open(stdout io.Writer, log *slog.Logger, m *telemetry.Metri
 	}
 	var sinks audit.Sinks
 	if f.otlp != "" {
-		opts, err := otlpOptions(getenv)
+		cfg, err := collector(getenv, otlp.Logs)
 		if err != nil {
 			return nil, UsageError{err}
 		}
-		sink, err := audit.NewOTLP(f.otlp, opts, to("otlp"))
+		cfg.Endpoint = f.otlp
+		sink, err := audit.NewOTLP(cfg, to("otlp"))
 		if err != nil {
 			return nil, UsageError{fmt.Errorf("--audit-otlp-endpoint: %w", err)}
 		}
@@ -99,71 +94,4 @@ func (f *auditFlags) openFile(opts audit.WriterOptions) (audit.Sink, error) {
 		return nil, err
 	}
 	return sink, nil
-}
-
-// otlpOptions are what OpenTelemetry's own variables say, as every SDK reads them.
-// Headers stay out of errors: they may hold credentials.
-func otlpOptions(getenv func(string) (string, bool)) (audit.OTLPOptions, error) {
-	opts := audit.OTLPOptions{
-		Header:   http.Header{"User-Agent": {"sallyport/" + version.Version()}},
-		Resource: map[string]string{"service.name": "sallyport", "service.version": version.Version()},
-	}
-	if name, err := os.Hostname(); err == nil {
-		opts.Resource["host.name"] = name
-	}
-	const attributes = "OTEL_RESOURCE_ATTRIBUTES"
-	text, _ := getenv(attributes)
-	resource, ok := pairs(text)
-	if !ok {
-		return opts, fmt.Errorf("environment variable %s: write it as key=value,key=value, percent-encoded", attributes)
-	}
-	for _, p := range resource {
-		opts.Resource[p[0]] = p[1]
-	}
-	if name, _ := getenv("OTEL_SERVICE_NAME"); name != "" {
-		opts.Resource["service.name"] = name
-	}
-	for _, variable := range []string{"OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
-		text, _ := getenv(variable)
-		if text == "" {
-			continue
-		}
-		headers, ok := pairs(text)
-		for _, p := range headers {
-			ok = ok && headerName.MatchString(p[0]) && !strings.ContainsAny(p[1], "\r\n\x00")
-			opts.Header.Set(p[0], p[1])
-		}
-		if !ok {
-			return opts, fmt.Errorf("environment variable %s: write it as name=value,name=value, percent-encoded", variable)
-		}
-		break // the one for logs wins
-	}
-	return opts, nil
-}
-
-// pairs reads key=value,key=value, percent-encoded as in W3C Baggage.
-func pairs(text string) (all [][2]string, ok bool) {
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		key, value, ok := strings.Cut(part, "=")
-		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if key = strings.TrimSpace(key); !ok || key == "" || err != nil {
-			return nil, false
-		}
-		all = append(all, [2]string{key, value})
-	}
-	return all, true
-}
-
-// closeAudit writes what is left, within what is left of the drain time, and for
-// five seconds at least.
-func closeAudit(sink audit.Sink, drained time.Time) error {
-	ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(drained), 5*time.Second))
-	defer cancel()
-	if err := sink.Close(ctx); err != nil {
-		return fmt.Errorf("write audit events: %w", err)
-	}
-	return nil
 }

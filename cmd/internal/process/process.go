@@ -60,6 +60,10 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)
 		return err
 	}
 	defer opts.Store.Close()
+	stopTelemetry, err := startTelemetry(&opts, os.LookupEnv)
+	if err != nil {
+		return err
+	}
 	log := opts.Log
 	tuneMemory()
 
@@ -101,7 +105,7 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)
 	if ctx.Err() != nil { // else it ended by itself
 		drained = <-ending
 	}
-	return errors.Join(err, closeAudit(opts.Audit, drained))
+	return errors.Join(err, closeOutputs(&opts, stopTelemetry, drained))
 }
 
 // open makes the gateway's options: what the flags say, and what they name opened.
