@@ -35,40 +35,14 @@ func (m Mapping) caller(c token.Claims, source string, expires time.Time) (*iden
 		Source:   source,
 		Issuer:   c.Text("iss"),
 		ClientID: clientID,
-		Email:    text(c, m.Email, "email"),
-		Name:     text(c, m.Name, "name", "preferred_username"),
-		Groups:   list(c, m.Groups, "groups", "cognito:groups"),
-		Roles:    list(c, m.Roles, "roles", "realm_access.roles"),
+		Email:    c.TextAt(m.Email, "email"),
+		Name:     c.TextAt(m.Name, "name", "preferred_username"),
+		Groups:   c.TextsAt(m.Groups, "groups", "cognito:groups"),
+		Roles:    c.TextsAt(m.Roles, "roles", "realm_access.roles"),
 		Scopes:   c.Scopes(),
 		Claims:   c,
 		Expires:  expires,
 	}, nil
-}
-
-// text is the claim at a path, else at the first of the usual places that has one.
-func text(c token.Claims, path string, usual ...string) string {
-	if path != "" {
-		usual = []string{path}
-	}
-	for _, p := range usual {
-		if s, ok := c.At(p).(string); ok && s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// list is [text] for claims that are lists.
-func list(c token.Claims, path string, usual ...string) []string {
-	if path != "" {
-		usual = []string{path}
-	}
-	for _, p := range usual {
-		if l := c.Texts(p); len(l) > 0 {
-			return l
-		}
-	}
-	return nil
 }
 
 // Explain makes the caller that a token with these claims would have, for questions

@@ -94,6 +94,33 @@ func (c Claims) At(path string) any {
 	}
 }
 
+// TextAt is the text at a path; for an empty path, at the first of the usual places
+// that has one.
+func (c Claims) TextAt(path string, usual ...string) string {
+	if path != "" {
+		usual = []string{path}
+	}
+	for _, p := range usual {
+		if s, ok := c.At(p).(string); ok && s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// TextsAt is [Claims.TextAt] for claims that are lists.
+func (c Claims) TextsAt(path string, usual ...string) []string {
+	if path != "" {
+		usual = []string{path}
+	}
+	for _, p := range usual {
+		if l := c.Texts(p); len(l) > 0 {
+			return l
+		}
+	}
+	return nil
+}
+
 // Scopes are the scopes that a token was granted: `scope` as RFC 8693 §4.2 has it,
 // or `scp`, which Entra ID and Okta use, as text or list.
 func (c Claims) Scopes() []string {
