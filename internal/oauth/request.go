@@ -40,6 +40,9 @@ type Endpoint struct {
 	URL    string
 	Auth   ClientAuth
 	Client *http.Client // decides which addresses may be dialled, and follows no redirect
+	// Rewrite turns a JSON answer into one as RFC 6749 §5.1 has it, for servers with
+	// one of their own; nil for all others.
+	Rewrite func(body []byte) ([]byte, error)
 }
 
 // Tokens is the answer of a token endpoint (RFC 6749 §5.1).
@@ -66,11 +69,40 @@ func (e *Endpoint) Request(ctx context.Context, form url.Values) (*Tokens, error
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for a token: %w", place(e.URL), err)
 	}
+	if e.Rewrite != nil {
+		if body, err = e.Rewrite(body); err != nil {
+			return nil, fmt.Errorf("read the answer of %s: %w", place(e.URL), err)
+		}
+	}
 	return parseTokens(body, time.Now())
 }
 
 func (e *Endpoint) post(ctx context.Context, form url.Values) ([]byte, error) {
 	form = cloned(form)
+	resp, err := e.send(ctx, form)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+	}
+	body = jsonAnswer(resp.Header, body)
+	if refused := ParseError(resp.StatusCode, body); refused != nil {
+		return nil, refused
+	}
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
+		return nil, errors.New("it answered a web page; is the URL right?")
+	}
+	return body, nil
+}
+
+// send posts a form with client authentication.
+func (e *Endpoint) send(ctx context.Context, form url.Values) (*http.Response, error) {
 	id, basic, err := e.Auth.add(e.URL, form)
 	if err != nil {
 		return nil, err
@@ -88,24 +120,7 @@ func (e *Endpoint) post(ctx context.Context, form url.Values) ([]byte, error) {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		return nil, outer.Err // the outer one prints the whole URL
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
-	}
-	if refused := ParseError(resp.StatusCode, body); refused != nil {
-		return nil, refused
-	}
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
-		return nil, errors.New("it answered a web page; is the URL right?")
-	}
-	return body, nil
+	return resp, err
 }
 
 // add puts client authentication into the form, or says that it goes into a header.
