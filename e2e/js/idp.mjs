@@ -1,4 +1,5 @@
-// An OpenID provider on loopback: node idp.mjs PORT (0 for a free one). Prints its issuer when it serves.
+// An OpenID provider on loopback: node idp.mjs PORT (0 for a free one) [OPTIONS]. Prints its issuer when it serves.
+// The option accessTTL, in seconds, is how long access tokens last that people get by signing in.
 //
 // It exchanges its own tokens for ones of the wanted audience (RFC 8693), which live ttl=N seconds, if the audience's query
 // says so. Everybody may register, and signs in as the login_hint. What a token for a resource shall be like stands in the
@@ -14,6 +15,8 @@ const scopes = 'mcp:read mcp:write';
 const wish = (resource, name) => new URL(resource).searchParams.get(name);
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }); // another one at each start
 
+const options = JSON.parse(process.argv[3] ?? '{}');
+
 const configuration = {
   jwks: { keys: [{ ...key, alg: 'RS256', use: 'sig' }] },
   clients: [
@@ -21,6 +24,9 @@ const configuration = {
     { client_id: 'gateway', client_secret: 'gateway-secret', grant_types: [exchange], redirect_uris: [], response_types: [] },
   ],
   scopes: ['openid', 'offline_access', ...scopes.split(' ')],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
+  rotateRefreshToken: true, // and a refresh token that is used twice ends the grant
+  ...(options.accessTTL && { ttl: { AccessToken: options.accessTTL } }),
   cookies: { keys: ['loopback'] },
   features: {
     devInteractions: { enabled: false },
@@ -55,12 +61,12 @@ const configuration = {
       },
     },
   },
-  findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId, email: `${accountId}@example.com`, email_verified: true, name: `The ${accountId}`, groups: ['staff'] }) }),
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   async loadExistingGrant(ctx) { // everybody consents to everything
     const { provider, client, session, resourceServers = {} } = ctx.oidc;
     const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
-    grant.addOIDCScope(`openid offline_access ${scopes}`);
+    grant.addOIDCScope(`openid offline_access email profile groups ${scopes}`);
     for (const resource of Object.keys(resourceServers)) grant.addResourceScope(resource, scopes);
     await grant.save();
     return grant;

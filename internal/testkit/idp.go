@@ -24,8 +24,9 @@ import (
 type IdP struct {
 	Issuer string // http://127.0.0.1:PORT
 
-	client *http.Client
-	stop   func()
+	client  *http.Client
+	options string // of the script, as JSON
+	stop    func()
 }
 
 // The gateway's credential at an [IdP].
@@ -37,9 +38,21 @@ const (
 // StartIdP starts a provider. It runs until the test ends.
 func StartIdP(t testing.TB) *IdP {
 	t.Helper()
+	return startIdP(t, "{}")
+}
+
+// StartIdPWith starts a provider whose access tokens, of people who sign in, last so
+// long: whole seconds. Its refresh tokens are good once.
+func StartIdPWith(t testing.TB, accessTTL time.Duration) *IdP {
+	t.Helper()
+	return startIdP(t, fmt.Sprintf(`{"accessTTL":%d}`, int(accessTTL.Seconds())))
+}
+
+func startIdP(t testing.TB, options string) *IdP {
+	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	p := &IdP{client: &http.Client{Transport: transport}}
+	p := &IdP{client: &http.Client{Transport: transport}, options: options}
 	p.start(t, "0")
 	t.Cleanup(func() { p.stop() })
 	return p
@@ -70,7 +83,7 @@ func (p *IdP) start(t testing.TB, port string) {
 	_, here, _, _ := runtime.Caller(0)
 	script := placeScript(t, filepath.Join(filepath.Dir(here), "../../e2e/js/idp.mjs"))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd, out := Node(ctx, t, script, port), &Output{}
+	cmd, out := Node(ctx, t, script, port, p.options), &Output{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		cancel()
@@ -147,7 +160,10 @@ func (p *IdP) Revoke(t testing.TB, token string) {
 // Register makes a confidential client of the provider (RFC 7591).
 func (p *IdP) Register(t testing.TB, redirect string) (id, secret string) {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"redirect_uris": []string{redirect}, "application_type": "native", "token_endpoint_auth_method": "client_secret_basic"})
+	body, err := json.Marshal(map[string]any{
+		"redirect_uris": []string{redirect}, "application_type": "native", "token_endpoint_auth_method": "client_secret_basic",
+		"grant_types": []string{"authorization_code", "refresh_token"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
