@@ -134,7 +134,9 @@ func TestWatch(t *testing.T) {
 	ca := testkit.NewAuthority(t, "ca")
 	f, said := newFolder(t), &log{}
 	f.ClientCA = ""
-	validity := func(hours int) time.Time { return time.Now().Add(time.Duration(hours) * time.Hour).Truncate(time.Second) }
+	validity := func(hours int) time.Time {
+		return time.Now().Add(time.Duration(hours) * time.Hour).Truncate(time.Second)
+	}
 	untils := []time.Time{validity(1), validity(2), validity(3)}
 	var certs, keys []string
 	for _, until := range untils {

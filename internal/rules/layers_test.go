@@ -18,14 +18,14 @@ var levels = map[string]int{
 
 	"gateway": 3,
 
-	"internal/authn":              2,
-	"internal/authserver/clients": 2,
-	"internal/credential":         2,
-	"internal/demo":               2,
+	"internal/authn":      2,
+	"internal/credential": 2,
+	"internal/demo":       2,
 
 	"internal/audit":           1,
 	"internal/manifest":        1,
 	"internal/manifest/strict": 1,
+	"internal/idp":             1,
 	"internal/policy":          1,
 	"internal/policy/schema":   1,
 	"internal/backend":         1,
