@@ -272,13 +272,18 @@ func checkTold(t *testing.T, backend *testkit.Recorder, clients []span) {
 	}
 }
 
-// What happens on the way is noted, without whom it happened to.
+// What happens on the way is noted, without whom it happened to. The name of a
+// denial, which the client is told, leads to the same in the trace and the audit
+// event; and explain says why it was.
+//
+// REQ B-21, REQ B-22.
 func TestTraceEvents(t *testing.T) {
 	t.Parallel()
 	backend := testkit.Record(t, redirector)
 	other := testkit.Record(t, redirector)
-	g, collector, stop := startTraced(t, remote("docs", redirecting(backend.URL, 307, other.URL+"/end?canary"),
-		`authzConfig: {type: inline, inline: {policies: ['@id("only-search") permit(principal, action, resource) when { resource == Tool::"search" };']}}`))
+	docs := remote("docs", redirecting(backend.URL, 307, other.URL+"/end?canary"), audited,
+		`authzConfig: {type: inline, inline: {policies: ['@id("only-search") permit(principal, action, resource) when { resource == Tool::"search" };']}}`)
+	g, collector, stop := startTraced(t, docs)
 	call(at(g, "docs"), "search", "").do(t)
 	denied := call(at(g, "docs"), "delete", "").do(t)
 	stop()
@@ -306,6 +311,18 @@ func TestTraceEvents(t *testing.T) {
 	}
 	if got := events(servers[1]); len(got) != 1 || got[0] != "policy call_tool allow" {
 		t.Errorf("the allowed call has %q", got)
+	}
+	var heard struct {
+		Error struct{ Data struct{ Decision string } }
+	}
+	if err := json.Unmarshal([]byte(denied.Body), &heard); err != nil || heard.Error.Data.Decision == "" {
+		t.Fatalf("the denied call was answered %s", denied.Body)
+	}
+	if events := lines(g.Stdout.String(), "policy "+heard.Error.Data.Decision+":", `"outcome":"denied"`); len(events) != 1 || !strings.Contains(events[0], servers[0].get("sallyport.request.id")) {
+		t.Errorf("audit events of the decision: %q", events)
+	}
+	if r := testkit.Run(t, "explain", "-f", manifests(t, docs), "--server", "docs", "--name", "delete"); !strings.HasPrefix(r.Stdout, "denied\n") || !strings.Contains(r.Stdout, "only-search") {
+		t.Errorf("explained: %s%s", r.Stdout, r.Stderr)
 	}
 	if strings.Contains(collector.Wire(), "canary") {
 		t.Error("a redirect's query is in a trace")
