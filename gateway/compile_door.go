@@ -52,6 +52,7 @@ type expected struct {
 	scopes    []string
 	owner     *manifest.Object // whose secrets and bundles the issuer's references name
 	field     string           // of the issuer in owner
+	accounts  *accounts        // which tokens of a cluster's service accounts; nil for other issuers
 }
 
 // tokenDoor wants a token of the configured issuer, or a certificate where those
@@ -65,7 +66,10 @@ func (c *compiler) tokenDoor(o *manifest.Object, in *v1alpha1.Incoming, e *Endpo
 		c.problem(o, "spec.passthroughAuthorization", "the gateway itself reads Authorization here (oidcConfig), and a client's token for the gateway is not forwarded; remove one of them")
 	}
 	e.protection = &protection{AuthorizationServers: []string{string(want.issuer.Issuer)}, Scopes: want.scopes}
-	e.settings = append(e.settings, want.issuer)
+	if want.accounts != nil {
+		e.protection.AuthorizationServers = nil // pods have their tokens; nobody can sign in at a cluster
+	}
+	e.settings = append(e.settings, want.issuer, want.accounts)
 	method := c.bearer(e, want)
 	if method == nil {
 		return authn.NewResolver(true)
@@ -82,10 +86,17 @@ func (c *compiler) expected(o *manifest.Object, in *v1alpha1.Incoming) (want exp
 			c.missing(o, "spec.oidcConfigRef.name", "MCPOIDCConfig", string(ref.Name))
 			return want, false
 		}
-		want = expected{cfg.Value.Spec.Inline, []string{ref.Audience}, ref.Scopes, cfg.Object, "spec.inline"}
+		want = expected{issuer: cfg.Value.Spec.Inline, owner: cfg.Object, field: "spec.inline"}
+		if k := cfg.Value.Spec.KubernetesServiceAccount; k != nil {
+			want = c.ofCluster(k, cfg.Object, "spec.kubernetesServiceAccount")
+		}
+		want.audiences, want.scopes = []string{ref.Audience}, ref.Scopes
+	} else if k := in.OIDCConfig.Kubernetes; k != nil {
+		want = c.ofCluster(&k.ServiceAccountIssuer, o, "spec.oidcConfig.kubernetes")
+		want.audiences = []string{k.Audience}
 	} else {
 		i := in.OIDCConfig.Inline
-		want = expected{&i.OIDCIssuer, i.Audiences, i.Scopes, o, "spec.oidcConfig.inline"}
+		want = expected{issuer: &i.OIDCIssuer, audiences: i.Audiences, scopes: i.Scopes, owner: o, field: "spec.oidcConfig.inline"}
 		if i.Audience != "" {
 			want.audiences = append([]string{i.Audience}, want.audiences...)
 		}
@@ -103,12 +114,18 @@ func (c *compiler) bearer(e *Endpoint, want expected) *authn.Bearer {
 	if !ok {
 		return nil
 	}
-	client := issuerClient(iss.JWKSAllowPrivateIP, roots)
+	client, reached := issuerClient(iss.JWKSAllowPrivateIP, roots), []any{iss.JWKSAllowPrivateIP, bundle}
+	if want.accounts != nil && want.accounts.ClusterAuth {
+		client.Transport = c.server.opts.Cluster.Transport(client.Transport, func(roots *x509.CertPool) http.RoundTripper {
+			return guardedClient(netguard.Policy{AllowPrivate: true}, roots).Transport
+		})
+		reached = append(reached, "cluster")
+	}
 	mapping := mapped(authn.Mapping{}, iss.ClaimMappings)
 	e.mapping = mapping
 	keys, err := c.keySet(keySource{
 		issuer: string(iss.Issuer), url: string(iss.JWKSURL), pin: iss.JWKSCertFingerprint,
-		client: client, reached: []any{iss.JWKSAllowPrivateIP, bundle},
+		client: client, reached: reached,
 	})
 	if err != nil {
 		c.problem(want.owner, want.field+".jwksCertFingerprint", "%v", err)
@@ -122,7 +139,7 @@ func (c *compiler) bearer(e *Endpoint, want expected) *authn.Bearer {
 		return nil
 	}
 	cfg := authn.BearerConfig{
-		JWT: authn.NewJWT(verifier, mapping), Scopes: want.scopes, Generation: keys.Changes, Seen: e.tokenSeen,
+		JWT: want.accounts.only(authn.NewJWT(verifier, mapping)), Scopes: want.scopes, Generation: keys.Changes, Seen: e.tokenSeen,
 	}
 	if iss.IntrospectionURL != "" {
 		var clientSecret secret.Value
@@ -131,10 +148,10 @@ func (c *compiler) bearer(e *Endpoint, want expected) *authn.Bearer {
 				return nil
 			}
 		}
-		cfg.Opaque = authn.NewIntrospection(authn.IntrospectionConfig{
+		cfg.Opaque = want.accounts.only(authn.NewIntrospection(authn.IntrospectionConfig{
 			URL: string(iss.IntrospectionURL), ClientID: iss.ClientID, ClientSecret: clientSecret, Client: client,
 			Issuer: string(iss.Issuer), Audiences: want.audiences, Mapping: mapping,
-		})
+		}))
 	}
 	return authn.NewBearer(cfg)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -67,7 +68,7 @@ func (c *compiler) assertionDoor(o *manifest.Object, tp *trustedProxy, e *Endpoi
 
 // asserted makes what checks a proxy's assertions; a nil checker with a problem.
 func (c *compiler) asserted(o *manifest.Object, a *v1alpha1.ProxyAssertion, e *Endpoint) (header string, _ authn.Checker, generation func() uint64) {
-	client := issuerClient(a.AllowPrivateIPs, nil)
+	client := guardedClient(netguard.Policy{AllowPrivate: a.AllowPrivateIPs, Setting: "allowPrivateIPs"}, nil)
 	if a.Preset == "aws-alb" {
 		e.mapping = mapped(authn.Mapping{}, a.ClaimMappings)
 		url := string(a.KeysURL)

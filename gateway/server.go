@@ -28,6 +28,7 @@ type Options struct {
 	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
 	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
 	TrustedProxy   ProxyTrust
+	Cluster        authn.Cluster // that this process is a pod of
 	// ClientCertificates says that the listener verifies those that clients show.
 	ClientCertificates bool
 	PublicURL          string // how clients reach the gateway, if not as its requests say; "" if they do

@@ -24,16 +24,21 @@ type Incoming struct {
 
 // OIDCConfig is a token check in place.
 //
-// +kubebuilder:validation:XValidation:rule="self.type != 'inline' || has(self.inline)",fieldPath=".inline",message="must be set when type is inline"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'inline') == has(self.inline)",fieldPath=".inline",message="must be set when type is inline, and only then"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'kubernetes') == has(self.kubernetes)",fieldPath=".kubernetes",message="must be set when type is kubernetes, and only then"
 type OIDCConfig struct {
-	// Type says where the settings are: inline.
-	// +kubebuilder:validation:Enum=inline
+	// Type says what kind of issuer this is: inline, or kubernetes for tokens of the
+	// cluster's service accounts.
+	// +kubebuilder:validation:Enum=inline;kubernetes
 	// +kubebuilder:default=inline
 	// +optional
 	Type string `json:"type,omitempty"`
 	// Inline are the settings.
 	// +optional
 	Inline *OIDCInline `json:"inline,omitempty"`
+	// Kubernetes are the settings for tokens of service accounts.
+	// +optional
+	Kubernetes *OIDCKubernetes `json:"kubernetes,omitempty"`
 }
 
 // OIDCInline is an issuer together with what its tokens must say here.

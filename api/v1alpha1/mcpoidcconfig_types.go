@@ -20,23 +20,20 @@ type MCPOIDCConfig struct {
 
 // MCPOIDCConfigSpec says who the issuer is.
 //
-// +kubebuilder:validation:XValidation:rule="self.type != 'inline' || has(self.inline)",fieldPath=".inline",message="must be set when type is inline"
-// +kubebuilder:validation:XValidation:rule="self.type != 'kubernetesServiceAccount'",fieldPath=".type",message="kubernetesServiceAccount is not supported yet; use inline"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'inline') == has(self.inline)",fieldPath=".inline",message="must be set when type is inline, and only then"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'kubernetesServiceAccount') == has(self.kubernetesServiceAccount)",fieldPath=".kubernetesServiceAccount",message="must be set when type is kubernetesServiceAccount, and only then"
 type MCPOIDCConfigSpec struct {
-	// Type says what kind of issuer this is: inline.
+	// Type says what kind of issuer this is: inline, or the cluster for tokens of its
+	// service accounts.
 	// +kubebuilder:validation:Enum=inline;kubernetesServiceAccount
 	Type string `json:"type"`
 	// Inline describes the issuer.
 	// +optional
 	Inline *OIDCIssuer `json:"inline,omitempty"`
-
-	// Not built yet. It is refused by name.
-
 	// KubernetesServiceAccount describes the cluster as the issuer of its service
 	// accounts' tokens.
-	// +kubebuilder:validation:XValidation:rule="false",message="kubernetesServiceAccount is not supported yet; remove it"
 	// +optional
-	KubernetesServiceAccount *Unbuilt `json:"kubernetesServiceAccount,omitempty"`
+	KubernetesServiceAccount *ServiceAccountIssuer `json:"kubernetesServiceAccount,omitempty"`
 }
 
 // MCPOIDCConfigStatus is what the operator saw.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/version"
@@ -120,6 +121,9 @@ func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error)
 	}
 	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
 		return opts, UsageError{err}
+	}
+	opts.Cluster = authn.Cluster{
+		Host: os.Getenv("KUBERNETES_SERVICE_HOST"), Port: os.Getenv("KUBERNETES_SERVICE_PORT"), Folder: authn.PodFolder,
 	}
 	if err = f.tls.open(&opts); err != nil {
 		return opts, err
