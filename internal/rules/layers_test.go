@@ -18,9 +18,10 @@ var levels = map[string]int{
 
 	"gateway": 3,
 
-	"internal/authn":      2,
-	"internal/credential": 2,
-	"internal/demo":       2,
+	"internal/authn":              2,
+	"internal/authserver/clients": 2,
+	"internal/credential":         2,
+	"internal/demo":               2,
 
 	"internal/audit":           1,
 	"internal/manifest":        1,

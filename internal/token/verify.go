@@ -35,6 +35,7 @@ type Expectations struct {
 	Issuer     string
 	Audiences  []string      // one of them must be in aud
 	Algorithms []string      // of Algorithms; empty for all
+	Types      []string      // of the header's typ, lower case, without "application/"; empty for those of access tokens
 	Leeway     time.Duration // for clocks that differ; 0 for none
 }
 
@@ -54,6 +55,7 @@ type Verifier struct {
 	keys       Keys
 	want       Expectations
 	algorithms []jose.SignatureAlgorithm
+	types      []string
 }
 
 // NewVerifier verifies by keys that a token is what is expected.
@@ -65,7 +67,10 @@ func NewVerifier(keys Keys, want Expectations) (*Verifier, error) {
 	if len(names) == 0 {
 		names = Algorithms
 	}
-	v := &Verifier{keys: keys, want: want}
+	v := &Verifier{keys: keys, want: want, types: want.Types}
+	if len(v.types) == 0 {
+		v.types = accessTokenTypes
+	}
 	for _, name := range names {
 		if !slices.Contains(Algorithms, name) {
 			return nil, fmt.Errorf("verify tokens: algorithm %q is not one of %s", name, strings.Join(Algorithms, ", "))
@@ -86,8 +91,8 @@ func (v *Verifier) Verify(ctx context.Context, raw string, now time.Time) (Claim
 	if err != nil {
 		return nil, time.Time{}, invalid("it is no JWT signed by an allowed algorithm")
 	}
-	if typ, _ := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string); !accessTokenType(typ) {
-		return nil, time.Time{}, invalid("its type %q is not that of an access token", shorten(typ))
+	if typ, _ := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string); !slices.Contains(v.types, shortType(typ)) {
+		return nil, time.Time{}, invalid("its type %q is not one of %q", shorten(typ), v.types)
 	}
 	payload, err := v.signed(ctx, jws)
 	if err != nil {
@@ -184,15 +189,11 @@ func iatSlack(name string) time.Duration {
 	return 0
 }
 
-// accessTokenType tells access tokens from other JWTs of the same issuer, as far
+// accessTokenTypes tell access tokens from other JWTs of the same issuer, as far
 // as they say so (RFC 8725 §3.11, RFC 9068 §2.1).
-func accessTokenType(typ string) bool {
-	switch strings.ToLower(strings.TrimPrefix(strings.ToLower(typ), "application/")) {
-	case "", "jwt", "at+jwt":
-		return true
-	}
-	return false
-}
+var accessTokenTypes = []string{"", "jwt", "at+jwt"}
+
+func shortType(typ string) string { return strings.TrimPrefix(strings.ToLower(typ), "application/") }
 
 // shorten keeps what a stranger wrote from filling a log.
 func shorten(s string) string {

@@ -1,0 +1,159 @@
+package clients
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/ratelimit"
+)
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// proof is what a request shows of its client: of one kind, never more.
+type proof struct {
+	id        string
+	secrets   []string // what may be meant by the one secret that was sent
+	assertion string
+}
+
+// Authenticate finds the client that a request to the token, revocation or
+// introspection endpoint is from, and checks its proof. The form is that of the
+// body. A public client proves nothing; see Client.Public. The error is an
+// *oauth.Error; with 401, say WWW-Authenticate: Basic to who used it
+// (RFC 6749 §5.2).
+func (r *Registry) Authenticate(ctx context.Context, req *http.Request, form url.Values) (*Client, error) {
+	p, refused := readProof(req, form)
+	if refused != nil {
+		return nil, refused
+	}
+	if p.id == "" && p.assertion != "" {
+		p.id = unverifiedIssuer(p.assertion)
+	}
+	if p.id == "" {
+		return nil, unknown()
+	}
+	// Guessing one client's secret from one place is slowed down; from another
+	// place the client itself goes on. Who proves itself takes nothing, however many
+	// of its requests are under way.
+	guess := digest(p.id, r.address(req))
+	if !spare(ctx, r.guesses, guess) {
+		return nil, &oauth.Error{Code: codeTryLater, Description: "too many failed attempts for this client; try again in a minute", Status: http.StatusTooManyRequests}
+	}
+	c, err := r.Find(ctx, p.id)
+	if err == nil {
+		err = r.prove(ctx, c, p)
+	}
+	if err != nil {
+		if refused, _ := errors.AsType[*oauth.Error](err); refused == nil || refused.Status != http.StatusServiceUnavailable {
+			r.guesses.Take(ctx, guess, time.Now())
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// spare tells whether a limiter would admit one more, and takes nothing.
+func spare(ctx context.Context, l *ratelimit.Limiter, key string) bool {
+	_, ok := l.Take(ctx, key, time.Now())
+	if ok {
+		l.Give(ctx, key)
+	}
+	return ok
+}
+
+func (r *Registry) prove(ctx context.Context, c *Client, p *proof) error {
+	switch c.AuthMethod {
+	case oauth.AuthNone:
+		if p.secrets == nil && p.assertion == "" {
+			return nil
+		}
+	case oauth.AuthPrivateKeyJWT:
+		if p.assertion != "" {
+			return r.proveByKey(ctx, c, p.assertion)
+		}
+	default: // by secret; clients mix up Basic and body, and neither is the safer one
+		if p.secrets != nil && c.hasSecret(p.secrets) {
+			return nil
+		}
+	}
+	return unknown()
+}
+
+// hasSecret compares hashes, all of them, whatever the first ones said.
+func (c *Client) hasSecret(shown []string) bool {
+	found := 0
+	for _, s := range shown {
+		sum := sha256.Sum256([]byte(s))
+		for i := range c.secrets {
+			found |= subtle.ConstantTimeCompare(sum[:], c.secrets[i][:])
+		}
+	}
+	return found == 1
+}
+
+// readProof takes the one proof out of a request. Two of them are refused
+// (RFC 6749 §2.3), and so is a parameter that stands twice (§3.2): two readers
+// could choose differently.
+func readProof(req *http.Request, form url.Values) (*proof, *oauth.Error) {
+	for _, name := range []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"} {
+		if len(form[name]) > 1 {
+			return nil, refuse(oauth.CodeInvalidRequest, name+" stands more than once")
+		}
+		if req.URL.RawQuery != "" && name != "client_id" && req.URL.Query().Has(name) {
+			return nil, refuse(oauth.CodeInvalidRequest, name+" does not belong into the URL, where logs keep it")
+		}
+	}
+	p := &proof{id: form.Get("client_id")}
+	ways := 0
+	if headers := req.Header.Values("Authorization"); len(headers) > 0 {
+		ways++
+		if refused := p.basic(headers); refused != nil {
+			return nil, refused
+		}
+	}
+	if secret := form.Get("client_secret"); secret != "" {
+		ways++
+		p.secrets = []string{secret}
+	}
+	if p.assertion = form.Get("client_assertion"); p.assertion != "" {
+		ways++
+		if form.Get("client_assertion_type") != assertionType {
+			return nil, refuse(oauth.CodeInvalidRequest, "client_assertion_type must be "+assertionType)
+		}
+	}
+	if ways > 1 {
+		return nil, refuse(oauth.CodeInvalidRequest, "the client authenticates in more than one way; use one")
+	}
+	return p, nil
+}
+
+// basic reads HTTP Basic authentication. Id and secret are form-encoded in it
+// (RFC 6749 §2.3.1), but many clients do not, so that the secret as it stands may
+// be meant as well.
+func (p *proof) basic(headers []string) *oauth.Error {
+	scheme, encoded, _ := strings.Cut(headers[0], " ")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	id, secret, ok := strings.Cut(string(raw), ":")
+	if len(headers) > 1 || !strings.EqualFold(scheme, "Basic") || err != nil || !ok {
+		return &oauth.Error{Code: oauth.CodeInvalidClient, Description: "the Authorization header must be one of HTTP Basic", Status: http.StatusUnauthorized}
+	}
+	if plain, err := url.QueryUnescape(id); err == nil {
+		id = plain
+	}
+	if p.id != "" && p.id != id {
+		return refuse(oauth.CodeInvalidRequest, "client_id is not the one in the Authorization header")
+	}
+	p.id, p.secrets = id, []string{secret}
+	if plain, err := url.QueryUnescape(secret); err == nil && plain != secret {
+		p.secrets = append(p.secrets, plain)
+	}
+	return nil
+}

@@ -1,0 +1,321 @@
+package clients
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/netguard"
+	"github.com/sallyport-dev/sallyport/internal/ratelimit"
+	"github.com/sallyport-dev/sallyport/internal/token"
+)
+
+// The limits of fetching. Whoever can name a URL makes this server ask for it, so
+// that what one answer costs, how often a host is asked, and how many are asked at
+// once are all bounded.
+const (
+	maxDocument   = 16 << 10
+	fetchTimeout  = 5 * time.Second
+	dialTimeout   = 3 * time.Second
+	maxFetches    = 16 // at once
+	freshLeast    = time.Minute
+	freshMost     = 24 * time.Hour
+	freshDefault  = 5 * time.Minute
+	failureKept   = 30 * time.Second
+	failureSpell  = 5 * time.Second // when trying again may soon help
+	documentsKept = 256
+)
+
+// fetcher gets documents that strangers publish, and keeps them.
+type fetcher struct {
+	secure, plain *http.Client
+	usual         time.Duration // how long a document is fresh that does not say
+	log           *slog.Logger
+	hosts         *ratelimit.Limiter // by name, as the URL has it
+	addresses     *ratelimit.Limiter // by the address that is dialled: names are free to make
+	slots         chan struct{}
+	kept          *token.Cache[*document]
+
+	mu    sync.Mutex
+	going map[string]*flight
+}
+
+// document is a fetched body, or why there is none.
+type document struct {
+	body    []byte
+	err     *fetchError
+	fetched time.Time
+	fresh   time.Time // until when nobody is asked again
+	strict  bool      // not to be used any longer than fresh
+}
+
+// fetchError is why a document could not be had.
+type fetchError struct {
+	reason string
+	soon   bool // it may work in a moment: the document may be fine
+}
+
+func (e *fetchError) Error() string { return e.reason }
+
+type flight struct {
+	done chan struct{}
+	doc  *document
+}
+
+func newFetcher(cfg Documents, log *slog.Logger) *fetcher {
+	f := &fetcher{
+		usual: cfg.FreshFor, log: log, slots: make(chan struct{}, maxFetches), going: map[string]*flight{},
+		hosts:     ratelimit.New(ratelimit.Rate{Burst: 10, Period: time.Minute}),
+		addresses: ratelimit.New(ratelimit.Rate{Burst: 60, Period: time.Minute}),
+		kept:      token.NewCache[*document](cmpOr(cfg.CacheSize, documentsKept)),
+	}
+	if f.usual <= 0 {
+		f.usual = freshDefault
+	}
+	const setting = "cimd.allowPrivateIPs"
+	f.secure = f.client(netguard.Policy{AllowPrivate: cfg.AllowPrivate, Setting: setting}, cfg.Roots, cfg.Resolver)
+	f.plain = f.client(netguard.Policy{AllowPrivate: true, PlainOnlyPrivate: true, Setting: setting}, nil, cfg.Resolver)
+	return f
+}
+
+func cmpOr(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// client makes a client that checks each address when it dials, uses no proxy,
+// keeps no connection, and follows no redirect: the document is at its address or
+// nowhere.
+func (f *fetcher) client(policy netguard.Policy, roots *x509.CertPool, resolver *net.Resolver) *http.Client {
+	dialer := policy.Dialer(dialTimeout)
+	guard := dialer.Control
+	dialer.Resolver = resolver
+	dialer.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		if err := guard(network, address, c); err != nil {
+			return err
+		}
+		if ap, err := netip.ParseAddrPort(address); err == nil {
+			if _, ok := f.addresses.Take(ctx, ap.Addr().String(), time.Now()); !ok {
+				return errTooOften
+			}
+		}
+		return nil
+	}
+	return &http.Client{
+		Timeout: fetchTimeout,
+		Transport: &http.Transport{
+			DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout, DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+var errTooOften = errors.New("it was asked too often")
+
+// fetchable tells whether the address of a document may be fetched at all.
+func fetchable(address string, plainLoopback bool) error {
+	u, err := parseURI(address)
+	if err != nil {
+		return err
+	}
+	if u.Scheme == "https" {
+		return nil
+	}
+	if _, _, ok := splitLoopback(address); ok && plainLoopback {
+		return nil
+	}
+	return errors.New("is not https")
+}
+
+// get returns a document from the cache, or fetches it; callers that want the same
+// one share a fetch. When newer is set, one that is older is fetched again.
+func (f *fetcher) get(ctx context.Context, address string, newer time.Time) (*document, error) {
+	key := token.HashOf(address)
+	now := time.Now()
+	old, _ := f.kept.Get(key, now)
+	if old != nil && now.Before(old.fresh) && !old.fetched.Before(newer) {
+		return old.result()
+	}
+	f.mu.Lock()
+	g := f.going[address]
+	if g == nil {
+		g = &flight{done: make(chan struct{})}
+		f.going[address] = g
+		go f.fly(context.WithoutCancel(ctx), address, old, g)
+	}
+	f.mu.Unlock()
+	select {
+	case <-g.done:
+		return g.doc.result()
+	case <-ctx.Done():
+		return nil, &fetchError{reason: "the request has ended", soon: true}
+	}
+}
+
+func (d *document) result() (*document, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
+	return d, nil
+}
+
+// fly fetches for all who wait. The caller that came first may leave: the others
+// still want it. A document that cannot be renewed because its host is down goes
+// on, within the day it may be kept for, unless its publisher forbade that.
+func (f *fetcher) fly(ctx context.Context, address string, old *document, g *flight) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	now := time.Now()
+	doc, err := f.fetch(ctx, address)
+	switch {
+	case err == nil:
+	case err.soon && old != nil && old.err == nil && !old.strict && now.Before(old.fetched.Add(freshMost)):
+		f.log.Warn("client document not renewed; the one at hand goes on", "host", hostOf(address), "error", err.reason)
+		kept := *old
+		kept.fresh = now.Add(failureKept)
+		doc = &kept
+	default:
+		f.log.Warn("client document not fetched", "host", hostOf(address), "error", err.reason)
+		doc = &document{err: err, fetched: now, fresh: now.Add(failureKept)}
+		if err.soon {
+			doc.fresh = now.Add(failureSpell)
+		}
+	}
+	keep := doc.fresh
+	if doc.err == nil && !doc.strict {
+		keep = doc.fetched.Add(freshMost)
+	}
+	f.kept.Put(token.HashOf(address), doc, keep)
+	f.mu.Lock()
+	delete(f.going, address)
+	f.mu.Unlock()
+	g.doc = doc
+	close(g.done)
+}
+
+func (f *fetcher) fetch(ctx context.Context, address string) (*document, *fetchError) {
+	host := hostOf(address)
+	if _, ok := f.hosts.Take(ctx, host, time.Now()); !ok {
+		return nil, &fetchError{reason: "its host was asked too often; try again in a minute", soon: true}
+	}
+	select {
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
+	case <-ctx.Done():
+		return nil, &fetchError{reason: "too many documents are being fetched", soon: true}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, &fetchError{reason: "its address is no URL"}
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "sallyport")
+	client := f.secure
+	if req.URL.Scheme == "http" {
+		client = f.plain
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, dialProblem(err)
+	}
+	defer resp.Body.Close()
+	doc, problem := read(resp)
+	if problem == nil {
+		var fresh time.Duration
+		fresh, doc.strict = freshFor(resp.Header, f.usual, doc.fetched)
+		doc.fresh = doc.fetched.Add(fresh)
+	}
+	return doc, problem
+}
+
+func read(resp *http.Response) (*document, *fetchError) {
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return nil, &fetchError{reason: "it answered with a redirect, and redirects are not followed"}
+	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:
+		return nil, &fetchError{reason: fmt.Sprintf("its host answered %d", resp.StatusCode), soon: true}
+	case resp.StatusCode != http.StatusOK:
+		return nil, &fetchError{reason: fmt.Sprintf("its host answered %d, not 200", resp.StatusCode)}
+	}
+	// A host that lets people upload files serves them as something else.
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+		return nil, &fetchError{reason: "it is not served as application/json"}
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	if err != nil {
+		return nil, &fetchError{reason: "it ended too early or took too long", soon: true}
+	}
+	if len(body) > maxDocument {
+		return nil, &fetchError{reason: fmt.Sprintf("it has more than %d bytes", maxDocument)}
+	}
+	return &document{body: body, fetched: time.Now()}, nil
+}
+
+// dialProblem says what a person may know of why nothing was fetched. What a
+// connection met inside a private network is not for strangers to read, so that
+// this server is no scanner of ports.
+func dialProblem(err error) *fetchError {
+	if refused, ok := errors.AsType[*netguard.RefusedError](err); ok {
+		return &fetchError{reason: "its host is at an address that may not be asked: " + refused.Reason}
+	}
+	if errors.Is(err, errTooOften) {
+		return &fetchError{reason: "its host was asked too often; try again in a minute", soon: true}
+	}
+	return &fetchError{reason: "its host cannot be reached, or took too long", soon: true}
+}
+
+// freshFor reads how long an answer may be kept (RFC 9111 §4.2), within bounds: a
+// host may neither be asked for each request nor keep a client for weeks.
+func freshFor(h http.Header, usual time.Duration, now time.Time) (fresh time.Duration, strict bool) {
+	fresh, said := usual, false
+	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return freshLeast, true
+		case "must-revalidate":
+			strict = true
+		case "max-age":
+			if n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+				age, _ := strconv.ParseUint(h.Get("Age"), 10, 31)
+				fresh, said = time.Duration(n)*time.Second-time.Duration(age)*time.Second, true
+			}
+		}
+	}
+	if expires := h.Get("Expires"); expires != "" && !said {
+		fresh = 0
+		if at, err := http.ParseTime(expires); err == nil {
+			if date, err := http.ParseTime(h.Get("Date")); err == nil {
+				now = date
+			}
+			fresh = at.Sub(now)
+		}
+	}
+	return min(max(fresh, freshLeast), freshMost), strict
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}

@@ -1,0 +1,178 @@
+package clients
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/store"
+)
+
+// How long a registration lasts, and how many there may be. A client that was never
+// used is soon gone; one that is used is renewed.
+const (
+	unusedFor   = 7 * 24 * time.Hour
+	usedFor     = 90 * 24 * time.Hour
+	renewEvery  = 24 * time.Hour // one write per client and day
+	maxClients  = 10_000
+	countEvery  = time.Minute
+	settlesFor  = time.Hour // a sign-in that began with a registration is over by then
+	registrants = "registered"
+)
+
+// record is a registered client as it is stored. Secrets are there as hashes:
+// they have 256 bits of chance, so that a plain hash is as good as a slow one.
+type record struct {
+	ID         string    `json:"id"`
+	Metadata   metadata  `json:"metadata"`
+	Secret     []byte    `json:"secret,omitempty"` // SHA-256
+	Access     []byte    `json:"access"`           // SHA-256 of the registration access token
+	Registered time.Time `json:"registered"`
+	Used       time.Time `json:"used,omitzero"` // when tokens were issued, to the day
+}
+
+func (rec *record) client() *Client {
+	c := rec.Metadata.client(rec.ID)
+	c.Registered = rec.Registered
+	if len(rec.Secret) == sha256.Size {
+		c.secrets = append(c.secrets, [sha256.Size]byte(rec.Secret))
+	}
+	return c
+}
+
+// ttl is how long the record lasts from now.
+func (rec *record) ttl(now time.Time) time.Duration {
+	if rec.Used.IsZero() {
+		return max(time.Second, rec.Registered.Add(unusedFor).Sub(now))
+	}
+	return usedFor
+}
+
+// load reads a registered client, and gives the bytes that a Swap needs.
+func (r *Registry) load(ctx context.Context, id string) (*record, []byte, error) {
+	if id == "" || len(id) > maxText {
+		return nil, nil, unknown()
+	}
+	raw, err := r.cfg.Store.Get(ctx, r.key(registrants, id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, unknown()
+	}
+	if err != nil {
+		return nil, nil, r.storeFailed(err)
+	}
+	var rec record
+	if err := json.Unmarshal(raw, &rec); err != nil {
+		return nil, nil, r.storeFailed(errors.New("a stored client is no JSON"))
+	}
+	return &rec, raw, nil
+}
+
+func (r *Registry) storeFailed(err error) *oauth.Error {
+	r.cfg.Log.Error("client store failed", "error", err)
+	return unavailable("the store of clients cannot be asked now; try again in a moment")
+}
+
+// Used renews a registered client's registration, once a day. The token endpoint
+// calls it when it has issued tokens to the client.
+func (r *Registry) Used(ctx context.Context, c *Client) {
+	if c.Static || c.Host != "" {
+		return
+	}
+	now := time.Now()
+	rec, raw, err := r.load(ctx, c.ID)
+	if err != nil || now.Sub(rec.Used) < renewEvery {
+		return
+	}
+	rec.Used = now
+	// When another replica was faster, or the client changed meanwhile, the next
+	// token renews.
+	if _, err := r.swap(ctx, raw, rec); err != nil {
+		r.cfg.Log.Warn("client registration not renewed", "client", c.ID, "error", err)
+	}
+}
+
+func (r *Registry) swap(ctx context.Context, old []byte, rec *record) (bool, error) {
+	raw, err := json.Marshal(rec)
+	if err != nil {
+		return false, err
+	}
+	return r.cfg.Store.Swap(ctx, r.key(registrants, rec.ID), old, raw, rec.ttl(time.Now()))
+}
+
+// room counts registered clients, now and then: the exact number does not matter.
+type room struct {
+	mu      sync.Mutex
+	taken   int
+	counted time.Time
+}
+
+// makeRoom tells whether one more client fits. When none does, those go that
+// registered and never came back, so that whoever fills the room with made-up
+// clients shuts out nobody for longer than an hour.
+func (r *Registry) makeRoom(ctx context.Context) (bool, error) {
+	r.room.mu.Lock()
+	defer r.room.mu.Unlock()
+	now := time.Now()
+	if now.Sub(r.room.counted) >= countEvery {
+		if err := r.count(ctx, now); err != nil {
+			return false, err
+		}
+	}
+	if r.room.taken >= maxClients {
+		return false, nil
+	}
+	r.room.taken++
+	return true, nil
+}
+
+func (r *Registry) count(ctx context.Context, now time.Time) error {
+	taken := 0
+	var idle []string
+	err := r.cfg.Store.Scan(ctx, r.prefix(registrants), func(key string, value []byte) bool {
+		taken++
+		var rec record
+		if json.Unmarshal(value, &rec) == nil && rec.Used.IsZero() && now.Sub(rec.Registered) > settlesFor {
+			idle = append(idle, key)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if taken >= maxClients {
+		for _, key := range idle {
+			if err := r.cfg.Store.Delete(ctx, key); err != nil {
+				return err
+			}
+			taken--
+		}
+		r.cfg.Log.Warn("too many registered clients; those that were never used are gone", "removed", len(idle), "left", taken)
+	}
+	r.room.taken, r.room.counted = taken, now
+	return nil
+}
+
+// network is the part of an address that one household has for itself.
+func network(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return ip.String()
+}
