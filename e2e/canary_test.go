@@ -268,6 +268,7 @@ func (rig *canaryRig) drive(t *testing.T, name string) {
 	}
 	rig.driveSession(t, url, secretArg)
 	rig.driveFront(t, name, secretArg)
+	rig.driveSocket(t, name, secretArg)
 	rig.driveHostile(t, url)
 }
 
@@ -319,6 +320,38 @@ func (rig *canaryRig) driveFront(t *testing.T, name, secretArg string) {
 			return
 		}
 	}
+}
+
+// driveSocket speaks WebSocket with the gateway, in both eras.
+func (rig *canaryRig) driveSocket(t *testing.T, name, secretArg string) {
+	t.Helper()
+	handshake := rig.outer(request{url: rig.g.URL + "/servers/e-" + name + "/ws"})
+	var headers []string
+	for name, values := range handshake.header {
+		headers = append(headers, name, values[0])
+	}
+	s, resp, err := dialSocket(t, nil, handshake.url, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _ := httputil.DumpResponse(resp, false)
+	rig.keep(string(head))
+	for _, m := range []struct{ message, until string }{
+		{initialization("").body, `"id":0`},
+		{`{"jsonrpc":"2.0","method":"notifications/initialized"}`, ""},
+		{legacy("", "tools/call", `"name":"tool","arguments":{`+secretArg+`}`).body, `"id":7`},
+		{call("", "stream", secretArg).body, `"id":7`},
+		{modern("", "resources/read", "db://host/table?key="+rig.Value("uri query"), "").body, `"id":7`},
+		{`{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"a","arguments":{` + secretArg + `},"name":"b"}}`, `"error"`},
+		{`{"` + rig.Value("refused") + `"`, `"error"`},
+	} {
+		s.say(t, m.message)
+		for got := ""; !strings.Contains(got, m.until); {
+			got = s.hear(t)
+			rig.keep(got)
+		}
+	}
+	_ = s.conn.CloseNow()
 }
 
 // lockedWriter keeps what a stream carried.

@@ -70,6 +70,7 @@ func (got sight) check(t *testing.T, revision string) {
 type place struct {
 	url    string // for Streamable HTTP
 	sse    string // for HTTP+SSE
+	ws     string // for WebSocket
 	events *testkit.Output
 }
 
@@ -80,18 +81,18 @@ func findPlace(t *testing.T, way string, era testkit.Era) place {
 	t.Helper()
 	if way == "stdio" {
 		g := testkit.Start(t, append([]string{"run", "--"}, testkit.StdioBackend(t)...)...)
-		return place{g.MCP(), g.SSE(), g.Stderr} // of every era; the events are in the gateway's log, as all that a command writes to stderr
+		return place{g.MCP(), g.SSE(), g.URL + "/ws", g.Stderr} // of every era; the events are in the gateway's log, as all that a command writes to stderr
 	}
 	b := testkit.StartBackend(t, era)
 	switch way {
 	case "direct":
-		return place{b.URL, b.SSE, b.Events}
+		return place{b.URL, b.SSE, "", b.Events}
 	case "http":
 		g := testkit.Start(t, "run", b.URL)
-		return place{g.MCP(), g.SSE(), b.Events}
+		return place{g.MCP(), g.SSE(), g.URL + "/ws", b.Events}
 	case "sse":
 		g := testkit.Start(t, "run", "--transport", "sse", b.SSE)
-		return place{g.MCP(), g.SSE(), b.Events}
+		return place{g.MCP(), g.SSE(), g.URL + "/ws", b.Events}
 	}
 	t.Fatalf("there is no way %q to a backend", way)
 	return place{}
@@ -114,8 +115,11 @@ func follow(t *testing.T, routes []route, run func(t *testing.T, client, url str
 				t.Parallel()
 				p := findPlace(t, way, r.era)
 				url := p.url
-				if strings.HasSuffix(r.client, "sse") {
+				switch {
+				case strings.HasSuffix(r.client, "sse"):
 					url = p.sse
+				case strings.HasSuffix(r.client, "ws"):
+					url = p.ws
 				}
 				run(t, r.client, url, p.events).check(t, r.revision)
 			})

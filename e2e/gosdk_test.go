@@ -28,19 +28,27 @@ func TestGoClients(t *testing.T) {
 		{"go-2025-06-18", testkit.Sessions, "direct http sse stdio", "2025-06-18"},
 		{"go-2025-03-26", testkit.Sessions, "direct http sse stdio", "2025-03-26"},
 		{"go-2024-11-05-sse", testkit.Sessions, "direct http sse stdio", "2024-11-05"},
+		{"go-ws", testkit.Dual, "http stdio", "2026-07-28"},
+		{"go-ws", testkit.Sessions, "http sse", "2025-11-25"},
+		{"go-2025-06-18-ws", testkit.Sessions, "http sse stdio", "2025-06-18"},
+		{"go-2024-11-05-ws", testkit.Sessions, "http sse stdio", "2024-11-05"},
 	}, runGo)
 }
 
 func runGo(t *testing.T, client, url string, events *testkit.Output) sight {
 	t.Helper()
 	g := goClient{t: t, updated: make(chan string, 1), listChanged: make(chan bool, 1)}
-	revision, sse := strings.CutSuffix(strings.TrimPrefix(strings.TrimPrefix(client, "go"), "-"), "-sse")
+	revision, sse := strings.CutSuffix(strings.TrimPrefix(client, "go"), "-sse")
+	revision, ws := strings.CutSuffix(revision, "-ws")
 	var transport mcp.Transport = &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
-	if sse {
+	switch {
+	case sse:
 		transport = &mcp.SSEClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
+	case ws:
+		transport = &socketTransport{t, url}
 	}
 	var err error
-	g.session, err = g.client().Connect(t.Context(), transport, &mcp.ClientSessionOptions{ProtocolVersion: revision})
+	g.session, err = g.client().Connect(t.Context(), transport, &mcp.ClientSessionOptions{ProtocolVersion: strings.TrimPrefix(revision, "-")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,8 @@ func (c *compiler) door(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) 
 		e.door = authn.NewResolver(false)
 		e.doorWarning = "serving anonymous clients, since no incoming authentication is configured; " + e.outgoing.shows()
 	}
+	// Where nobody reads tokens, one in a query could be taken for a header to pass on.
+	e.queryToken = in.WebSocket != nil && in.WebSocket.QueryToken && e.protection != nil
 	if tp.clientAuth && tp.trust {
 		e.doorWarning = "the identity header of a proxy is ignored, since clients authenticate to the gateway themselves; switch that off to trust the proxy"
 	}

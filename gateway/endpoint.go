@@ -27,6 +27,7 @@ type Endpoint struct {
 	door       *authn.Resolver
 	mapping    authn.Mapping // how claims of a token become a caller
 	protection *protection   // nil where nobody needs a token
+	queryToken bool          // a WebSocket's token may come in its query
 	// doorWarning is what operators should know of the door; "" when there is nothing.
 	doorWarning string
 	rates       []rate      // that calls of tools are held to
@@ -71,15 +72,13 @@ func (e *Endpoint) path() []step {
 	}
 }
 
-// serve carries one request along the path. finish runs always, also on panic.
-func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, s surface) {
-	x := &Exchange{w: w, r: r, surface: s, start: time.Now(), id: rand.Text()}
+// serve carries one exchange along the path. finish runs always, also on panic.
+func (e *Endpoint) serve(x *Exchange) {
+	x.start, x.id = time.Now(), rand.Text()
 	defer func() {
 		p := recover()
 		if p != nil && p != http.ErrAbortHandler {
-			e.log.Error("panic while serving a request", "id", x.id, "panic", p, "stack", string(debug.Stack()))
-			e.refuse(x, mcp.Errorf(http.StatusInternalServerError, mcp.CodeInternal, "internal error, see the gateway's log for %s", x.id))
-			x.fail("panic", nil)
+			e.panicked(x, p)
 		}
 		if !x.detached {
 			e.finish(x)
@@ -97,4 +96,12 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, s surface) {
 			return
 		}
 	}
+}
+
+// panicked makes a panic an error of this one exchange. It is called where the
+// panic was recovered, so that the stack is still that of the panic.
+func (e *Endpoint) panicked(x *Exchange, p any) {
+	e.log.Error("panic while serving a request", "id", x.id, "panic", p, "stack", string(debug.Stack()))
+	e.refuse(x, mcp.Errorf(http.StatusInternalServerError, mcp.CodeInternal, "internal error, see the gateway's log for %s", x.id))
+	x.fail("panic", nil)
 }

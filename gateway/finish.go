@@ -98,6 +98,14 @@ func (e *Endpoint) refuse(x *Exchange, err *mcp.Error) {
 	}
 	x.refused = err
 	x.status = err.Status
+	switch {
+	case x.socket != nil:
+		x.socket.refuse(x, err)
+		return
+	case x.stranger:
+		x.turnAway(err)
+		return
+	}
 	writeError(x.w, err, x.message.ID)
 	if err.Status == http.StatusRequestEntityTooLarge {
 		linger(x)

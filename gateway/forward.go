@@ -47,7 +47,9 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	switch x.surface {
 	case surfaceSSE:
 		return e.openFront(x, captured)
-	case surfaceMessages:
+	case surfaceSocket:
+		return e.openSocket(x, captured)
+	case surfaceMessages, surfaceFrame:
 		return e.postFront(x, req)
 	}
 	done := e.beginAtBackend(x)
@@ -79,12 +81,13 @@ func result(ok bool) string {
 // client cancels by going away (MCP 2026-07-28 cancellation); for an older one
 // going away means nothing (MCP 2025-11-25 transports), so the backend may finish
 // what it does, within abandonedLimit. A stream that only listens ends with its
-// client in every revision, and when the endpoint changes.
+// client in every revision, with the token that opened it, and when the endpoint
+// changes.
 func (e *Endpoint) beginAtBackend(x *Exchange) (done func()) {
 	client := x.r.Context()
 	switch {
-	case x.r.Method == http.MethodGet:
-		x.ctx, done = e.server.listening.begin(client, e)
+	case x.r.Method == http.MethodGet || x.message.Method == "subscriptions/listen":
+		x.ctx, done = e.server.listening.begin(client, e, x.caller)
 		return done
 	case x.r.Method != http.MethodPost || x.revision.Modern():
 		x.ctx = client

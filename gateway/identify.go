@@ -4,13 +4,22 @@ import (
 	"net/http"
 	"net/netip"
 
+	"github.com/coder/websocket"
+
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
 // identify is the outer door. An endpoint without incoming authentication serves
 // anonymous callers (REQ A-1); what a client claims about itself is not believed.
+//
+// Each message of a WebSocket is identified anew by what the handshake showed, as a
+// token can be revoked; one that has expired is for the session step to judge.
 func (e *Endpoint) identify(x *Exchange) *mcp.Error {
+	if x.socket != nil && x.socket.lapsed() {
+		x.caller, x.token = x.socket.who, x.socket.token
+		return nil
+	}
 	// Of two credentials, a proxy before the gateway may have checked the other one.
 	if len(x.r.Header["Authorization"]) > 1 {
 		return e.deny(x, &authn.Denied{Status: http.StatusBadRequest, Code: authn.CodeInvalidRequest, Reason: "there is more than one Authorization header"})
@@ -43,6 +52,10 @@ func (e *Endpoint) deny(x *Exchange, d *authn.Denied) *mcp.Error {
 		text = "the token is invalid"
 	case d.Code == authn.CodeInvalidRequest:
 		text = "the credential cannot be understood"
+	}
+	x.stranger = x.surface == surfaceSocket
+	if x.socket != nil && d.Status != http.StatusServiceUnavailable {
+		x.socket.hangUp(&closing{websocket.StatusPolicyViolation, text})
 	}
 	return mcp.Errorf(d.Status, mcp.CodeInvalidRequest, "%s", text)
 }

@@ -17,6 +17,9 @@ func (e *Endpoint) parse(x *Exchange) (err *mcp.Error) {
 	if x.message, err = mcp.Parse(x.body, e.server.opts.Message); err != nil {
 		return err
 	}
+	if x.socket != nil {
+		x.socket.describe(x)
+	}
 	e.startSpan(x)
 	// 2024-11-05 knows no headers; postFront answers who tries a newer revision.
 	if x.surface != surfaceMessages || len(x.r.Header[mcp.HeaderProtocolVersion]) > 0 {

@@ -2,9 +2,24 @@ package gateway
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/authn"
 )
+
+// link makes the addresses that clients are told.
+type link struct {
+	prefix       string         // spec.endpointPrefix
+	trustHeaders bool           // spec.trustProxyHeaders
+	proxies      []netip.Prefix // spec.trustedProxy.trustedProxies
+}
+
+// trusts reports whether a request comes from a proxy whose X-Forwarded-* count.
+func (l link) trusts(r *http.Request) bool {
+	return l.trustHeaders && authn.Within(peer(r), l.proxies)
+}
 
 // publicURL is the address under which clients reach the gateway: scheme, host and
 // path prefix, without a slash at the end. What a client is told of addresses must
@@ -48,4 +63,19 @@ func forwarded(h http.Header, name string) string {
 func validHost(host string) bool {
 	u, err := url.Parse("http://" + host)
 	return err == nil && u.Host == host && u.User == nil && u.Path == "" && u.RawQuery == "" && u.Hostname() != ""
+}
+
+// forwardedPrefix is X-Forwarded-Prefix, if it is a plain absolute path.
+func forwardedPrefix(h http.Header) string {
+	v := h["X-Forwarded-Prefix"]
+	if len(v) != 1 || !strings.HasPrefix(v[0], "/") || strings.HasPrefix(v[0], "//") {
+		return ""
+	}
+	p := strings.TrimRight(v[0], "/")
+	if strings.ContainsFunc(p, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("/-._~", c))
+	}) {
+		return ""
+	}
+	return p
 }

@@ -17,11 +17,17 @@ import (
 // receive takes a request in: the method, the Host and Origin it names, the type
 // and size of its body. Nothing of the body is kept before all that is in order.
 func (e *Endpoint) receive(x *Exchange) *mcp.Error {
+	if x.socket != nil {
+		return x.socket.receive(x) // its handshake has been here
+	}
 	if err := e.checkMethod(x); err != nil {
 		return err
 	}
 	if err := e.server.checkOrigin(x.r); err != nil {
 		return err
+	}
+	if x.surface == surfaceSocket {
+		return e.checkHandshake(x)
 	}
 	if x.r.Method != http.MethodPost {
 		return nil
@@ -37,7 +43,7 @@ func (e *Endpoint) receive(x *Exchange) *mcp.Error {
 func (e *Endpoint) checkMethod(x *Exchange) *mcp.Error {
 	allow := "GET, POST, DELETE"
 	switch x.surface {
-	case surfaceSSE:
+	case surfaceSSE, surfaceSocket:
 		allow = http.MethodGet
 	case surfaceMessages:
 		allow = http.MethodPost

@@ -56,6 +56,9 @@ func Run(ctx context.Context, opts Options, p Process) error {
 	opts.Metrics.Reloaded(true)
 
 	main := newHTTPServer(server, opts.Log)
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	main.BaseContext = func(net.Listener) context.Context { return base }
 	listeners := []*http.Server{main}
 	ln, err := net.Listen("tcp", p.Listen)
 	if err != nil {
@@ -85,9 +88,9 @@ func Run(ctx context.Context, opts Options, p Process) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	server.BeginDrain()
+	gone := server.BeginDrain()
 	<-reloads
-	return errors.Join(ignoreClosed(err), drain(listeners, p.Drain, opts.Log))
+	return errors.Join(ignoreClosed(err), drain(listeners, gone, p.Drain, opts.Log))
 }
 
 // serve serves a listener, over TLS if there are settings for it.
@@ -100,10 +103,18 @@ func serve(s *http.Server, ln net.Listener, over *tls.Config) error {
 }
 
 // drain ends the servers: the first one, of clients, within limit; then the rest.
-func drain(servers []*http.Server, limit time.Duration, log *slog.Logger) error {
+// gone is closed when nobody listens any more: the first server does not know of
+// connections that have become WebSockets.
+func drain(servers []*http.Server, gone <-chan struct{}, limit time.Duration, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if err := servers[0].Shutdown(ctx); err != nil {
+	late := servers[0].Shutdown(ctx)
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		late = ctx.Err()
+	}
+	if late != nil {
 		log.Warn("requests were still under way at the end of the drain time and are cut off", "limit", limit)
 	}
 	var err error

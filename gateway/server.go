@@ -133,7 +133,7 @@ func (s *Server) Apply(set *manifest.Set) error {
 			delete(s.warned, name)
 		}
 	}
-	s.listening.endWhere(func(e *Endpoint) bool { return next.fingerprint(e.name) != e.fingerprint })
+	s.listening.endWhere(func(e *Endpoint) bool { return next.fingerprint(e.name) != e.fingerprint }, errEndpointChanged)
 	before.release()
 	return nil
 }
@@ -185,7 +185,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.allowPage(w, r)
-	e.serve(w, r, surface)
+	e.serve(&Exchange{w: w, r: r, surface: surface})
 }
 
 // take acquires the current snapshot; nil before the first Apply.
@@ -199,7 +199,7 @@ func (s *Server) take() *Snapshot {
 }
 
 // route finds the endpoint and the surface of a path. With exactly one endpoint
-// /mcp, /sse and /messages lead to it too.
+// /mcp, /sse, /messages and /ws lead to it too.
 func (snap *Snapshot) route(path string) (*Endpoint, surface) {
 	e, last := snap.only, path
 	if rest, ok := strings.CutPrefix(path, "/servers/"); ok {
@@ -216,6 +216,8 @@ func (snap *Snapshot) route(path string) (*Endpoint, surface) {
 		return e, surfaceSSE
 	case "/messages":
 		return e, surfaceMessages
+	case "/ws":
+		return e, surfaceSocket
 	}
 	return nil, 0
 }
@@ -224,10 +226,11 @@ func (snap *Snapshot) route(path string) (*Endpoint, surface) {
 func (s *Server) Ready() bool { return s.current.Load() != nil && !s.draining.Load() }
 
 // BeginDrain refuses new requests and ends the streams that only listen. Requests
-// under way go on.
-func (s *Server) BeginDrain() {
+// under way go on. The channel is closed when those streams are gone, and the
+// connections that carry requests too (HTTP+SSE, WebSocket).
+func (s *Server) BeginDrain() <-chan struct{} {
 	s.draining.Store(true)
-	s.listening.drain()
+	return s.listening.drain()
 }
 
 // Close gives up the current configuration: connections and processes end when

@@ -45,9 +45,11 @@ const (
 // begin a new session (L12). Modern requests have no sessions (M1).
 func (e *Endpoint) openSession(x *Exchange) *mcp.Error {
 	switch {
+	case x.socket != nil:
+		return x.socket.admit(x)
 	case x.surface == surfaceMessages:
 		return e.findFront(x)
-	case x.surface == surfaceSSE || x.revision.Modern():
+	case x.surface == surfaceSSE || x.surface == surfaceSocket || x.revision.Modern():
 		return nil
 	}
 	values := x.r.Header[mcp.HeaderSessionID]

@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -96,7 +96,10 @@ func (e *Endpoint) abandoned(x *Exchange, body io.Reader) {
 // broken, never ended as if all were said.
 func (e *Endpoint) broken(x *Exchange, out *streamWriter, cause error) {
 	switch {
-	case context.Cause(x.ctx) == errEndpointChanged: // a listening stream may end any time (L8)
+	case toldToEnd(x.ctx): // a listening stream may end any time (L8)
+		if x.isRequest() && out.awaitsAnswer() {
+			out.last(listenEnded(x.message.ID))
+		}
 		return
 	case x.ctx.Err() != nil:
 		x.left()
@@ -112,6 +115,12 @@ func (e *Endpoint) broken(x *Exchange, out *streamWriter, cause error) {
 		out.last(mcp.Errorf(http.StatusBadGateway, mcp.CodeInternal, "%s: %s", e.name, text).Append(nil, x.message.ID))
 	}
 	panic(http.ErrAbortHandler)
+}
+
+// listenEnded answers a subscriptions/listen that the gateway ends: the result, and
+// then the end of the stream (MCP 2026-07-28 subscriptions).
+func listenEnded(id []byte) []byte {
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, id, id)
 }
 
 // streamWriter writes an event stream to a client. The heartbeat comes from a

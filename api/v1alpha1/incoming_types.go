@@ -20,6 +20,19 @@ type Incoming struct {
 	// the caller is.
 	// +optional
 	TrustedProxy *TrustedProxy `json:"trustedProxy,omitempty"`
+	// WebSocket says what is special about clients that connect by WebSocket.
+	// +optional
+	WebSocket *WebSocket `json:"webSocket,omitempty"`
+}
+
+// WebSocket is what holds for the WebSocket path of an endpoint alone.
+type WebSocket struct {
+	// QueryToken takes the token from the query parameter access_token too, for
+	// clients that cannot set a header, such as browsers. Proxies and browsers keep
+	// addresses in logs and histories, so such tokens should live for minutes only.
+	// +kubebuilder:default=false
+	// +optional
+	QueryToken bool `json:"queryToken,omitempty"`
 }
 
 // OIDCConfig is a token check in place.

@@ -105,6 +105,7 @@ var modules = []struct {
 }{
 	{"code.dny.dev/ssrf", []string{"internal/netguard"}, "the IANA tables of addresses that are not public"},
 	{"github.com/cedar-policy/cedar-go", []string{"internal/policy", "internal/policy/schema"}, "policies in Cedar, and the check of them against a schema"},
+	{"github.com/coder/websocket", []string{"gateway"}, "the frames of WebSocket"},
 	{"github.com/fsnotify/fsnotify", []string{"internal/manifest"}, "changed files are noticed at once"},
 	{"github.com/go-jose/go-jose/v4", []string{"internal/token"}, "JSON Web Tokens and keys"},
 	{"github.com/go-json-experiment/json", []string{"internal/mcp", "internal/token"}, "the JSON reader that refuses duplicate keys and invalid UTF-8"},
