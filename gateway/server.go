@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -28,7 +29,8 @@ type Options struct {
 	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
 	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
 	TrustedProxy   ProxyTrust
-	Cluster        authn.Cluster // that this process is a pod of
+	AdminTokens    []secret.Value // any of them opens the admin listener; none: it is open
+	Cluster        authn.Cluster  // that this process is a pod of
 	// ClientCertificates says that the listener verifies those that clients show.
 	ClientCertificates bool
 	PublicURL          string // how clients reach the gateway, if not as its requests say; "" if they do

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +23,7 @@ type Flags struct {
 	drain          time.Duration
 	profiling      bool
 	sessionKeyFile string
+	adminTokenFile string
 	tls            tlsFlags
 	audit          auditFlags
 	store          storeFlags
@@ -35,6 +35,7 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 	f.options = gateway.DefaultOptions()
 	fs.StringVar(&f.Listen, "listen", "127.0.0.1:8080", "address for MCP clients")
 	fs.StringVar(&f.AdminListen, "admin-listen", "127.0.0.1:9090", "address for /healthz, /readyz and /metrics; empty for none")
+	fs.StringVar(&f.adminTokenFile, "admin-token-file", "", "file of tokens, one a line, any of which the admin address then asks for, except at /healthz and /readyz")
 	f.tls.register(fs)
 	f.RegisterLog(fs)
 	fs.DurationVar(&f.drain, "drain-timeout", 30*time.Second, "time for running calls to end after SIGTERM")
@@ -63,19 +64,12 @@ func (f *Flags) RegisterLog(fs *pflag.FlagSet) {
 // (REQ C-1). What is not set is left to the manifests.
 func proxyTrust(getenv func(string) (string, bool)) (gateway.ProxyTrust, error) {
 	var t gateway.ProxyTrust
-	for name, into := range map[string]**bool{
-		"MCP_CLIENT_AUTH_ENABLED": &t.ClientAuthEnabled,
-		"TRUST_PROXY_AUTH":        &t.TrustProxyAuth,
-	} {
-		text, ok := getenv(name)
-		if !ok || text == "" {
-			continue
-		}
-		v, err := strconv.ParseBool(strings.ToLower(text))
-		if err != nil {
-			return t, fmt.Errorf("environment variable %s: %q is not a boolean; write true or false", name, text)
-		}
-		*into = &v
+	var err error
+	if t.ClientAuthEnabled, err = boolean(getenv, "MCP_CLIENT_AUTH_ENABLED"); err != nil {
+		return t, err
+	}
+	if t.TrustProxyAuth, err = boolean(getenv, "TRUST_PROXY_AUTH"); err != nil {
+		return t, err
 	}
 	if name, ok := getenv("PROXY_USER_HEADER"); ok && name != "" {
 		if !headerName.MatchString(name) {

@@ -122,6 +122,9 @@ func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error)
 	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
 		return opts, UsageError{err}
 	}
+	if err = adminTokens(f.adminTokenFile, &opts, os.LookupEnv); err != nil {
+		return opts, err
+	}
 	opts.Cluster = authn.Cluster{
 		Host: os.Getenv("KUBERNETES_SERVICE_HOST"), Port: os.Getenv("KUBERNETES_SERVICE_PORT"), Folder: authn.PodFolder,
 	}
