@@ -1,0 +1,61 @@
+package authserver
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/sallyport-dev/sallyport/internal/oauth"
+)
+
+// complete ends a chain whose providers have all been visited: only now are accounts
+// linked, is the browser signed in, and does a code exist.
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, f *flow) {
+	ctx := r.Context()
+	failed := func(what string, err error) {
+		s.log.Error(what, "issuer", s.issuer, "error", err)
+		s.abort(w, r, f, refuse(oauth.CodeServerError, "the sign-in cannot be completed now; try again soon"))
+	}
+	if err := s.link(ctx, f); err != nil {
+		failed("accounts not linked", err)
+		return
+	}
+	if slices.Contains(f.Done, s.upstreams[0].Name) {
+		if err := s.signIn(w, r, f.Person, f.At); err != nil {
+			failed("browser not signed in", err)
+			return
+		}
+	}
+	if len(f.Done) > 0 {
+		s.setCookie(w, flowCookie(f.ID), "", 0)
+	}
+	if f.Request == nil {
+		w.Header().Set("Location", s.endpoint(pathConnections))
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	s.remember(ctx, f.Person.Subject, f.Request)
+	value := oauth.NewVerifier()
+	c := code{Request: *f.Request, Person: f.Person, Family: newFamilyID(), At: f.At}
+	if err := s.records.put(ctx, s.records.key("code", value), c, s.lifespans.Code); err != nil {
+		failed("code not kept", err)
+		return
+	}
+	s.sendBack(w, f.Request, url.Values{"code": {value}})
+}
+
+// link hands what the providers gave over to the person's accounts.
+func (s *Server) link(ctx context.Context, f *flow) error {
+	for _, name := range f.Done {
+		var h held
+		if err := s.records.take(ctx, s.legKey(f, name), &h); err != nil {
+			return err
+		}
+		who := Person{Subject: h.Person.Subject, Name: h.Person.Name, Email: h.Person.Email}
+		if err := s.accounts.Link(ctx, f.Person.Subject, name, who, h.tokens()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

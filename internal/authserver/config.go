@@ -1,0 +1,200 @@
+package authserver
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
+	"github.com/sallyport-dev/sallyport/internal/authserver/revoked"
+	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/token"
+)
+
+// Config describes one authorization server.
+type Config struct {
+	Issuer string // an origin, or a path below it; without a slash at the end
+	Signer *token.Signer
+	Ring   *seal.Ring
+	Store  store.Store
+
+	Upstreams []Upstream
+	// Primary names the upstream whose subject is the person's; "" for the first.
+	Primary string
+
+	Clients  *clients.Registry
+	Accounts Accounts
+
+	Lifespans Lifespans
+	// Scopes are what clients may ask for, besides those that every server knows.
+	Scopes []string
+	// Resource finds the endpoint that a resource indicator means (RFC 8707), and the
+	// audience of tokens for it. Without an indicator it is the only endpoint there is.
+	Resource func(indicator string) (audience string, ok bool)
+
+	Log *slog.Logger
+}
+
+// Upstream is an identity provider that people are sent to.
+type Upstream struct {
+	Name     string // a DNS label
+	Title    string // for people; "" for the name
+	Provider Provider
+	OnDemand bool     // not part of signing in; linked when a call first needs it
+	Scopes   []string // for people: what the provider is asked for
+}
+
+// Lifespans are how long things are good for.
+type Lifespans struct {
+	Access  time.Duration
+	Code    time.Duration
+	Refresh time.Duration // since its last use
+	Session time.Duration // of a browser
+}
+
+// DefaultLifespans keep what can be stolen short-lived.
+func DefaultLifespans() Lifespans {
+	return Lifespans{Access: 15 * time.Minute, Code: 5 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 8 * time.Hour}
+}
+
+// flowLife is how long a person may take from consent to the last provider.
+const flowLife = 10 * time.Minute
+
+// Server is one authorization server. It is safe for use by many goroutines.
+type Server struct {
+	issuer    string
+	id        string // of the issuer, in store keys and cookie names
+	secure    bool   // the issuer is https
+	signer    *token.Signer
+	records   records
+	upstreams []Upstream // the primary one first
+	clients   *clients.Registry
+	accounts  Accounts
+	lifespans Lifespans
+	scopes    []string
+	resource  func(string) (string, bool)
+	revoked   *revoked.List
+	answered  answered
+	grants    map[string]grant
+	log       *slog.Logger
+}
+
+// New makes a server. Nothing is fetched or written before somebody asks.
+func New(cfg Config) (*Server, error) {
+	u, err := url.Parse(cfg.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("issuer is no http or https URL")
+	case u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(cfg.Issuer, "/"):
+		return nil, errors.New("issuer has a query, a fragment, or a slash at its end; remove that")
+	case len(cfg.Upstreams) == 0:
+		return nil, errors.New("there is no upstream provider to send people to")
+	}
+	upstreams, err := primaryFirst(cfg.Upstreams, cfg.Primary)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(cfg.Issuer))
+	id := hex.EncodeToString(sum[:8])
+	s := &Server{
+		issuer: cfg.Issuer, id: id, secure: u.Scheme == "https", signer: cfg.Signer,
+		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: "authserver/" + id + "/"},
+		upstreams: upstreams, clients: cfg.Clients, accounts: cfg.Accounts, lifespans: cfg.Lifespans,
+		scopes: allScopes(cfg.Scopes), resource: cfg.Resource, log: cfg.Log,
+	}
+	s.revoked = revoked.New(revoked.Config{
+		Store: cfg.Store, Key: func(part string) string { return s.records.key("revoked", part) },
+		Life: cfg.Lifespans.Access, Log: cfg.Log.With("issuer", cfg.Issuer),
+	})
+	s.grants = map[string]grant{}
+	for _, g := range []grant{&codeGrant{s}, &refreshGrant{s}} {
+		s.grants[g.name()] = g
+	}
+	return s, nil
+}
+
+// primaryFirst puts the provider in front that says who the person is: what it
+// answers decides which of the others are linked already.
+func primaryFirst(all []Upstream, primary string) ([]Upstream, error) {
+	if primary == "" {
+		primary = all[0].Name
+	}
+	i := slices.IndexFunc(all, func(u Upstream) bool { return u.Name == primary })
+	if i < 0 {
+		return nil, errors.New("the primary provider is none of the upstream providers")
+	}
+	if all[i].OnDemand {
+		return nil, errors.New("the primary provider signs people in, so it cannot be on demand")
+	}
+	sorted := append([]Upstream{all[i]}, all[:i]...)
+	return append(sorted, all[i+1:]...), nil
+}
+
+// The scopes that every server knows.
+const (
+	scopeOpenID  = "openid"
+	scopeProfile = "profile"
+	scopeEmail   = "email"
+	scopeOffline = "offline_access"
+)
+
+func allScopes(more []string) []string {
+	all := []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline}
+	for _, s := range more {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Issuer is the server's issuer identifier.
+func (s *Server) Issuer() string { return s.issuer }
+
+// Keys verify the server's access tokens in the same process.
+func (s *Server) Keys() token.Keys { return s.signer }
+
+// claimFamily is the claim of an access token that says what it is revoked with.
+const claimFamily = "sid"
+
+// Revoked tells whether a verified access token has been revoked since. The error
+// means that nothing can be said now.
+func (s *Server) Revoked(claims map[string]any) (bool, error) {
+	id, _ := claims[claimFamily].(string)
+	return s.revoked.Has(id)
+}
+
+// Generation changes whenever access tokens that were good may be good no more. It is
+// for every request to ask.
+func (s *Server) Generation() uint64 { return s.revoked.Generation() }
+
+// Accounts are the people's accounts at the providers.
+func (s *Server) Accounts() Accounts { return s.accounts }
+
+// Close implements [io.Closer]. There is nothing to end.
+func (s *Server) Close() error { return nil }
+
+// endpoint is the address of one of the server's paths.
+func (s *Server) endpoint(local string) string { return s.issuer + local }
+
+func (s *Server) upstream(name string) *Upstream {
+	for i := range s.upstreams {
+		if s.upstreams[i].Name == name {
+			return &s.upstreams[i]
+		}
+	}
+	return nil
+}
+
+func (u *Upstream) title() string {
+	if u.Title != "" {
+		return u.Title
+	}
+	return u.Name
+}

@@ -1,0 +1,182 @@
+package authserver_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/oauth"
+)
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{})
+	code := g.signIn()
+	a := g.redeem(code)
+	if a.Status != http.StatusOK || a.Refresh == "" || a.CacheControl != "no-store" || a.Scope != "profile docs:read" {
+		t.Fatalf("answer %+v", a)
+	}
+	claims, err := g.claims(a.Access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]any{
+		"sub": "alice", "client_id": "app", "scope": "profile docs:read", "name": "ALICE", "email": "alice@example.com",
+		"aud": g.origin() + resource, "groups": []any{"staff"},
+	} {
+		if diff := cmp.Diff(want, claims[name]); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	next := g.refresh(a.Refresh)
+	if next.Status != http.StatusOK || next.Refresh == a.Refresh {
+		t.Errorf("refreshed: %+v", next)
+	}
+	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 1 {
+		t.Errorf("accounts %+v", accounts)
+	}
+}
+
+// TestChain: every provider in turn, in one sign-in; the next one visits none (REQ D-4).
+func TestChain(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{upstreams: []string{"a", "b", "c"}, onDemand: []string{"c"}})
+	b := g.browser()
+	b.open(g.authorization())
+	g.codeOf(b.press("decision", "allow"))
+	if g.providers["a"].visits != 1 || g.providers["b"].visits != 1 || g.providers["c"].visits != 0 {
+		t.Errorf("visits: %d, %d, %d", g.providers["a"].visits, g.providers["b"].visits, g.providers["c"].visits)
+	}
+	g.codeOf(b.open(g.authorization())) // the same browser, the same request: nothing is asked
+	if g.providers["a"].visits != 1 || g.providers["b"].visits != 1 {
+		t.Error("linked providers were visited again")
+	}
+	other := g.browser()
+	other.open(g.authorization())
+	g.codeOf(other.press("decision", "allow")) // another browser: who is it? The rest is known.
+	if g.providers["a"].visits != 2 || g.providers["b"].visits != 1 {
+		t.Error("another browser should visit the first provider alone")
+	}
+	b.open(g.authorization("scope", "profile docs:read email")) // more than was allowed
+	if !strings.Contains(b.body, "<form") {
+		t.Errorf("more scopes did not lead to the question: %s", b.body)
+	}
+	// An aborted chain leaves nothing behind.
+	g.providers["a"].user, g.providers["b"].refuse = "bob", "access_denied"
+	third := g.browser()
+	third.open(g.authorization())
+	back := third.press("decision", "allow")
+	if back == nil || back.Query().Get("error") != "access_denied" || back.Query().Has("code") {
+		t.Errorf("aborted: %v", back)
+	}
+	if accounts, _ := g.accounts.List(t.Context(), "bob"); len(accounts) != 0 {
+		t.Errorf("an aborted chain linked %+v", accounts)
+	}
+}
+
+// TestConnect: an on-demand provider is linked by the person it was meant for, and by
+// nobody else.
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{upstreams: []string{"a", "b"}, onDemand: []string{"b"}})
+	link := g.server.ConnectURL("alice", "b")
+	b := g.browser()
+	b.open(link)
+	b.press("decision", "allow")
+	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 2 || g.providers["a"].visits != 1 {
+		t.Errorf("accounts %+v", accounts)
+	}
+	if !strings.Contains(b.body, "Your connections") || !strings.Contains(b.body, "Disconnect b") {
+		t.Errorf("page: %s", b.body)
+	}
+	g.providers["a"].user = "mallory"
+	other := g.browser()
+	other.open(link)
+	other.press("decision", "allow")
+	if other.last.StatusCode != http.StatusForbidden {
+		t.Errorf("somebody else's link: %d", other.last.StatusCode)
+	}
+	if accounts, _ := g.accounts.List(t.Context(), "mallory"); len(accounts) != 0 {
+		t.Errorf("accounts of somebody else: %+v", accounts)
+	}
+	action, fields := b.form() // the first provider's
+	fields.Set("action", "disconnect")
+	b.do(http.MethodPost, action, fields)
+	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 1 {
+		t.Errorf("not disconnected: %+v", accounts)
+	}
+	b.open(g.issuer + "/oauth/logout")
+	b.press("action", "logout")
+	b.open(g.issuer + "/oauth/connections")
+	if !strings.Contains(b.body, "Sign in with a") {
+		t.Errorf("not signed out: %s", b.body)
+	}
+}
+
+// TestMetadata: every form of the address, for issuers with and without a path (AS1, AS2).
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"", "/auth/team-a"} {
+		g := newRig(t, setup{path: path})
+		places, err := oauth.ServerMetadataURLs(g.issuer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range append(places, g.issuer+"/.well-known/oauth-authorization-server") {
+			b := g.browser()
+			b.open(at)
+			resp := b.last
+			var m oauth.ServerMetadata
+			err := json.Unmarshal([]byte(b.body), &m)
+			if err != nil || m.Issuer != g.issuer || resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("%s: %v, %+v", at, err, m)
+			}
+			if diff := cmp.Diff([]string{"S256"}, m.CodeChallengeMethods); diff != "" || !m.IssParameterSupported || m.TokenEndpoint != g.issuer+"/oauth/token" {
+				t.Errorf("%s: %+v", at, m)
+			}
+		}
+	}
+}
+
+func TestRefusedRequests(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{})
+	for name, c := range map[string]struct {
+		change []string
+		want   string // the error that goes back; "" for a page
+	}{
+		"unknown client":      {[]string{"client_id", "other"}, ""},
+		"other redirect":      {[]string{"redirect_uri", "http://127.0.0.1:9/callback/x"}, ""},
+		"redirect with query": {[]string{"redirect_uri", redirectURI + "?x=1"}, ""},
+		"token":               {[]string{"response_type", "token"}, "unsupported_response_type"},
+		"fragment":            {[]string{"response_mode", "fragment"}, "invalid_request"},
+		"form post":           {[]string{"response_mode", "form_post"}, "invalid_request"},
+		"no PKCE":             {[]string{"code_challenge", ""}, "invalid_request"},
+		"plain PKCE":          {[]string{"code_challenge_method", "plain"}, "invalid_request"},
+		"PKCE by default":     {[]string{"code_challenge_method", ""}, "invalid_request"},
+		"other resource":      {[]string{"resource", "https://elsewhere.example/mcp"}, "invalid_target"},
+		"nobody asked":        {[]string{"prompt", "none"}, "login_required"},
+		"request object":      {[]string{"request", "x.y.z"}, "request_not_supported"},
+		"long state":          {[]string{"state", strings.Repeat("x", 5000)}, "invalid_request"},
+	} {
+		b := g.browser()
+		back := b.open(g.authorization(c.change...))
+		if c.want == "" {
+			if back != nil || b.last.StatusCode < 400 || b.last.StatusCode >= 500 {
+				t.Errorf("%s: %v, %d", name, back, b.last.StatusCode)
+			}
+			continue
+		}
+		if back == nil || back.Query().Get("error") != c.want || back.Query().Get("iss") != g.issuer || name != "long state" && back.Query().Get("state") != "client-state" {
+			t.Errorf("%s: %v", name, back)
+		}
+	}
+	b := g.browser()
+	if back := b.open(g.authorization() + "&" + url.Values{"state": {"two"}}.Encode()); back == nil || back.Query().Get("error") != "invalid_request" {
+		t.Errorf("two states: %v", back)
+	}
+}
