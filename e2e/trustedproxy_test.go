@@ -333,3 +333,36 @@ func TestForwardedAddress(t *testing.T) {
 		})
 	}
 }
+
+// REQ B-25: on every surface the challenge leads to the address that a trusted proxy says, and from there to the
+// endpoint's own.
+func TestForwardedAddressOfEverySurface(t *testing.T) {
+	t.Parallel()
+	inline := `oidcConfig: {inline: {issuer: "https://idp.example.com", audience: a}}`
+	g := serve(t, remote("docs", "http://127.0.0.1:1", "trustProxyHeaders: true", inline))
+	stream := []string{"Accept", "text/event-stream"}
+	for _, endpoint := range []string{"/servers/docs", ""} {
+		for _, s := range []struct {
+			name string
+			request
+		}{
+			{"modern POST", call(g.URL+endpoint+"/mcp", "tool", "")},
+			{"initialize", initialization(g.URL + endpoint + "/mcp")},
+			{"GET", request{method: http.MethodGet, url: g.URL + endpoint + "/mcp"}.with(stream...)},
+			{"DELETE", request{method: http.MethodDelete, url: g.URL + endpoint + "/mcp"}.with("Mcp-Session-Id", "x")},
+			{"HTTP+SSE", request{method: http.MethodGet, url: g.URL + endpoint + "/sse"}.with(stream...)},
+			{"HTTP+SSE messages", message(g.URL+endpoint+"/messages?session=x", `{"jsonrpc":"2.0","id":1,"method":"ping"}`)},
+		} {
+			got := s.request.with("X-Forwarded-Proto", "https", "X-Forwarded-Host", "gw.example.com", "X-Forwarded-Prefix", "/p").try(t)
+			want := `resource_metadata="https://gw.example.com/p/.well-known/oauth-protected-resource` + endpoint + `/mcp"`
+			if challenge := got.Header.Get("Www-Authenticate"); got.Status != 401 || !strings.Contains(challenge, want) {
+				t.Errorf("%s at %s: %d %s, want %s", s.name, endpoint, got.Status, challenge, want)
+			}
+		}
+		metadata := request{method: http.MethodGet, url: g.URL + "/.well-known/oauth-protected-resource" + endpoint + "/mcp"}.
+			with("X-Forwarded-Proto", "https", "X-Forwarded-Host", "gw.example.com", "X-Forwarded-Prefix", "/p").do(t)
+		if want := `"resource":"https://gw.example.com/p` + endpoint + `/mcp"`; !strings.Contains(metadata.Body, want) {
+			t.Errorf("metadata %s, want %s", metadata.Body, want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -85,21 +84,10 @@ func (c *compiler) authzFile(o *manifest.Object, ref *v1alpha1.AuthzConfigMap, c
 		c.problem(o, field+".key", "ConfigMap %q has no key %q", ref.Name, ref.Key)
 		return authz{}, false
 	}
-	var file struct {
-		Type  string `json:"type"`
-		Cedar struct {
-			Policies     []string        `json:"policies"`
-			EntitiesJSON json.RawMessage `json:"entities_json"`
-		} `json:"cedar"`
-	}
-	if err := json.Unmarshal([]byte(text), &file); err != nil || file.Type != "cedarv1" {
-		c.problem(o, field+".key", `ConfigMap %q, key %q: want JSON like {"version": "1.0", "type": "cedarv1", "cedar": {"policies": ["…"], "entities_json": "[]"}}`, ref.Name, ref.Key)
+	var problem string
+	if cfg.Policies, cfg.EntitiesJSON, problem = policy.ReadFile(text); problem != "" {
+		c.problem(cm.Object, "data."+string(ref.Key), "%s", problem)
 		return authz{}, false
-	}
-	cfg.Policies, cfg.EntitiesJSON = file.Cedar.Policies, string(file.Cedar.EntitiesJSON)
-	var quoted string
-	if json.Unmarshal(file.Cedar.EntitiesJSON, &quoted) == nil {
-		cfg.EntitiesJSON = quoted
 	}
 	return authz{cfg, cm.Object, "data." + string(ref.Key)}, true
 }

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -139,23 +137,10 @@ func (c *compiler) certificates(o *manifest.Object, in *v1alpha1.Incoming, e *En
 			return nil
 		}
 		e.settings = append(e.settings, bundle)
-		if method.Authorities = authorities(bundle); len(method.Authorities) == 0 {
+		if method.Authorities = authn.Authorities(bundle); len(method.Authorities) == 0 {
 			c.problem(o, field+".key", "holds no certificate; put PEM certificates there")
 			return nil
 		}
 	}
 	return []authn.Method{method}
-}
-
-// authorities are the certificates of a PEM bundle, as [x509.CertPool] reads it.
-func authorities(bundle string) (list []*x509.Certificate) {
-	for rest := []byte(bundle); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return list
-		}
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
-			list = append(list, cert)
-		}
-	}
 }

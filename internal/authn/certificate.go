@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"slices"
 	"time"
 
@@ -73,4 +74,17 @@ func certificateName(leaf *x509.Certificate) string {
 		return leaf.DNSNames[0]
 	}
 	return leaf.Subject.CommonName
+}
+
+// Authorities are the certificates of a PEM bundle, as [x509.CertPool] reads it.
+func Authorities(bundle string) (list []*x509.Certificate) {
+	for rest := []byte(bundle); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return list
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
+			list = append(list, cert)
+		}
+	}
 }
