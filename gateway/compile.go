@@ -23,6 +23,7 @@ type compiler struct {
 	warnings manifest.Problems // what cannot be meant, but can be served
 
 	credentials map[objectKey]credentialMaker // nil: none, or one that is wrong
+	assertions  map[string]*manifest.Object   // which object took an address for keys
 }
 
 // compile makes a snapshot of set. With problems the snapshot is to be released,
@@ -30,10 +31,10 @@ type compiler struct {
 func (s *Server) compile(set *manifest.Set) (_ *Snapshot, problems, warnings manifest.Problems) {
 	c := &compiler{
 		server: s, set: set,
-		snap:  &Snapshot{endpoints: map[string]*Endpoint{}},
+		snap:  &Snapshot{endpoints: map[string]*Endpoint{}, assertionKeys: map[string][]byte{}},
 		named: map[string]*manifest.Object{},
 
-		credentials: map[objectKey]credentialMaker{},
+		credentials: map[objectKey]credentialMaker{}, assertions: map[string]*manifest.Object{},
 	}
 	c.snap.uses.Store(1)
 	for _, o := range manifest.All[v1alpha1.MCPExternalAuthConfig](set) {

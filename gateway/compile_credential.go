@@ -1,22 +1,25 @@
 package gateway
 
 import (
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
+	"cmp"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/credential"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
-	"github.com/sallyport-dev/sallyport/internal/netguard"
-	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-// credentialMaker makes the credential of one endpoint, for an object that is good.
-// What callers are given at one endpoint is kept for that endpoint alone.
-type credentialMaker func(o *manifest.Object) credential.Source
+// backendUser is an object with a backend that wants a credential.
+type backendUser struct {
+	*manifest.Object
+	remoteURL string
+}
+
+// credentialMaker makes the credential of one endpoint; nil with a problem. What
+// callers are given at one endpoint is kept for that endpoint alone.
+type credentialMaker func(user backendUser) credential.Source
 
 // credential compiles one configuration of the inner door. What is wrong with it
 // is said once, however many servers use it.
@@ -26,44 +29,66 @@ func (c *compiler) credential(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 	switch {
 	case spec.HeaderInjection != nil:
 		if v, ok := c.headerSecret(o.Object, "spec.headerInjection.valueSecretRef", spec.HeaderInjection.ValueSecretRef); ok {
-			maker = fixed(credential.NewFixed(string(spec.HeaderInjection.HeaderName), v))
+			maker = same(credential.NewFixed(string(spec.HeaderInjection.HeaderName), v))
 		}
 	case spec.BearerToken != nil:
 		if v, ok := c.headerSecret(o.Object, "spec.bearerToken.tokenSecretRef", spec.BearerToken.TokenSecretRef); ok {
-			maker = fixed(credential.NewBearer(v))
+			maker = same(credential.NewBearer(v))
 		}
+	case spec.ForwardClientToken != nil:
+		maker = same(&credential.Forward{Audience: spec.ForwardClientToken.Audience})
+	case spec.IdentityAssertion != nil:
+		maker = c.identityAssertion(o.Object, spec.IdentityAssertion)
 	case spec.TokenExchange != nil:
 		maker = c.tokenExchange(o.Object, spec.TokenExchange)
+	case spec.OBO != nil:
+		maker = c.onBehalfOf(o.Object, spec.OBO)
+	case spec.XAA != nil:
+		maker = c.crossApp(o.Object, spec.XAA)
 	}
 	c.credentials[objectKey{o.Namespace, o.Name}] = maker
 }
 
-func fixed(f *credential.Fixed) credentialMaker {
-	return func(*manifest.Object) credential.Source { return f }
+// same is a source that has nothing of one endpoint's alone.
+func same(s credential.Source) credentialMaker {
+	return func(backendUser) credential.Source { return s }
 }
 
-// tokenExchange compiles RFC 8693; nil with a problem.
-func (c *compiler) tokenExchange(o *manifest.Object, spec *v1alpha1.TokenExchange) credentialMaker {
-	const field = "spec.tokenExchange"
-	clientSecret, ok := c.clientSecret(o, field+".clientSecretRef", spec.ClientSecretRef)
-	if !ok {
+// identityAssertion compiles the gateway's own word about callers, and publishes the
+// keys it is signed with.
+func (c *compiler) identityAssertion(o *manifest.Object, spec *v1alpha1.IdentityAssertion) credentialMaker {
+	const field = "spec.identityAssertion"
+	issuer := cmp.Or(string(spec.Issuer), c.server.opts.PublicURL)
+	if issuer == "" && !c.server.checking {
+		c.problem(o, field+".issuer", "is required where the gateway is not told its own address by --public-url")
 		return nil
 	}
-	c.judgeAddress(o, field+".tokenUrl", string(spec.TokenURL), spec.AllowPrivateIPs)
-	return func(user *manifest.Object) credential.Source {
-		key := digest("tokenExchange", user.Namespace, user.Kind, user.Name, spec, clientSecret.Reveal())
-		return c.keepSource(key, func() credential.Source {
-			return credential.NewTokenExchange(credential.TokenExchangeConfig{
-				Endpoint: oauth.Endpoint{
-					URL:    string(spec.TokenURL),
-					Auth:   oauth.ClientAuth{ID: spec.ClientID, Secret: clientSecret},
-					Client: tokenClient(string(spec.TokenURL), spec.AllowPrivateIPs),
-				},
-				Audience: spec.Audience, Scopes: spec.Scopes, SubjectType: spec.SubjectTokenType,
-				Header: string(spec.ExternalTokenHeaderName),
-				Seen:   c.server.opts.Metrics.Server(user.Name).TokenExchanged,
-			})
-		})
+	if taken := c.assertions[o.Name]; taken != nil {
+		c.problem(o, "metadata.name", "%s/%s has the address %s already; give one of them another name", taken.Namespace, taken.Name, keysPath(o.Name))
+		return nil
+	}
+	c.assertions[o.Name] = o
+	var pems [][]byte
+	for i, ref := range spec.SigningKeySecretRefs {
+		key, ok := c.secret(o, index(field+".signingKeySecretRefs", i), ref)
+		if !ok {
+			return nil
+		}
+		pems = append(pems, []byte(key.Reveal()))
+	}
+	signer, err := token.NewSigner(pems...)
+	if err != nil {
+		c.problem(o, field+".signingKeySecretRefs", "%v", err)
+		return nil
+	}
+	c.snap.assertionKeys[o.Name] = signer.JWKS()
+	return func(user backendUser) credential.Source {
+		cfg := credential.AssertionConfig{
+			Signer: signer, Issuer: issuer, Audience: cmp.Or(spec.Audience, user.remoteURL),
+			Lifetime: time.Duration(spec.Lifetime) * time.Second, Header: string(spec.HeaderName), Claims: spec.Claims,
+		}
+		key := digest("identityAssertion", user.Namespace, user.Kind, user.Name, issuer, cfg.Audience, spec, signer.JWKS())
+		return c.keepSource(key, func() credential.Source { return credential.NewAssertion(cfg) })
 	}
 }
 
@@ -89,44 +114,26 @@ func (c *compiler) clientSecret(o *manifest.Object, field string, ref *v1alpha1.
 	return c.headerSecret(o, field, *ref)
 }
 
-// judgeAddress warns of an address that no request will reach. A name is looked at
-// when it is dialled.
-func (c *compiler) judgeAddress(o *manifest.Object, field, address string, allowPrivate bool) {
-	u, err := url.Parse(address)
-	if err != nil {
-		c.problem(o, field, "is not a URL; write it like https://idp.example.com/oauth2/token")
-		return
-	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
-		if refused := tokenPolicy(address, allowPrivate).Check(ip); refused != nil {
-			c.warnings = append(c.warnings, o.Problem(field, "%v, so every call will fail", refused))
-		}
-	}
-}
-
-// tokenClient is the HTTP client for a token endpoint. It follows no redirect: what
-// is sent there is good for nobody else (REQ A-5).
-func tokenClient(address string, allowPrivate bool) *http.Client {
-	return guardedClient(tokenPolicy(address, allowPrivate), nil)
-}
-
-func tokenPolicy(address string, allowPrivate bool) netguard.Policy {
-	return netguard.Policy{AllowPrivate: allowPrivate, PlainOnlyPrivate: strings.HasPrefix(address, "http:"), Setting: "allowPrivateIPs"}
-}
-
-// needsToken finds a credential that is made from the caller's token where callers
-// bring none.
-func (c *compiler) needsToken(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) {
-	if t, ok := e.outgoing.credential.(credential.TokenUser); !ok || !t.UsesToken() || e.protection != nil {
+// wantsMet finds a credential that is made of what is known of callers, where
+// nobody asks for that.
+func (c *compiler) wantsMet(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) {
+	const field = "spec.externalAuthConfigRef"
+	source, ok := e.outgoing.credential.(credential.Wanting)
+	if !ok {
 		return
 	}
 	tp := c.server.opts.TrustedProxy.over(in.TrustedProxy)
 	switch configured := in.OIDCConfig != nil || in.OIDCConfigRef != nil; {
+	case source.Wants() == credential.WantsIdentity:
+		if e.door.Everybody() {
+			c.problem(o, field, "tells the backend who the caller is, and nothing here asks callers for that; add oidcConfigRef, oidcConfig or trustedProxy")
+		}
+	case source.Wants() != credential.WantsToken || e.protection != nil:
 	case configured && tp.clientAuth:
 		// What is wrong with it has been said.
 	case configured:
-		c.problem(o, "spec.externalAuthConfigRef", "exchanges the caller's token, and authentication of clients by token is switched off (trustedProxy.clientAuthEnabled or MCP_CLIENT_AUTH_ENABLED); switch it on, or use another type of credential")
+		c.problem(o, field, "needs the caller's token, and authentication of clients by token is switched off (trustedProxy.clientAuthEnabled or MCP_CLIENT_AUTH_ENABLED); switch it on, or use another type of credential")
 	default:
-		c.problem(o, "spec.externalAuthConfigRef", "exchanges the caller's token, and nothing here asks callers for one; add oidcConfigRef or oidcConfig")
+		c.problem(o, field, "needs the caller's token, and nothing here asks callers for one; add oidcConfigRef or oidcConfig")
 	}
 }

@@ -14,19 +14,19 @@ import (
 
 // outgoing compiles what a backend is shown. A header name that two settings
 // would set is a problem that names both (REQ E-3).
-func (c *compiler) outgoing(o *manifest.Object, fwd *v1alpha1.HeaderForward, auth *v1alpha1.ObjectRef, passthrough []passedHeader) outgoing {
+func (c *compiler) outgoing(o backendUser, fwd *v1alpha1.HeaderForward, auth *v1alpha1.ObjectRef, passthrough []passedHeader) outgoing {
 	out := outgoing{static: http.Header{}}
 	setBy := map[string]string{} // canonical header name → the setting
 	claim := func(field, name string) bool {
 		name = http.CanonicalHeaderKey(name)
 		if other, ok := setBy[name]; ok {
-			c.problem(o, field, "header %s is set by %s too; keep one of them", name, other)
+			c.problem(o.Object, field, "header %s is set by %s too; keep one of them", name, other)
 			return false
 		}
 		setBy[name] = field
 		return true
 	}
-	c.headerForward(o, fwd, func(field, name string, value secret.Value) {
+	c.headerForward(o.Object, fwd, func(field, name string, value secret.Value) {
 		if claim(field, name) {
 			out.static[http.CanonicalHeaderKey(name)] = []string{value.Reveal()}
 		}
@@ -67,16 +67,16 @@ func (c *compiler) headerForward(o *manifest.Object, fwd *v1alpha1.HeaderForward
 }
 
 // outgoingCredential adds the credential of the named MCPExternalAuthConfig.
-func (c *compiler) outgoingCredential(o *manifest.Object, name string, out *outgoing, claim func(field, name string) bool) {
-	make, ok := c.credentials[objectKey{o.Namespace, name}]
+func (c *compiler) outgoingCredential(o backendUser, name string, out *outgoing, claim func(field, name string) bool) {
+	open, ok := c.credentials[objectKey{o.Namespace, name}]
 	if !ok {
-		c.missing(o, "spec.externalAuthConfigRef.name", "MCPExternalAuthConfig", name)
+		c.missing(o.Object, "spec.externalAuthConfigRef.name", "MCPExternalAuthConfig", name)
 		return
 	}
-	if make == nil {
+	if open == nil {
 		return
 	}
-	src := make(o)
+	src := open(o)
 	if src == nil {
 		return
 	}

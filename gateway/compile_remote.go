@@ -24,14 +24,14 @@ type remote struct {
 func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	spec := &o.Value.Spec
 	e := &Endpoint{link: link{prefix: string(spec.EndpointPrefix), trustHeaders: spec.TrustProxyHeaders}}
-	e.outgoing = c.outgoing(o.Object, spec.HeaderForward, spec.ExternalAuthConfigRef, passed(spec))
+	e.outgoing = c.outgoing(backendUser{o.Object, string(spec.RemoteURL)}, spec.HeaderForward, spec.ExternalAuthConfigRef, passed(spec))
 	e.backend, e.backendKey = c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects})
 	if e.backend == nil {
 		return
 	}
 	e.tracing.setTracing(string(spec.RemoteURL), spec.AllowPrivateEndpoint)
 	c.door(o.Object, &spec.Incoming, e)
-	c.needsToken(o.Object, &spec.Incoming, e)
+	c.wantsMet(o.Object, &spec.Incoming, e)
 	c.policies(o.Object, spec.AuthzConfig, spec.AuthzConfigRef, e)
 	c.rateLimits(o.Object, spec.RateLimiting, e)
 	c.toolConfig(o.Object, spec.ToolConfigRef, e)
@@ -56,7 +56,7 @@ func passed(spec *v1alpha1.MCPRemoteProxySpec) []passedHeader {
 // groups, and groups come with virtual servers.
 func (c *compiler) serverEntry(o manifest.Item[v1alpha1.MCPServerEntry]) {
 	spec := &o.Value.Spec
-	c.outgoing(o.Object, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
+	c.outgoing(backendUser{o.Object, string(spec.RemoteURL)}, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
 	if b, _ := c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects}); b != nil {
 		c.snap.entries++
 	}

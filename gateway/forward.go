@@ -120,7 +120,7 @@ func (e *Endpoint) failed(x *Exchange, cause error) *mcp.Error {
 	}
 	if f.Reason == backend.ReasonCredential {
 		if r, ok := e.outgoing.credential.(credential.Refuser); ok {
-			r.Refused(&credential.Request{Caller: x.caller, Token: x.token})
+			r.Refused(x.r.Context(), &credential.Request{Caller: x.caller, Token: x.token})
 		}
 	}
 	if f.RetryAfter > 0 {

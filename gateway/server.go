@@ -177,6 +177,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveMetadata(w, r, snap)
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, assertionPath) {
+		serveKeys(w, r, snap)
+		return
+	}
 	e, surface := snap.route(r.URL.Path)
 	if e == nil {
 		writeError(w, mcp.Errorf(http.StatusNotFound, mcp.CodeInvalidRequest, "nothing is served at this path; endpoints are /servers/NAME/mcp"), nil)

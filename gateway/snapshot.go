@@ -15,6 +15,8 @@ type Snapshot struct {
 	only      *Endpoint            // the one endpoint there is, also served at /mcp; else nil
 	entries   int                  // backends without an endpoint
 
+	assertionKeys map[string][]byte // by MCPExternalAuthConfig: the public keys of its assertions
+
 	releases []func()
 	uses     atomic.Int64 // exchanges under way, plus one while it is current
 }

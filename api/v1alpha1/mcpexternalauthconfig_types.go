@@ -8,6 +8,11 @@ const (
 	AuthHeaderInjection = "headerInjection"
 	AuthBearerToken     = "bearerToken"
 	AuthTokenExchange   = "tokenExchange"
+
+	AuthForwardClientToken = "forwardClientToken"
+	AuthIdentityAssertion  = "identityAssertion"
+	AuthOBO                = "obo"
+	AuthXAA                = "xaa"
 )
 
 // MCPExternalAuthConfig says which credential a backend is shown.
@@ -33,10 +38,14 @@ type MCPExternalAuthConfig struct {
 // +kubebuilder:validation:XValidation:rule=`has(self.headerInjection) == (self.type == 'headerInjection')`,fieldPath=".headerInjection",messageExpression=`has(self.headerInjection) ? 'belongs to type headerInjection, and the type is %s; change one of them'.format([self.type]) : 'is required with type headerInjection'`
 // +kubebuilder:validation:XValidation:rule=`has(self.bearerToken) == (self.type == 'bearerToken')`,fieldPath=".bearerToken",messageExpression=`has(self.bearerToken) ? 'belongs to type bearerToken, and the type is %s; change one of them'.format([self.type]) : 'is required with type bearerToken'`
 // +kubebuilder:validation:XValidation:rule=`has(self.tokenExchange) == (self.type == 'tokenExchange')`,fieldPath=".tokenExchange",messageExpression=`has(self.tokenExchange) ? 'belongs to type tokenExchange, and the type is %s; change one of them'.format([self.type]) : 'is required with type tokenExchange'`
+// +kubebuilder:validation:XValidation:rule=`has(self.forwardClientToken) == (self.type == 'forwardClientToken')`,fieldPath=".forwardClientToken",messageExpression=`has(self.forwardClientToken) ? 'belongs to type forwardClientToken, and the type is %s; change one of them'.format([self.type]) : 'is required with type forwardClientToken'`
+// +kubebuilder:validation:XValidation:rule=`has(self.identityAssertion) == (self.type == 'identityAssertion')`,fieldPath=".identityAssertion",messageExpression=`has(self.identityAssertion) ? 'belongs to type identityAssertion, and the type is %s; change one of them'.format([self.type]) : 'is required with type identityAssertion'`
+// +kubebuilder:validation:XValidation:rule=`has(self.obo) == (self.type == 'obo')`,fieldPath=".obo",messageExpression=`has(self.obo) ? 'belongs to type obo, and the type is %s; change one of them'.format([self.type]) : 'is required with type obo'`
+// +kubebuilder:validation:XValidation:rule=`has(self.xaa) == (self.type == 'xaa')`,fieldPath=".xaa",messageExpression=`has(self.xaa) ? 'belongs to type xaa, and the type is %s; change one of them'.format([self.type]) : 'is required with type xaa'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'awsSts', 'upstreamInject', 'obo', 'xaa'])`,messageExpression=`'type %s is not supported yet; remove it, or use one that is'.format([self])`
-	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'awsSts', 'upstreamInject'])`,messageExpression=`'type %s is not supported yet; remove it, or use one that is'.format([self])`
+	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;forwardClientToken;identityAssertion;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.
 	// +optional
@@ -48,6 +57,21 @@ type MCPExternalAuthConfigSpec struct {
 	// with type tokenExchange. The caller's token itself never reaches the backend.
 	// +optional
 	TokenExchange *TokenExchange `json:"tokenExchange,omitempty"`
+
+	// ForwardClientToken shows the caller's own token, with type forwardClientToken.
+	// +optional
+	ForwardClientToken *ForwardClientToken `json:"forwardClientToken,omitempty"`
+	// IdentityAssertion shows a JWT of the gateway about the caller, with type
+	// identityAssertion.
+	// +optional
+	IdentityAssertion *IdentityAssertion `json:"identityAssertion,omitempty"`
+	// OBO exchanges the caller's token by Entra's on-behalf-of flow, with type obo.
+	// +optional
+	OBO *OBO `json:"obo,omitempty"`
+	// XAA exchanges the caller's token for an assertion, and that for a token of the
+	// backend's own authorization server, with type xaa.
+	// +optional
+	XAA *XAA `json:"xaa,omitempty"`
 
 	// Not built yet. Each of these is refused by name.
 
@@ -63,14 +87,6 @@ type MCPExternalAuthConfigSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="upstreamInject is not supported yet; remove it"
 	// +optional
 	UpstreamInject *Unbuilt `json:"upstreamInject,omitempty"`
-	// OBO exchanges the client's token by Entra's on-behalf-of flow.
-	// +kubebuilder:validation:XValidation:rule="false",message="obo is not supported yet; remove it"
-	// +optional
-	OBO *Unbuilt `json:"obo,omitempty"`
-	// XAA exchanges an identity assertion for a token of the backend's own authorization server.
-	// +kubebuilder:validation:XValidation:rule="false",message="xaa is not supported yet; remove it"
-	// +optional
-	XAA *Unbuilt `json:"xaa,omitempty"`
 }
 
 // HeaderInjection is one header with a value from a Secret.
@@ -94,7 +110,7 @@ type BearerToken struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.clientSecretRef) || (has(self.clientId) && size(self.clientId) > 0)`,fieldPath=".clientId",message="is required beside clientSecretRef: a secret authenticates a client"
 type TokenExchange struct {
 	// TokenURL is the token endpoint that exchanges.
-	TokenURL TokenURL `json:"tokenUrl"`
+	TokenURL EndpointURL `json:"tokenUrl"`
 	// ClientID is the gateway's client id there. Some endpoints need none.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
@@ -134,13 +150,6 @@ type TokenExchange struct {
 	// +optional
 	SubjectProviderName string `json:"subjectProviderName,omitempty"`
 }
-
-// TokenURL is the address of an OAuth token endpoint.
-//
-// +kubebuilder:validation:MinLength=1
-// +kubebuilder:validation:MaxLength=2048
-// +kubebuilder:validation:XValidation:rule=`isURL(self) && self.matches(r'^https?://[^/?#@\s]+([/?][^#\s]*)?$')`,message="must be a full URL without user and fragment, like https://idp.example.com/oauth2/token"
-type TokenURL string
 
 // MCPExternalAuthConfigStatus is what the operator saw.
 type MCPExternalAuthConfigStatus struct {

@@ -55,6 +55,9 @@ func NewResolver(required bool, methods ...Method) *Resolver {
 // Anonymous reports whether callers without a proof are served.
 func (r *Resolver) Anonymous() bool { return !r.required }
 
+// Everybody reports whether nobody is ever asked who they are.
+func (r *Resolver) Everybody() bool { return !r.required && len(r.methods) == 0 }
+
 // Resolve finds out who is calling.
 func (r *Resolver) Resolve(ctx context.Context, req *Request) (*identity.Caller, *Denied) {
 	for _, m := range r.methods {

@@ -31,14 +31,24 @@ type Source interface {
 // Refuser is a Source that can do better once the backend has refused what it gave.
 type Refuser interface {
 	// Refused says that the backend did not accept the credential of a request.
-	Refused(req *Request)
+	Refused(ctx context.Context, req *Request)
 }
 
-// TokenUser is a Source that may need the caller's own token.
-type TokenUser interface {
-	// UsesToken reports whether it does.
-	UsesToken() bool
+// Wanting is a Source that is of no use where nothing is known of callers.
+type Wanting interface {
+	// Wants says what must be known.
+	Wants() Want
 }
+
+// Want is what a source must know of a caller.
+type Want int
+
+// The wants.
+const (
+	WantsNothing  Want = iota
+	WantsIdentity      // who it is, however proved
+	WantsToken         // the token that proved it
+)
 
 // Fixed is one header with the same value for every caller: a static key or token.
 type Fixed struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,93 +15,68 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-// The grant and the token types of RFC 8693 §2.1 and §3.
+// The grants and the token types (RFC 8693 §2.1 and §3, RFC 7523 §2.1).
 const (
 	grantExchange   = "urn:ietf:params:oauth:grant-type:token-exchange"
+	grantAssertion  = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	typePrefix      = "urn:ietf:params:oauth:token-type:"
 	typeAccessToken = typePrefix + "access_token"
+	typeIDJAG       = typePrefix + "id-jag"
 )
 
-// TokenExchange exchanges the caller's token for one of the backend (RFC 8693).
-type TokenExchange struct {
-	cfg    TokenExchangeConfig
-	form   url.Values
+// Exchange makes a token of the backend of the caller's, and keeps it for the caller
+// until shortly before it expires. How it is made is the recipe's affair.
+type Exchange struct {
+	Subject
+
+	header string
+	recipe recipe
+	seen   func(result string)
 	tokens *memory[secret.Value]
 }
 
-// TokenExchangeConfig describes a TokenExchange.
-type TokenExchangeConfig struct {
-	Endpoint    oauth.Endpoint
-	Audience    string
-	Scopes      []string
-	SubjectType string // access_token, id_token, jwt, or a URN; "" for access_token
-	Header      string // that carries the new token; "" for Authorization
-	// Seen hears what an exchange came to: success, refused or failed. It may be nil.
+// recipe makes a bearer token of a subject's, and says how long it may be used.
+type recipe func(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error)
+
+// Outcome is where a made token goes, and who hears of it.
+type Outcome struct {
+	Header string // that carries the new token; "" for Authorization
+	// Seen hears what an attempt came to: success, refused or failed. It may be nil.
 	Seen func(result string)
 }
 
-// NewTokenExchange prepares the source; nothing is asked yet.
-func NewTokenExchange(cfg TokenExchangeConfig) *TokenExchange {
-	if cfg.Header == "" {
-		cfg.Header = "Authorization"
+func newExchange(s Subject, o Outcome, r recipe) *Exchange {
+	if o.Header == "" {
+		o.Header = "Authorization"
 	}
-	cfg.Header = http.CanonicalHeaderKey(cfg.Header)
-	if cfg.SubjectType == "" {
-		cfg.SubjectType = typeAccessToken
+	if o.Seen == nil {
+		o.Seen = func(string) {}
 	}
-	if !strings.HasPrefix(cfg.SubjectType, "urn:") {
-		cfg.SubjectType = typePrefix + cfg.SubjectType
-	}
-	form := url.Values{
-		"grant_type":           {grantExchange},
-		"subject_token_type":   {cfg.SubjectType},
-		"requested_token_type": {typeAccessToken},
-	}
-	if cfg.Audience != "" {
-		form.Set("audience", cfg.Audience)
-	}
-	if len(cfg.Scopes) > 0 {
-		form.Set("scope", strings.Join(cfg.Scopes, " "))
-	}
-	return &TokenExchange{cfg: cfg, form: form, tokens: newMemory[secret.Value]()}
+	return &Exchange{Subject: s, header: http.CanonicalHeaderKey(o.Header), recipe: r, seen: o.Seen, tokens: newMemory[secret.Value]()}
 }
 
 // Headers is the one header's name.
-func (s *TokenExchange) Headers() []string { return []string{s.cfg.Header} }
+func (s *Exchange) Headers() []string { return []string{s.header} }
 
-// UsesToken implements [TokenUser].
-func (s *TokenExchange) UsesToken() bool { return true }
-
-// Apply sets the token that the caller's was exchanged for.
-func (s *TokenExchange) Apply(ctx context.Context, req *Request, h http.Header) error {
-	if req.Token.Empty() {
-		return noToken()
-	}
-	got, err := s.tokens.get(ctx, token.HashOf(req.Token.Reveal()), s.seen, func(ctx context.Context) (secret.Value, time.Time, error) {
-		return s.exchange(ctx, req.Token)
-	})
+// Apply sets the token that was made of the caller's.
+func (s *Exchange) Apply(ctx context.Context, req *Request, h http.Header) error {
+	subject, err := s.token(ctx, req)
 	if err != nil {
 		return err
 	}
-	h[s.cfg.Header] = []string{"Bearer " + got.Reveal()}
+	got, err := s.tokens.get(ctx, token.HashOf(subject.Reveal()), func(err error) { s.seen(resultOf(err)) },
+		func(ctx context.Context) (secret.Value, time.Time, error) { return s.recipe(ctx, subject) })
+	if err != nil {
+		return err
+	}
+	h[s.header] = []string{"Bearer " + got.Reveal()}
 	return nil
 }
 
 // Refused drops the token that the backend did not accept: it may have been revoked.
-func (s *TokenExchange) Refused(req *Request) { s.tokens.forget(token.HashOf(req.Token.Reveal())) }
-
-func (s *TokenExchange) exchange(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error) {
-	form := make(url.Values, len(s.form)+4)
-	for name, values := range s.form {
-		form[name] = values
-	}
-	form.Set("subject_token", subject.Reveal())
-	return ask(ctx, &s.cfg.Endpoint, form, subject)
-}
-
-func (s *TokenExchange) seen(err error) {
-	if s.cfg.Seen != nil {
-		s.cfg.Seen(resultOf(err))
+func (s *Exchange) Refused(ctx context.Context, req *Request) {
+	if subject, err := s.token(ctx, req); err == nil {
+		s.tokens.forget(token.HashOf(subject.Reveal()))
 	}
 }
 
@@ -113,6 +89,54 @@ func resultOf(err error) string {
 		return "refused"
 	}
 	return "failed"
+}
+
+// TokenExchange is an exchange by RFC 8693.
+type TokenExchange struct {
+	Subject
+	Outcome
+	Endpoint    oauth.Endpoint
+	Audience    string
+	Scopes      []string
+	SubjectType string // access_token, id_token, jwt, or a URN; "" for access_token
+}
+
+// Source prepares the exchange; nothing is asked yet.
+func (c TokenExchange) Source() *Exchange {
+	form := url.Values{
+		"grant_type":           {grantExchange},
+		"subject_token_type":   {tokenType(c.SubjectType, typeAccessToken)},
+		"requested_token_type": {typeAccessToken},
+	}
+	setUnlessEmpty(form, "audience", c.Audience)
+	setUnlessEmpty(form, "scope", strings.Join(c.Scopes, " "))
+	return newExchange(c.Subject, c.Outcome, func(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error) {
+		return ask(ctx, &c.Endpoint, with(form, "subject_token", subject), subject)
+	})
+}
+
+// tokenType is a token type as a URN.
+func tokenType(name, otherwise string) string {
+	switch {
+	case name == "":
+		return otherwise
+	case strings.HasPrefix(name, "urn:"):
+		return name
+	}
+	return typePrefix + name
+}
+
+func setUnlessEmpty(form url.Values, name, value string) {
+	if value != "" {
+		form.Set(name, value)
+	}
+}
+
+// with is a form with one more, secret, parameter.
+func with(form url.Values, name string, value secret.Value) url.Values {
+	form = maps.Clone(form)
+	form.Set(name, value.Reveal())
+	return form
 }
 
 // ask asks a token endpoint for an access token, and says how long it may be used.
@@ -129,10 +153,7 @@ func ask(ctx context.Context, e *oauth.Endpoint, form url.Values, sent ...secret
 		life = time.Until(got.Expires)
 	}
 	if err := usable(got, life); err != nil {
-		return secret.Value{}, time.Time{}, &Failure{
-			Kind: Misconfigured, Cause: fmt.Errorf("use the token endpoint's answer: %w", err),
-			Public: "the authorization server gave no token that can be used; its operator finds the reason in the log",
-		}
+		return secret.Value{}, time.Time{}, unusable(err)
 	}
 	return got.Access, usableUntil(began, life), nil
 }
@@ -150,11 +171,19 @@ func usable(t *oauth.Tokens, life time.Duration) error {
 	return nil
 }
 
-// noToken is the failure of a caller who came without a token of their own. It
-// should have been found when configuration was loaded.
+// unusable is the failure of an answer that is well-formed and of no use.
+func unusable(why error) error {
+	return &Failure{
+		Kind: Misconfigured, Cause: fmt.Errorf("use the token endpoint's answer: %w", why),
+		Public: "the authorization server gave no token that can be used; its operator finds the reason in the log",
+	}
+}
+
+// noToken is the failure of a caller who came without a token of their own, such as
+// by a certificate.
 func noToken() error {
 	return &Failure{
-		Kind: Misconfigured, Public: "the caller has no token that could be exchanged",
+		Kind: Forbidden, Public: "this backend is for callers who show a token",
 		Cause: errors.New("the caller was not identified by a token, so there is nothing to exchange"),
 	}
 }

@@ -21,24 +21,24 @@ func TestTokenExchangeRequest(t *testing.T) {
 	t.Parallel()
 	const urn = "urn:ietf:params:oauth:token-type:"
 	for name, c := range map[string]struct {
-		cfg    credential.TokenExchangeConfig
+		cfg    credential.TokenExchange
 		form   url.Values // beside what is always there
 		header string
 	}{
-		"plain": {credential.TokenExchangeConfig{}, url.Values{"subject_token_type": {urn + "access_token"}}, "Authorization"},
+		"plain": {credential.TokenExchange{}, url.Values{"subject_token_type": {urn + "access_token"}}, "Authorization"},
 		"all": {
-			credential.TokenExchangeConfig{Audience: "https://backend", Scopes: []string{"b", "a"}, SubjectType: "jwt", Header: "x-backend-token"},
+			credential.TokenExchange{Audience: "https://backend", Scopes: []string{"b", "a"}, SubjectType: "jwt", Outcome: credential.Outcome{Header: "x-backend-token"}},
 			url.Values{"subject_token_type": {urn + "jwt"}, "audience": {"https://backend"}, "scope": {"b a"}},
 			"X-Backend-Token",
 		},
-		"a URN": {credential.TokenExchangeConfig{SubjectType: urn + "id_token"}, url.Values{"subject_token_type": {urn + "id_token"}}, "Authorization"},
+		"a URN": {credential.TokenExchange{SubjectType: urn + "id_token"}, url.Values{"subject_token_type": {urn + "id_token"}}, "Authorization"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := &place{}
 			p.answers(200, `{"access_token":"for-backend","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":60}`)
 			c.cfg.Endpoint = p.endpoint("gateway", "hush")
-			s := credential.NewTokenExchange(c.cfg)
+			s := c.cfg.Source()
 			if diff := cmp.Diff([]string{c.header}, s.Headers()); diff != "" {
 				t.Error(diff)
 			}
@@ -70,11 +70,11 @@ func TestTokenExchangeKeepsTokens(t *testing.T) {
 		}}
 		var mu sync.Mutex
 		results := map[string]int{}
-		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "hush"), Seen: func(r string) {
+		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "hush"), Outcome: credential.Outcome{Seen: func(r string) {
 			mu.Lock()
 			defer mu.Unlock()
 			results[r]++
-		}})
+		}}}.Source()
 		begin := time.Now()
 		var all sync.WaitGroup
 		for i := range 50 {
@@ -113,13 +113,13 @@ func TestTokenExchangeForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{}
 		p.answers(200, `{"access_token":"t"}`)
-		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
 		for i, want := range []int{1, 1, 2, 3} {
 			switch i {
 			case 2:
 				<-time.After(time.Minute)
 			case 3:
-				s.Refused(of("alice"))
+				s.Refused(t.Context(), of("alice"))
 			}
 			if _, err := apply(t, s, of("alice")); err != nil || p.count() != want {
 				t.Errorf("step %d: %d exchanges, want %d; %v", i, p.count(), want, err)
@@ -166,7 +166,7 @@ func TestTokenExchangeFails(t *testing.T) {
 			t.Parallel()
 			p := &place{}
 			p.answers(c.status, c.body)
-			s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", password)})
+			s := credential.TokenExchange{Endpoint: p.endpoint("gateway", password)}.Source()
 			_, err := apply(t, s, of(subject))
 			step, isStep := errors.AsType[*credential.StepUp](err)
 			f, isFailure := errors.AsType[*credential.Failure](err)
@@ -195,7 +195,7 @@ func TestTokenExchangeFails(t *testing.T) {
 func TestTokenExchangeWithoutToken(t *testing.T) {
 	t.Parallel()
 	p := &place{}
-	s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+	s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
 	if got, err := apply(t, s, of("")); err == nil || p.count() != 0 {
 		t.Errorf("%q, %d exchanges", got, p.count())
 	}
@@ -208,7 +208,7 @@ func TestTokenExchangeEndpointHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := func(r asked) (int, string) { r.wait(); return 0, "" }
 		p := &place{answer: hang}
-		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -255,7 +255,7 @@ func TestTokenExchangeRemembersRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{}
 		p.answers(400, `{"error":"invalid_grant"}`)
-		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
 		for range 100 {
 			if _, err := apply(t, s, of("alice")); err == nil {
 				t.Error("a token, from nowhere")
@@ -280,7 +280,7 @@ func TestTokenExchangeOutlivesItsFirstCaller(t *testing.T) {
 			<-time.After(5 * time.Second)
 			return 200, `{"access_token":"t"}`
 		}}
-		s := credential.NewTokenExchange(credential.TokenExchangeConfig{Endpoint: p.endpoint("gateway", "")})
+		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
 		first, leave := timeout(t, time.Second)
 		defer leave()
 		second, leave := timeout(t, 2*time.Second)

@@ -18,13 +18,14 @@ var levels = map[string]int{
 
 	"gateway": 3,
 
-	"internal/authn":              2,
-	"internal/authserver":         2,
-	"internal/authserver/clients": 2,
-	"internal/authserver/page":    2,
-	"internal/authserver/revoked": 2,
-	"internal/credential":         2,
-	"internal/demo":               2,
+	"internal/authn":                 2,
+	"internal/authserver":            2,
+	"internal/authserver/clients":    1,
+	"internal/authserver/delegation": 2,
+	"internal/authserver/page":       2,
+	"internal/authserver/revoked":    2,
+	"internal/credential":            2,
+	"internal/demo":                  2,
 
 	"internal/audit":           1,
 	"internal/manifest":        1,

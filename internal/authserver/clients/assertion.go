@@ -2,11 +2,9 @@ package clients
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
@@ -94,22 +92,4 @@ func (r *Registry) verifyWith(ctx context.Context, jwks []byte, id, assertion st
 		return nil, time.Time{}, err
 	}
 	return v.Verify(ctx, assertion, time.Now())
-}
-
-// unverifiedIssuer is whose assertion it says it is: client_id may be left out
-// beside an assertion (RFC 7521 §4.2). Whether it is true is seen later.
-func unverifiedIssuer(assertion string) string {
-	parts := strings.Split(assertion, ".")
-	if len(assertion) > token.MaxSize || len(parts) != 3 {
-		return ""
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return ""
-	}
-	claims, err := token.ParseClaims(payload)
-	if err != nil {
-		return ""
-	}
-	return claims.Text("iss")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
+	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -35,7 +36,9 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request, form url
 		return nil, refused
 	}
 	if p.id == "" && p.assertion != "" {
-		p.id = unverifiedIssuer(p.assertion)
+		// client_id may be left out beside an assertion (RFC 7521 §4.2). Whether what
+		// it says is true is seen later.
+		_, p.id = token.Peek(p.assertion)
 	}
 	if p.id == "" {
 		return nil, unknown()

@@ -1,0 +1,159 @@
+package v1alpha1
+
+// ForwardClientToken shows the backend the caller's own token. It must have been
+// made for the backend too: its audience must name it.
+type ForwardClientToken struct {
+	// Audience is what the token's aud must hold for the token to be forwarded: the
+	// backend's name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Audience string `json:"audience"`
+}
+
+// IdentityAssertion tells the backend who the caller is, in a short-lived JWT that
+// the gateway signs. The backend checks it with the keys that are published at
+// /.well-known/sallyport/NAME/jwks.json, where NAME is that of this object.
+type IdentityAssertion struct {
+	// Issuer is what iss says. By default it is --public-url.
+	// +optional
+	Issuer IssuerURL `json:"issuer,omitempty"`
+	// Audience is what aud says. By default it is the backend's remoteUrl.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Audience string `json:"audience,omitempty"`
+	// SigningKeySecretRefs name private keys in PEM: RSA, P-256, P-384, P-521 or
+	// Ed25519. The first one signs, all are published.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	SigningKeySecretRefs []SecretKeyRef `json:"signingKeySecretRefs"`
+	// HeaderName is the header that carries the assertion: Authorization as a bearer
+	// token, every other one as it is.
+	// +kubebuilder:default=Authorization
+	// +optional
+	HeaderName SetHeader `json:"headerName,omitempty"`
+	// Claims are what the assertion says of the caller besides sub and client_id.
+	// +kubebuilder:validation:MaxItems=5
+	// +kubebuilder:validation:items:Enum=email;name;groups;roles;scopes
+	// +kubebuilder:default={groups,roles}
+	// +listType=set
+	// +optional
+	Claims []string `json:"claims,omitempty"`
+	// Lifetime is how long an assertion is good, in seconds.
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=300
+	// +kubebuilder:default=60
+	// +optional
+	Lifetime int32 `json:"lifetime,omitempty"`
+}
+
+// OBO exchanges the caller's token by Entra's on-behalf-of flow.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.audience) || has(self.scopes)`,fieldPath=".audience",message="is required, or else scopes: a token for nothing is not given"
+// +kubebuilder:validation:XValidation:rule=`!has(self.authority) || !self.authority.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".authority",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
+type OBO struct {
+	// TenantID is the Entra tenant: its id, or one of its domains.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]{2,})$`
+	TenantID string `json:"tenantId"`
+	// ClientID is the gateway's application id, which is also what callers' tokens
+	// must be for.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	ClientID string `json:"clientId"`
+	// ClientSecretRef names the application's secret.
+	ClientSecretRef SecretKeyRef `json:"clientSecretRef"`
+	// Audience is the backend's application id URI. Without scopes, all that were
+	// consented to for it are asked for (its .default).
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Audience string `json:"audience,omitempty"`
+	// Scopes are those the new token shall have, each with the backend's application
+	// id URI before it.
+	// +optional
+	Scopes Scopes `json:"scopes,omitempty"`
+	// Authority is the login host, for national clouds; by default
+	// https://login.microsoftonline.com.
+	// +optional
+	Authority IssuerURL `json:"authority,omitempty"`
+	// CacheSkew is how long before its end a token is given up, beyond the usual.
+	// +optional
+	CacheSkew Period `json:"cacheSkew,omitempty"`
+	// AllowPrivateIPs admits a loopback or private address for the authority, and
+	// plain http to it. Cloud metadata addresses are never admitted.
+	// +kubebuilder:default=false
+	// +optional
+	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// SubjectTokenProviderName exchanges the token of an upstream provider in place of
+	// the caller's own.
+	// +kubebuilder:validation:XValidation:rule="false",message="subjectTokenProviderName is not supported yet; remove it"
+	// +optional
+	SubjectTokenProviderName string `json:"subjectTokenProviderName,omitempty"`
+}
+
+// XAA is enterprise-managed authorization: the identity provider makes an assertion
+// (ID-JAG) about the person for the backend's own authorization server, which makes
+// an access token of it.
+//
+// +kubebuilder:validation:XValidation:rule=`!self.idpTokenUrl.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".idpTokenUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
+// +kubebuilder:validation:XValidation:rule=`!has(self.targetTokenUrl) || !self.targetTokenUrl.startsWith('http:') || self.allowPrivateIPs || self.insecureTargetTokenURL`,fieldPath=".targetTokenUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
+// +kubebuilder:validation:XValidation:rule=`has(self.targetTokenUrl) || !self.targetAudience.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".targetAudience",message="must begin with https:// where targetTokenUrl is looked up there; for plain http to a loopback or private address set allowPrivateIPs: true"
+type XAA struct {
+	// IDPTokenURL is the identity provider's token endpoint.
+	IDPTokenURL EndpointURL `json:"idpTokenUrl"`
+	// IDPClientID is the gateway's client id there.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	IDPClientID string `json:"idpClientId,omitempty"`
+	// IDPClientSecretRef names that client's secret.
+	// +optional
+	IDPClientSecretRef *SecretKeyRef `json:"idpClientSecretRef,omitempty"`
+	// TargetAudience is the issuer of the backend's authorization server.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	TargetAudience string `json:"targetAudience"`
+	// TargetTokenURL is that server's token endpoint. By default it is looked up in the
+	// metadata of targetAudience (RFC 8414).
+	// +optional
+	TargetTokenURL EndpointURL `json:"targetTokenUrl,omitempty"`
+	// TargetClientID is the gateway's client id there.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	TargetClientID string `json:"targetClientId,omitempty"`
+	// TargetClientSecretRef names that client's secret.
+	// +optional
+	TargetClientSecretRef *SecretKeyRef `json:"targetClientSecretRef,omitempty"`
+	// TargetResource is the backend, as its authorization server knows it (RFC 8707).
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	TargetResource string `json:"targetResource,omitempty"`
+	// Scopes are those the new token shall have.
+	// +optional
+	Scopes Scopes `json:"scopes,omitempty"`
+	// SubjectTokenType says what the caller's token is to the identity provider.
+	// +kubebuilder:validation:Enum="urn:ietf:params:oauth:token-type:id_token";"urn:ietf:params:oauth:token-type:access_token";"urn:ietf:params:oauth:token-type:jwt"
+	// +kubebuilder:default="urn:ietf:params:oauth:token-type:id_token"
+	// +optional
+	SubjectTokenType string `json:"subjectTokenType,omitempty"`
+	// InsecureTargetTokenURL admits plain http for targetTokenUrl: whoever is on the
+	// way can take the tokens.
+	// +kubebuilder:default=false
+	// +optional
+	InsecureTargetTokenURL bool `json:"insecureTargetTokenURL,omitempty"`
+	// AllowPrivateIPs admits loopback and private addresses for both token endpoints,
+	// and plain http to them. Cloud metadata addresses are never admitted.
+	// +kubebuilder:default=false
+	// +optional
+	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// SubjectProviderName exchanges the ID token of an upstream provider in place of
+	// the caller's own token.
+	// +kubebuilder:validation:XValidation:rule="false",message="subjectProviderName is not supported yet; remove it"
+	// +optional
+	SubjectProviderName string `json:"subjectProviderName,omitempty"`
+}

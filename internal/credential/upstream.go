@@ -1,0 +1,86 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
+)
+
+// Accounts are the upstream accounts of the people who sign in at one authorization
+// server.
+type Accounts interface {
+	// Token is a fresh token of a person's account at a provider.
+	Token(ctx context.Context, person, provider string) (*oauth.Tokens, error)
+}
+
+// Upstream shows the token that an upstream provider gave for the caller.
+type Upstream struct {
+	Accounts Accounts
+	Issuer   string // of the authorization server whose people these are
+	Provider string
+	// Missing tells the provider's name when an error of Accounts means that the person
+	// has no account there, or no longer; ok is false for other errors.
+	Missing func(err error) (provider string, ok bool)
+	// Connect is the page where a person connects an account; "" when there is none.
+	Connect func(person, provider string) string
+}
+
+// Headers is Authorization.
+func (u *Upstream) Headers() []string { return []string{"Authorization"} }
+
+// Wants implements [Wanting].
+func (u *Upstream) Wants() Want { return WantsToken }
+
+// Apply sets the provider's token.
+func (u *Upstream) Apply(ctx context.Context, req *Request, h http.Header) error {
+	tokens, err := u.tokens(ctx, req)
+	if err == nil {
+		if bad := usable(tokens, 1); bad != nil {
+			err = unusable(bad)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	h["Authorization"] = []string{"Bearer " + tokens.Access.Reveal()}
+	return nil
+}
+
+// tokens are those of the caller's account. Only who signed in at the very server
+// whose accounts these are has one: the same subject of another issuer is somebody
+// else.
+func (u *Upstream) tokens(ctx context.Context, req *Request) (*oauth.Tokens, error) {
+	c := req.Caller
+	if c.Source != identity.SourceJWT || c.Issuer != u.Issuer {
+		return nil, &Failure{
+			Kind: Misconfigured, Public: "the caller did not sign in where the backend's tokens are kept",
+			Cause: fmt.Errorf("the token of provider %s is wanted for a caller of another authorization server", u.Provider),
+		}
+	}
+	tokens, err := u.Accounts.Token(ctx, c.Subject, u.Provider)
+	if err == nil {
+		return tokens, nil
+	}
+	if provider, ok := u.Missing(err); ok {
+		step := &StepUp{Provider: provider, Reason: fmt.Sprintf("no account of provider %s is connected, or it ended there", provider)}
+		if u.Connect != nil {
+			step.URL = u.Connect(c.Subject, provider)
+		}
+		return nil, step
+	}
+	return nil, &Failure{
+		Kind: Unavailable, Public: fmt.Sprintf("the token of provider %s cannot be had now; try again soon", u.Provider),
+		Cause: fmt.Errorf("get the token of provider %s: %w", u.Provider, err),
+	}
+}
+
+func (u *Upstream) noIDToken() error {
+	return &Failure{
+		Kind: Misconfigured, Public: fmt.Sprintf("provider %s gave no ID token", u.Provider),
+		Cause: errors.New("provider " + u.Provider + " gave no ID token; does it speak OpenID Connect, and is the scope openid asked for?"),
+	}
+}

@@ -1,0 +1,99 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+)
+
+// CrossApp is enterprise-managed authorization (MCP ext-auth; RFC 8693, then RFC
+// 7523): the identity provider makes an assertion about the person for the backend's
+// own authorization server (an ID-JAG), and that one makes an access token of it. The
+// person is asked nothing; the enterprise has decided.
+type CrossApp struct {
+	Subject
+	Outcome
+	IDP    oauth.Endpoint
+	Target oauth.Endpoint // its URL may be empty: it is then looked up at Issuer
+
+	Issuer      string // of the backend's authorization server: the assertion's audience
+	Resource    string // of the backend, as its authorization server knows it; may be empty
+	Scopes      []string
+	SubjectType string // "" for id_token
+}
+
+// Source prepares the exchange; nothing is asked yet.
+func (c CrossApp) Source() *Exchange {
+	target := &discovered{issuer: c.Issuer, url: c.Target.URL, client: c.Target.Client}
+	return newExchange(c.Subject, c.Outcome, func(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error) {
+		assertion, err := c.assertion(ctx, subject)
+		if err != nil {
+			return secret.Value{}, time.Time{}, err
+		}
+		end := c.Target
+		if end.URL, err = target.tokenEndpoint(ctx); err != nil {
+			return secret.Value{}, time.Time{}, &Failure{Kind: Unavailable, Public: "the backend's authorization server cannot be found; try again soon", Cause: err}
+		}
+		form := url.Values{"grant_type": {grantAssertion}}
+		setUnlessEmpty(form, "scope", strings.Join(c.Scopes, " "))
+		return ask(ctx, &end, with(form, "assertion", assertion), subject, assertion)
+	})
+}
+
+// assertion gets the ID-JAG from the identity provider.
+func (c *CrossApp) assertion(ctx context.Context, subject secret.Value) (secret.Value, error) {
+	form := url.Values{
+		"grant_type":           {grantExchange},
+		"requested_token_type": {typeIDJAG},
+		"subject_token_type":   {tokenType(c.SubjectType, typePrefix+"id_token")},
+		"audience":             {c.Issuer},
+	}
+	setUnlessEmpty(form, "resource", c.Resource)
+	setUnlessEmpty(form, "scope", strings.Join(c.Scopes, " "))
+	got, err := c.IDP.Request(ctx, with(form, "subject_token", subject))
+	switch {
+	case err != nil:
+		return secret.Value{}, asked(err, subject, c.IDP.Auth.Secret)
+	case got.Issued != typeIDJAG:
+		// An access token in its place would be good for something else altogether.
+		return secret.Value{}, unusable(errors.New("its issued_token_type is not id-jag; does the identity provider support cross-app access?"))
+	}
+	return got.Access, nil
+}
+
+// discovered finds a token endpoint by its issuer, once.
+type discovered struct {
+	issuer string
+	client *http.Client
+
+	mu  sync.Mutex
+	url string
+}
+
+func (d *discovered) tokenEndpoint(ctx context.Context) (string, error) {
+	d.mu.Lock()
+	known := d.url
+	d.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	meta, err := oauth.DiscoverServer(ctx, d.client, d.issuer)
+	if err != nil {
+		return "", err
+	}
+	// What is sent there is good for a token: plain http only where the issuer has it.
+	if u, err := url.Parse(meta.TokenEndpoint); err != nil || u.Host == "" || u.Scheme != "https" && !strings.HasPrefix(d.issuer, "http://") {
+		return "", errors.New("the metadata of the backend's authorization server names no token endpoint with https")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.url = meta.TokenEndpoint
+	return d.url, nil
+}
