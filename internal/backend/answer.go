@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
 // answer is an HTTP answer on its way to becoming a Response: only what an MCP
@@ -38,10 +39,9 @@ func (a *answer) check(ctx context.Context) (*Response, *Failure) {
 	}
 	status := a.resp.StatusCode
 	switch {
-	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired:
+	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired || a.wantsMore():
 		// A challenge for the inner door means nothing at the outer one.
-		return nil, a.fail(http.StatusBadGateway, ReasonCredential, fmt.Errorf("status %d", status),
-			"the backend refused the gateway's credential, or wants one; check externalAuthConfigRef and headerForward")
+		return nil, refusedCredential(a.backend, a.resp)
 	case status >= 500:
 		f = a.serverError(ctx, out)
 	case status >= 400:
@@ -63,6 +63,28 @@ func (a *answer) check(ctx context.Context) (*Response, *Failure) {
 	}
 	cleanAnswer(out.Header, a.req.Private)
 	return out, nil
+}
+
+// wantsMore reports a backend that asks for more scopes (RFC 6750 §3.1), where
+// somebody can get them.
+func (a *answer) wantsMore() bool {
+	if a.resp.StatusCode != http.StatusForbidden || !a.req.Challenges {
+		return false
+	}
+	c, _ := oauth.Bearer(a.resp.Header)
+	return c.Params["error"] == "insufficient_scope"
+}
+
+// refusedCredential is the Failure of an answer that refuses the gateway's credential,
+// or asks for one.
+func refusedCredential(backend string, resp *http.Response) *Failure {
+	f := fail(backend, http.StatusBadGateway, ReasonCredential, fmt.Errorf("status %d", resp.StatusCode),
+		"the backend refused the gateway's credential, or wants one; check externalAuthConfigRef, oauth and headerForward")
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		c, _ := oauth.Bearer(resp.Header) // a 401 without one is a challenge all the same
+		f.Challenge = &c
+	}
+	return f
 }
 
 func (a *answer) fail(status int, reason Reason, cause error, text string) *Failure {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
 // Backend is one MCP server behind the gateway. However it is reached, it takes
@@ -32,6 +33,10 @@ type Request struct {
 	// Private holds passthrough headers, headerForward and the outgoing credential.
 	// They go to the backend's configured origin and nowhere else.
 	Private http.Header
+
+	// Challenges says that whoever gave the credential can act on a backend's
+	// challenge: a 403 that asks for more scopes is then a Failure, too.
+	Challenges bool
 
 	Session Session
 	Body    []byte        // nil for GET and DELETE
@@ -71,6 +76,10 @@ type Failure struct {
 	// RetryAfter is when it is worth coming again, for the Retry-After header; 0
 	// when nothing is known.
 	RetryAfter time.Duration
+	// Challenge is what the backend asks of the gateway's credential; nil when it
+	// asks nothing. It names somebody else's servers and is never a client's to see.
+	// The backend has not processed the request.
+	Challenge *oauth.AuthChallenge
 }
 
 func (f *Failure) Error() string {

@@ -120,9 +120,19 @@ func (b *HTTP) Do(ctx context.Context, req *Request) (*Response, error) {
 	out, f := a.check(ctx)
 	if f != nil {
 		closeBody(resp.Body)
-		return nil, f
+		return nil, b.challenged(f, from.origin)
 	}
 	return out, nil
+}
+
+// challenged takes the challenge out of a failure that another origin than the
+// configured one caused: it was shown no credential and gets none, so it has no say in
+// which one there should be.
+func (b *HTTP) challenged(f *Failure, by string) *Failure {
+	if by != b.target.origin {
+		f.Challenge = nil
+	}
+	return f
 }
 
 // Close implements [Backend]. Exchanges that are still going on break.

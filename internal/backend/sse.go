@@ -94,10 +94,9 @@ func (e *eventLink) begin(resp *http.Response, from *target) *Failure {
 	bad := func(cause error, text string) *Failure {
 		return fail(e.b.name, http.StatusBadGateway, ReasonBadAnswer, cause, text+"; check that remoteUrl leads to the event stream of an HTTP+SSE server")
 	}
-	status := resp.StatusCode
 	switch {
-	case status != http.StatusOK:
-		return e.refused(status)
+	case resp.StatusCode != http.StatusOK:
+		return e.refused(resp, from.origin)
 	case !isEventStream(resp.Header):
 		return bad(errors.New("answer to GET is no event stream"), "the backend's answer is not an event stream")
 	}
@@ -131,12 +130,12 @@ func (e *eventLink) begin(resp *http.Response, from *target) *Failure {
 	return nil
 }
 
-// refused maps the status of a GET or POST that is not a success.
-func (e *eventLink) refused(status int) *Failure {
+// refused maps the status of a GET or POST that is not a success, by its origin.
+func (e *eventLink) refused(resp *http.Response, by string) *Failure {
+	status := resp.StatusCode
 	cause := fmt.Errorf("status %d", status)
 	if status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusProxyAuthRequired {
-		return fail(e.b.name, http.StatusBadGateway, ReasonCredential, cause,
-			"the backend refused the gateway's credential, or wants one; check externalAuthConfigRef and headerForward")
+		return e.b.challenged(refusedCredential(e.b.name, resp), by)
 	}
 	return fail(e.b.name, http.StatusBadGateway, ReasonBadAnswer, cause,
 		fmt.Sprintf("the backend answered with status %d; check that remoteUrl leads to the event stream of an HTTP+SSE server", status))
@@ -200,7 +199,7 @@ func (e *eventLink) send(ctx context.Context, out outbound) error {
 		e.cancel()
 		return errEndpointGone
 	default:
-		return e.refused(status)
+		return e.refused(resp, e.posts.target.origin)
 	}
 }
 
