@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 )
@@ -31,7 +32,7 @@ type compiler struct {
 func (s *Server) compile(set *manifest.Set) (_ *Snapshot, problems, warnings manifest.Problems) {
 	c := &compiler{
 		server: s, set: set,
-		snap:  &Snapshot{endpoints: map[string]*Endpoint{}, assertionKeys: map[string][]byte{}},
+		snap:  &Snapshot{endpoints: map[string]*Endpoint{}, accounts: map[string]*oauthclient.Client{}, assertionKeys: map[string][]byte{}},
 		named: map[string]*manifest.Object{},
 
 		credentials: map[objectKey]credentialMaker{}, assertions: map[string]*manifest.Object{},

@@ -136,6 +136,9 @@ func index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) 
 
 // shows says what an endpoint shows its backend, for the log.
 func (o *outgoing) shows() string {
+	if _, ok := o.credential.(*credential.Account); ok {
+		return "the backend is sent the token of the gateway's own account, whoever calls"
+	}
 	if o.credential != nil || len(o.static) > 0 {
 		return "the backend is sent the headers that the manifest sets"
 	}

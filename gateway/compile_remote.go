@@ -19,16 +19,19 @@ type remote struct {
 	allowPrivate bool
 	caBundle     *v1alpha1.CABundleRef
 	redirects    *v1alpha1.Redirects
+	oauth        *v1alpha1.RemoteOAuth
 }
 
 func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	spec := &o.Value.Spec
 	e := &Endpoint{link: link{prefix: string(spec.EndpointPrefix), trustHeaders: spec.TrustProxyHeaders}}
 	e.outgoing = c.outgoing(backendUser{o.Object, string(spec.RemoteURL)}, spec.HeaderForward, spec.ExternalAuthConfigRef, passed(spec))
-	e.backend, e.backendKey = c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects})
+	to := remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects, spec.OAuth}
+	e.backend, e.backendKey = c.remote(o.Object, to)
 	if e.backend == nil {
 		return
 	}
+	c.account(o.Object, to, &e.outgoing)
 	e.tracing.setTracing(string(spec.RemoteURL), spec.AllowPrivateEndpoint)
 	c.door(o.Object, &spec.Incoming, e)
 	c.wantsMet(o.Object, &spec.Incoming, e)
@@ -56,8 +59,10 @@ func passed(spec *v1alpha1.MCPRemoteProxySpec) []passedHeader {
 // groups, and groups come with virtual servers.
 func (c *compiler) serverEntry(o manifest.Item[v1alpha1.MCPServerEntry]) {
 	spec := &o.Value.Spec
-	c.outgoing(backendUser{o.Object, string(spec.RemoteURL)}, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
-	if b, _ := c.remote(o.Object, remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects}); b != nil {
+	out := c.outgoing(backendUser{o.Object, string(spec.RemoteURL)}, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
+	to := remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects, spec.OAuth}
+	if b, _ := c.remote(o.Object, to); b != nil {
+		c.account(o.Object, to, &out)
 		c.snap.entries++
 	}
 }

@@ -56,7 +56,7 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	defer done()
 	call := e.beginCall(x, req)
 	defer call.end()
-	resp, cause := e.backend.Do(x.ctx, req)
+	resp, cause := e.ask(x.ctx, x, req)
 	if cause != nil {
 		return e.failed(x, cause)
 	}

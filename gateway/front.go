@@ -252,7 +252,7 @@ func (f *front) notify(x *Exchange, req *backend.Request) *mcp.Error {
 	}
 	call := e.beginCall(x, req)
 	defer call.end()
-	resp, err := e.backend.Do(f.ctx, req)
+	resp, err := e.ask(f.ctx, x, req)
 	if err != nil {
 		return e.failed(x, err)
 	}
@@ -295,7 +295,7 @@ func (f *front) call(x *Exchange, req *backend.Request, headed chan<- struct{}) 
 	}()
 	call := e.beginCall(x, req)
 	defer call.end()
-	resp, err := e.backend.Do(x.ctx, req)
+	resp, err := e.ask(x.ctx, x, req)
 	close(headed)
 	if err == nil {
 		defer resp.Body.Close()

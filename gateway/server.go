@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -48,6 +49,7 @@ type Options struct {
 	// one that ends with the server.
 	Store       store.Store
 	SharedRates ratelimit.Shared // buckets that replicas share; nil for the process's own
+	Accounts    Accounts
 	Audit       audit.Sink
 	Metrics     *telemetry.Metrics
 	Tracer      *trace.Tracer // nil traces nothing
@@ -80,6 +82,7 @@ type Server struct {
 	albKeys  keep.Pool[string, *authn.ALBKeys]
 	limiters keep.Pool[string, *ratelimit.Limiter]
 	sources  keep.Pool[string, keptSource]
+	accounts keep.Pool[string, *oauthclient.Client]
 	checking bool // compiles for nobody: nothing may be fetched
 
 	current   atomic.Pointer[Snapshot]

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 )
 
 // Snapshot is one whole configuration, compiled: immutable, swapped in as a whole
@@ -11,9 +12,10 @@ import (
 // reference-counted pools; a snapshot gives its references back when it was
 // retired and its last exchange has ended.
 type Snapshot struct {
-	endpoints map[string]*Endpoint // by resource name
-	only      *Endpoint            // the one endpoint there is, also served at /mcp; else nil
-	entries   int                  // backends without an endpoint
+	endpoints map[string]*Endpoint           // by resource name
+	only      *Endpoint                      // the one endpoint there is, also served at /mcp; else nil
+	entries   int                            // backends without an endpoint
+	accounts  map[string]*oauthclient.Client // the gateway's own, by resource name
 
 	assertionKeys map[string][]byte // by MCPExternalAuthConfig: the public keys of its assertions
 

@@ -28,6 +28,7 @@ type MCPRemoteProxy struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addHeadersFromSecret) || self.passthroughHeaders.all(p, !self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addHeadersFromSecret too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))])`
 // +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.oauth) || !has(self.externalAuthConfigRef)",fieldPath=".oauth",message="cannot be set beside externalAuthConfigRef; keep one of them"
 type MCPRemoteProxySpec struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -57,6 +58,9 @@ type MCPRemoteProxySpec struct {
 	// credential the remote server is shown. Without it, none.
 	// +optional
 	ExternalAuthConfigRef *ObjectRef `json:"externalAuthConfigRef,omitempty"`
+	// OAuth gets the gateway an account of its own at the remote server.
+	// +optional
+	OAuth *RemoteOAuth `json:"oauth,omitempty"`
 	// HeaderForward sets fixed headers on every request to the remote server.
 	// +optional
 	HeaderForward *HeaderForward `json:"headerForward,omitempty"`
@@ -152,10 +156,6 @@ type MCPRemoteProxySpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// OAuth signs in to the remote server as an OAuth client.
-	// +kubebuilder:validation:XValidation:rule="false",message="oauth is not supported yet; remove it"
-	// +optional
-	OAuth *Unbuilt `json:"oauth,omitempty"`
 }
 
 // MCPRemoteProxyStatus is what the operator saw.

@@ -24,6 +24,7 @@ type MCPServerEntry struct {
 // MCPServerEntrySpec says where the remote server is and how the gateway talks to it.
 //
 // +kubebuilder:validation:XValidation:rule=`!self.remoteUrl.startsWith('http:') || self.allowPrivateEndpoint`,fieldPath=".remoteUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateEndpoint: true"
+// +kubebuilder:validation:XValidation:rule="!has(self.oauth) || !has(self.externalAuthConfigRef)",fieldPath=".oauth",message="cannot be set beside externalAuthConfigRef; keep one of them"
 type MCPServerEntrySpec struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -44,6 +45,9 @@ type MCPServerEntrySpec struct {
 	// credential the remote server is shown. Without it, none.
 	// +optional
 	ExternalAuthConfigRef *ObjectRef `json:"externalAuthConfigRef,omitempty"`
+	// OAuth gets the gateway an account of its own at the remote server.
+	// +optional
+	OAuth *RemoteOAuth `json:"oauth,omitempty"`
 	// HeaderForward sets fixed headers on every request to the remote server.
 	// +optional
 	HeaderForward *HeaderForward `json:"headerForward,omitempty"`

@@ -40,7 +40,7 @@ func root() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return process.UsageError{Err: err} })
-	cmd.AddCommand(serveCommand(), runCommand(), checkCommand(), explainCommand(), demoCommand(), auditCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), runCommand(), loginCommand(), checkCommand(), explainCommand(), demoCommand(), auditCommand(), versionCommand())
 	return cmd
 }
 

@@ -32,6 +32,7 @@ type runFlags struct {
 	passthrough []string
 	env         []string
 	audit       bool
+	oauth       oauthFlags
 }
 
 func runCommand() *cobra.Command {
@@ -44,6 +45,9 @@ func runCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := f.manifest(args, cmd.ArgsLenAtDash())
 			if err != nil {
+				return err
+			}
+			if err := f.oauth.ask(&f.Flags, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
 			src := process.Source{Load: func() (*manifest.Set, error) { return set, nil }}
@@ -60,6 +64,7 @@ func runCommand() *cobra.Command {
 	fs.StringArrayVar(&f.headers, "header", nil, "NAME=VALUE sent to the URL's server; NAME alone takes the value from the environment variable of that name, hyphens as underscores")
 	fs.StringSliceVar(&f.passthrough, "passthrough-header", nil, "name of a client header to pass to the URL's server")
 	fs.StringArrayVar(&f.env, "env", nil, "NAME=VALUE for the command's environment; NAME alone takes it from this one")
+	f.oauth.register(cmd)
 	fs.BoolVar(&f.audit, "audit", false, "write audit events; --audit-file and --audit-otlp-endpoint ask for them, too")
 	return cmd
 }
@@ -120,6 +125,9 @@ func (f *runFlags) remote(address string) (*manifest.Set, error) {
 			HeaderName:     v1alpha1.SetHeader(name),
 			ValueSecretRef: v1alpha1.SecretKeyRef{Name: typedSecret, Key: v1alpha1.DataKey(name)},
 		})
+	}
+	if err := f.oauth.account(&p.Spec, values); err != nil {
+		return nil, err
 	}
 	return withSecret(p, values)
 }

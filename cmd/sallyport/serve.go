@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
+	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 )
@@ -20,6 +21,10 @@ func serveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
 				return errNoFiles
+			}
+			vault, err := signIns()
+			if err == nil { // a service without a home has no sign-ins; check says where they are missing
+				flags.Accounts(gateway.Accounts{Vault: vault})
 			}
 			src := process.Source{Files: files, Load: func() (*manifest.Set, error) { return load(files) }}
 			return process.Serve(&flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)

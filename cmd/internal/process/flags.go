@@ -54,6 +54,10 @@ func (f *Flags) Register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.profiling, "debug-pprof", false, "serve Go profiles on the admin address")
 }
 
+// Accounts says where the gateway's own accounts at remotes are kept, and how a person
+// is asked to sign in.
+func (f *Flags) Accounts(a gateway.Accounts) { f.options.Accounts = a }
+
 // RegisterLog adds the flags for the log alone.
 func (f *Flags) RegisterLog(fs *pflag.FlagSet) {
 	fs.StringVar(&f.LogLevel, "log-level", "info", "debug, info, warn or error")
