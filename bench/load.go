@@ -31,7 +31,7 @@ func load(t *target, stub *target, s scenario, n int, o *options) result {
 	)
 	for i := range workers {
 		ready.Add(1)
-		done.Go(func() { workers[i].run(t.url, s, i, &phase, &ready) })
+		done.Go(func() { workers[i].run(t.url, s, i, tokensOf(s, i, n, o), &phase, &ready) })
 	}
 	ready.Wait()
 	time.Sleep(o.warm)
@@ -92,7 +92,24 @@ type worker struct {
 	firstError error
 }
 
-func (w *worker) run(url string, s scenario, number int, phase *atomic.Int32, ready *sync.WaitGroup) {
+// tokensOf are the tokens that one of n clients shows in turn.
+func tokensOf(s scenario, number, n int, o *options) (tokens []string) {
+	if !s.guarded || o.issuer == nil {
+		return []string{""}
+	}
+	for i := number % users; i < users; i += n {
+		tokens = append(tokens, o.issuer.tokens[i])
+	}
+	return tokens
+}
+
+// rendered is a request that is sent again and again, with another id each time.
+type rendered struct {
+	raw  []byte
+	idAt int
+}
+
+func (w *worker) run(url string, s scenario, number int, tokens []string, phase *atomic.Int32, ready *sync.WaitGroup) {
 	c := newClient(url)
 	defer c.close()
 	session := ""
@@ -104,17 +121,21 @@ func (w *worker) run(url string, s scenario, number int, phase *atomic.Int32, re
 			return
 		}
 	}
-	req, idAt := s.request(c.host, c.path, session)
+	requests := make([]rendered, len(tokens))
+	for i, token := range tokens {
+		requests[i].raw, requests[i].idAt = s.request(c.host, c.path, session, token)
+	}
 	id := 1_000_000_000 + number*10_000_000
 	ready.Done()
 	for phase.Load() < 2 {
 		id++
-		for v, i := id, idAt+idWidth-1; i >= idAt; v, i = v/10, i-1 {
-			req[i] = byte('0' + v%10)
+		req := &requests[id%len(requests)]
+		for v, i := id, req.idAt+idWidth-1; i >= req.idAt; v, i = v/10, i-1 {
+			req.raw[i] = byte('0' + v%10)
 		}
 		measured := phase.Load() == 1
 		begin := time.Now()
-		a, err := c.do(req)
+		a, err := c.do(req.raw)
 		took := time.Since(begin)
 		if err == nil {
 			err = a.result(s.atLeast)

@@ -58,6 +58,7 @@ type options struct {
 	startups  int // starts to time; 0 leaves the table out
 	sallyport string
 	out       string
+	issuer    *issuer
 	profiles  string // folder for profiles of sallyport; "" for none
 }
 

@@ -16,6 +16,10 @@ func measure(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.issuer, err = newIssuer(); err != nil {
+		return err
+	}
+	defer o.issuer.close()
 	stub, err := startStub(dir)
 	if err != nil {
 		return err
@@ -83,6 +87,9 @@ func measureCalls(ctx context.Context, targets []*target, stub *target, o *optio
 						return ctx.Err()
 					}
 					t := targets[(i+round)%len(targets)]
+					if t.token != "" && !s.guarded {
+						continue
+					}
 					profiled := profileCPU(t, fmt.Sprintf("%s-%s-%d", t.name, s.name, n), o)
 					r := load(t, stubOf(t, stub), s, n, o)
 					if err := profiled(); err != nil {

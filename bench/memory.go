@@ -24,7 +24,7 @@ type memoryRow struct {
 func measureMemory(ctx context.Context, targets []*target, o *options) error {
 	var rows []memoryRow
 	for _, t := range targets {
-		if t.argv == nil {
+		if t.argv == nil || t.token != "" {
 			continue
 		}
 		if _, err := t.start(ctx); err != nil {

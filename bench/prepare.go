@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-func targetNames() []string { return []string{"direct", "nginx", "rp", "sallyport", "sallyportd"} }
+func targetNames() []string { return []string{"direct", "nginx", "rp", "sallyport", "sallyportd", "guarded"} }
 
 // newTarget prepares a target before the stub at backend (host:port), with its
 // files in dir. It is started later.
@@ -33,6 +33,9 @@ func newTarget(name, backend, dir string, o *options) (*target, error) {
 		err = t.isGateway(dir, listen, backend, o, o.sallyport, "serve")
 	case "sallyportd":
 		err = t.isGateway(dir, listen, backend, o, filepath.Join(filepath.Dir(o.sallyport), "sallyportd"))
+	case "guarded":
+		t.token = o.issuer.tokens[0]
+		err = t.isGateway(dir, listen, backend, o, o.sallyport, "serve", "--audit-file", filepath.Join(dir, "audit.jsonl"))
 	}
 	return t, err
 }
@@ -58,11 +61,11 @@ func (t *target) isGateway(dir, listen, backend string, o *options, command ...s
 		t.admin = admin
 		t.argv = append(t.argv, "--debug-pprof")
 	}
-	return os.WriteFile(manifest, []byte(proxyManifest(backend)), 0o600)
+	return os.WriteFile(manifest, []byte(t.proxyManifest(backend, o)), 0o600)
 }
 
-func proxyManifest(backend string) string {
-	return `apiVersion: sallyport.dev/v1alpha1
+func (t *target) proxyManifest(backend string, o *options) string {
+	text := `apiVersion: sallyport.dev/v1alpha1
 kind: MCPRemoteProxy
 metadata:
   name: bench
@@ -70,6 +73,10 @@ spec:
   remoteUrl: http://` + backend + `/mcp
   allowPrivateEndpoint: true
 `
+	if t.token != "" {
+		text += o.issuer.guard()
+	}
+	return text
 }
 
 func (t *target) isNginx(dir, listen, backend string) error {

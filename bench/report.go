@@ -27,6 +27,9 @@ func reportCalls(results []result, o *options) {
 			cpuOf := func(r result) float64 { return r.CPU }
 			base := of(baseline, cpuOf)
 			for _, t := range o.targets {
+				if t == "guarded" && !s.guarded {
+					continue
+				}
 				errors := 0
 				for _, r := range results {
 					if r.Scenario == s.name && r.Clients == n && r.Target == t {

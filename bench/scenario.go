@@ -12,6 +12,7 @@ type scenario struct {
 	method  string // tools/call or tools/list
 	tool    string // which answer of the stub
 	atLeast int    // bytes an answer must have to count
+	guarded bool   // with the token of one user after the other; the only kind that guarded targets answer
 }
 
 const (
@@ -19,6 +20,7 @@ const (
 	modernRevision = "2026-07-28"
 
 	bigResult = 256 << 10
+	manyTools = "many" // a cursor: the list of 200 tools
 )
 
 func scenarios() []scenario {
@@ -31,6 +33,8 @@ func scenarios() []scenario {
 		{name: "call-big", method: call, tool: "big", atLeast: bigResult},
 		{name: "call-big-sse", method: call, tool: "big-sse", atLeast: bigResult},
 		{name: "list", method: "tools/list", atLeast: 5000},
+		{name: "call-guarded", method: call, tool: "small", atLeast: 200, modern: true, guarded: true},
+		{name: "list-guarded", method: "tools/list", tool: manyTools, atLeast: 50_000, modern: true, guarded: true},
 	}
 }
 
@@ -55,22 +59,28 @@ func scenarioNames() []string {
 const idWidth = 10
 
 // request renders the whole HTTP request of the scenario, and where in it the id
-// stands.
-func (s scenario) request(host, path, session string) (raw []byte, idAt int) {
+// stands. The token is "" for none.
+func (s scenario) request(host, path, session, token string) (raw []byte, idAt int) {
 	meta := ""
 	var header string
 	if s.modern {
 		meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + modernRevision + `",` +
 			`"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
 		header = "Mcp-Protocol-Version: " + modernRevision + "\r\nMcp-Method: " + s.method + "\r\n"
-		if s.tool != "" {
+		if s.method == "tools/call" {
 			header += "Mcp-Name: " + s.tool + "\r\n"
 		}
 	} else {
 		header = sessionHeader(session)
 	}
+	if token != "" {
+		header += "Authorization: Bearer " + token + "\r\n"
+	}
 	params := meta
-	if s.tool != "" {
+	switch {
+	case s.method == "tools/list" && s.tool != "":
+		params = `"cursor":"` + s.tool + `",` + meta
+	case s.tool != "":
 		params = strings.TrimSuffix(`"name":"`+s.tool+`","arguments":{"message":"some text of ordinary length"},`+meta, ",")
 	}
 	id := "1" + strings.Repeat("0", idWidth-1)

@@ -17,13 +17,13 @@ import (
 // what stands before it. It finds the few values it needs by looking for their
 // keys: enough for the bench's own messages, and for nothing else.
 type stub struct {
-	list, small, big string // results
+	list, many, small, big string // results
 }
 
 func newStub() *stub {
 	var tools []string
-	for i := range 20 {
-		tools = append(tools, fmt.Sprintf(`{"name":"t%02d","title":"Tool %[1]d","description":"Tool number %[1]d of the stub. `+
+	for i := range 200 {
+		tools = append(tools, fmt.Sprintf(`{"name":"t%03d","title":"Tool %[1]d","description":"Tool number %[1]d of the stub. `+
 			`It returns a text whose size and framing are chosen by its name; used for measurements only.",`+
 			`"inputSchema":{"type":"object","properties":{"message":{"type":"string","description":"some text"},`+
 			`"events":{"type":"integer","minimum":0}},"required":[]},"annotations":{"readOnlyHint":true}}`, i))
@@ -31,7 +31,8 @@ func newStub() *stub {
 	text := func(n int) string {
 		return `"content":[{"type":"text","text":"` + strings.Repeat("abcdefghij", n/10+1)[:n] + `"}]}`
 	}
-	return &stub{list: `"tools":[` + strings.Join(tools, ",") + `]}`, small: text(200), big: text(bigResult)}
+	list := func(n int) string { return `"tools":[` + strings.Join(tools[:n], ",") + `]}` }
+	return &stub{list: list(20), many: list(200), small: text(200), big: text(bigResult)}
 }
 
 // serveStub runs until ctx ends.
@@ -173,7 +174,11 @@ func (s *stub) answer(w io.Writer, out []byte, q *stubRequest) []byte {
 		if q.modern {
 			begin += `"ttlMs":60000,"cacheScope":"private",`
 		}
-		return asJSON(out, "", begin, s.list)
+		list := s.list
+		if value(q.body, "cursor") == manyTools {
+			list = s.many
+		}
+		return asJSON(out, "", begin, list)
 	case "tools/call":
 		return s.call(w, out, value(q.body, "name"), begin)
 	}

@@ -13,6 +13,7 @@ type target struct {
 	name  string
 	url   string
 	argv  []string // nil: the stub itself
+	token string   // what it wants to see; "" for nothing, and then any scenario will do
 	admin string   // where it serves profiles, if it does
 	log   string   // file for what it prints
 	proc  *process
@@ -74,11 +75,16 @@ func (t *target) await(ctx context.Context) error {
 func (t *target) call() error {
 	c := newClient(t.url)
 	defer c.close()
-	session, err := c.open()
-	if err != nil {
-		return err
+	s, session := scenarios()[0], ""
+	if t.token != "" {
+		s, _ = scenarioNamed("call-guarded")
+	} else {
+		var err error
+		if session, err = c.open(); err != nil {
+			return err
+		}
 	}
-	req, _ := scenarios()[0].request(c.host, c.path, session)
+	req, _ := s.request(c.host, c.path, session, t.token)
 	a, err := c.do(req)
 	if err != nil {
 		return err
