@@ -1,7 +1,7 @@
 // The bench programme measures what a call through Sallyport costs, beside nginx
 // and a bare Go reverse proxy in the same run. README.md says how to read it.
 //
-//	go run ./bench                            # everything, some six minutes
+//	go run ./bench                            # everything, some eight minutes
 //	go run ./bench -targets nginx,sallyport -scenarios call-small -memory 0 -startup 0
 package main
 

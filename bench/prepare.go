@@ -9,7 +9,9 @@ import (
 	"slices"
 )
 
-func targetNames() []string { return []string{"direct", "nginx", "rp", "sallyport", "sallyportd", "guarded"} }
+func targetNames() []string {
+	return []string{"direct", "nginx", "rp", "sallyport", "sallyportd", "guarded"}
+}
 
 // newTarget prepares a target before the stub at backend (host:port), with its
 // files in dir. It is started later.

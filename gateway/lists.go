@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/identity"
@@ -38,7 +39,7 @@ func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
 			events: mcp.NewEventReader(resp.Body, e.server.opts.MaxEventBytes),
 			body:   resp.Body,
 			change: func(msg []byte) ([]byte, error) {
-				return e.reshapeMessage(x.caller, methods, bytes.Clone(msg)) // a list is remembered, the reader's buffer is not its own
+				return e.reshapeMessage(nil, x.caller, methods, msg)
 			},
 		}
 		return nil
@@ -47,21 +48,53 @@ func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
 		return nil
 	}
 	limit := int64(e.server.opts.MaxEventBytes)
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	in, out := listBuffers.Get().(*bytes.Buffer), listBuffers.Get().(*bytes.Buffer)
+	defer recycle(in)
+	_, err := in.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
 		return badList(e.name, "broke off", err)
-	case int64(len(raw)) > limit:
+	case int64(in.Len()) > limit:
 		return badList(e.name, "is too large to be looked at", nil)
 	}
-	changed, err := e.reshapeMessage(x.caller, methods, raw)
+	changed, err := e.reshapeMessage(out.AvailableBuffer(), x.caller, methods, in.Bytes())
 	if err != nil {
 		return badList(e.name, "cannot be read", err)
 	}
+	out.Write(changed)
 	_ = resp.Body.Close() // it was read to its end
-	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(changed)), int64(len(changed))
+	resp.Body, resp.ContentLength = &reshapedBody{out}, int64(len(changed))
 	return nil
 }
+
+// listBuffers hold lists on their way: a large list would be new memory twice, and
+// clearing that costs as much as filtering.
+var listBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func recycle(b *bytes.Buffer) {
+	if b.Cap() <= 1<<20 { // what is larger is rare
+		b.Reset()
+		listBuffers.Put(b)
+	}
+}
+
+// reshapedBody is a changed answer, whose memory is used again once it was read.
+type reshapedBody struct{ text *bytes.Buffer }
+
+func (b *reshapedBody) Read(p []byte) (int, error) {
+	if b.text == nil {
+		return 0, io.EOF
+	}
+	n, err := b.text.Read(p)
+	if err == io.EOF {
+		recycle(b.text)
+		b.text = nil
+	}
+	return n, err
+}
+
+// Close does nothing: what was not read is the collector's.
+func (b *reshapedBody) Close() error { return nil }
 
 func badList(name, what string, cause error) error {
 	return &backend.Failure{
@@ -71,8 +104,9 @@ func badList(name, what string, cause error) error {
 	}
 }
 
-// reshapeMessage changes one message if it is the answer to one of methods.
-func (e *Endpoint) reshapeMessage(caller *identity.Caller, methods []string, msg []byte) ([]byte, error) {
+// reshapeMessage changes one message if it is the answer to one of methods. What it
+// returns is the message, or appended to dst.
+func (e *Endpoint) reshapeMessage(dst []byte, caller *identity.Caller, methods []string, msg []byte) ([]byte, error) {
 	for _, method := range methods {
 		l, err := e.lists.Read(msg, method)
 		if err != nil {
@@ -82,7 +116,7 @@ func (e *Endpoint) reshapeMessage(caller *identity.Caller, methods []string, msg
 			return msg, nil
 		}
 		if len(l.Items) > 0 {
-			msg = e.reshapeList(caller, method, l)
+			msg = e.reshapeList(dst, caller, method, l)
 		}
 	}
 	return msg, nil
@@ -90,7 +124,7 @@ func (e *Endpoint) reshapeMessage(caller *identity.Caller, methods []string, msg
 
 // reshapeList leaves in a list what the caller may use, under the names that
 // clients know.
-func (e *Endpoint) reshapeList(caller *identity.Caller, method string, l *mcp.List) []byte {
+func (e *Endpoint) reshapeList(dst []byte, caller *identity.Caller, method string, l *mcp.List) []byte {
 	keep := make([]bool, len(l.Items))
 	for i := range keep {
 		keep[i] = true
@@ -113,7 +147,7 @@ func (e *Endpoint) reshapeList(caller *identity.Caller, method string, l *mcp.Li
 			}
 		}
 	}
-	return l.Rewrite(keep, edits...)
+	return l.AppendRewrite(dst, keep, edits...)
 }
 
 var listActions = map[string]policy.Action{

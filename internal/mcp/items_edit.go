@@ -21,6 +21,11 @@ func (l *List) Bytes(s Span) []byte {
 // all stay. The edits' spans are the list's and its items'; those in items that go
 // must not be given.
 func (l *List) Rewrite(keep []bool, edits ...Edit) []byte {
+	return l.AppendRewrite(nil, keep, edits...)
+}
+
+// AppendRewrite appends what Rewrite returns. dst and Raw must not overlap.
+func (l *List) AppendRewrite(dst []byte, keep []bool, edits ...Edit) []byte {
 	all := make([]Edit, 0, len(edits)+8)
 	for _, e := range edits {
 		e.Span = Span{l.base + e.Span.Start, l.base + e.Span.End}
@@ -29,7 +34,7 @@ func (l *List) Rewrite(keep []bool, edits ...Edit) []byte {
 	if keep != nil {
 		all = l.dropped(all, keep)
 	}
-	return Splice(l.Raw, all...)
+	return appendSplice(dst, l.Raw, all)
 }
 
 // dropped appends the removal of each run of items that go, with one comma each:
@@ -75,7 +80,8 @@ const (
 	maxListIDKnown = 128     // bytes
 )
 
-// Read is ReadList. The Items of lists that are the same are the same slice.
+// Read is ReadList, except that raw is kept by nobody but the List. The Items of
+// lists that are the same are the same slice.
 func (c *Lists) Read(raw []byte, method string) (*List, error) {
 	if l := c.find(raw, method); l != nil {
 		return l, nil
@@ -84,8 +90,10 @@ func (c *Lists) Read(raw []byte, method string) (*List, error) {
 	if err != nil || l == nil || len(raw) > maxListKept {
 		return l, err
 	}
+	kept := *l
+	kept.Raw = bytes.Clone(raw)
 	c.mu.Lock()
-	c.recent[c.next] = remembered{method, l}
+	c.recent[c.next] = remembered{method, &kept}
 	c.next = (c.next + 1) % len(c.recent)
 	c.mu.Unlock()
 	return l, nil

@@ -33,6 +33,9 @@ type Span struct {
 	message                   string
 }
 
+// usualAttributes is how many bytes most spans need for their attributes.
+const usualAttributes = 1 << 10
+
 // Context is the span's own place, which is its children's parent. That of a nil
 // Span is not valid.
 func (s *Span) Context() Context {
@@ -47,7 +50,7 @@ func (s *Span) Child(kind Kind, name string, start time.Time) *Span {
 	if s == nil {
 		return nil
 	}
-	c := &Span{tracer: s.tracer, ctx: s.ctx, parent: s.ctx.Span, kind: kind, name: name, start: start}
+	c := &Span{tracer: s.tracer, ctx: s.ctx, parent: s.ctx.Span, kind: kind, name: name, start: start, attributes: make([]byte, 0, usualAttributes)}
 	c.ctx.Span = newSpan()
 	return c
 }
@@ -109,7 +112,7 @@ func (s *Span) Fail(errorType, message string) {
 // End sends the span on its way; nothing may be added after that.
 func (s *Span) End() {
 	if s != nil {
-		s.tracer.queue.Put(s.append(nil))
+		s.tracer.queue.Put(s.append(make([]byte, 0, usualAttributes+len(s.attributes)+len(s.events)+len(s.links))))
 	}
 }
 

@@ -64,7 +64,7 @@ func (t *Tracer) Start(parent Context, name string, start time.Time) *Span {
 		return nil
 	}
 	ctx.Span, ctx.Sampled = newSpan(), true
-	return &Span{tracer: t, ctx: ctx, parent: parent.Span, kind: Server, name: name, start: start}
+	return &Span{tracer: t, ctx: ctx, parent: parent.Span, kind: Server, name: name, start: start, attributes: make([]byte, 0, usualAttributes)}
 }
 
 // Close sends what waits, or gives up when ctx ends.
