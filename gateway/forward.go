@@ -26,7 +26,7 @@ var (
 func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	private, captured, err := e.private(x)
 	if e.outgoing.credential != nil && x.span != nil {
-		x.span.Event("credential", "sallyport.credential.result", result(err == nil))
+		x.span.Event("credential", "sallyport.credential.result", map[bool]string{true: "success", false: "failed"}[err == nil])
 	}
 	if err != nil {
 		return err
@@ -68,13 +68,6 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	}
 	e.answer(x, resp, captured)
 	return nil
-}
-
-func result(ok bool) string {
-	if ok {
-		return "success"
-	}
-	return "failed"
 }
 
 // beginAtBackend sets the lifetime of the exchange at the backend. A modern

@@ -1,14 +1,13 @@
 package gateway
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/policy"
 )
@@ -48,8 +47,8 @@ func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
 		return nil
 	}
 	limit := int64(e.server.opts.MaxEventBytes)
-	in, out := listBuffers.Get().(*bytes.Buffer), listBuffers.Get().(*bytes.Buffer)
-	defer recycle(in)
+	in, out := keep.Borrow(), keep.Borrow()
+	defer keep.Return(in)
 	_, err := in.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
@@ -63,38 +62,9 @@ func (e *Endpoint) reshape(x *Exchange, resp *backend.Response) error {
 	}
 	out.Write(changed)
 	_ = resp.Body.Close() // it was read to its end
-	resp.Body, resp.ContentLength = &reshapedBody{out}, int64(len(changed))
+	resp.Body, resp.ContentLength = keep.Lend(out), int64(len(changed))
 	return nil
 }
-
-// listBuffers hold lists on their way: a large list would be new memory twice, and
-// clearing that costs as much as filtering.
-var listBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-func recycle(b *bytes.Buffer) {
-	if b.Cap() <= 1<<20 { // what is larger is rare
-		b.Reset()
-		listBuffers.Put(b)
-	}
-}
-
-// reshapedBody is a changed answer, whose memory is used again once it was read.
-type reshapedBody struct{ text *bytes.Buffer }
-
-func (b *reshapedBody) Read(p []byte) (int, error) {
-	if b.text == nil {
-		return 0, io.EOF
-	}
-	n, err := b.text.Read(p)
-	if err == io.EOF {
-		recycle(b.text)
-		b.text = nil
-	}
-	return n, err
-}
-
-// Close does nothing: what was not read is the collector's.
-func (b *reshapedBody) Close() error { return nil }
 
 func badList(name, what string, cause error) error {
 	return &backend.Failure{
