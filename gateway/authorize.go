@@ -26,7 +26,7 @@ func (e *Endpoint) filter(*Exchange) *mcp.Error { return nil }
 // authorize asks the policies, where there are any, about what will really run. A
 // caller is told no more than that it is denied, and the name of the denial.
 func (e *Endpoint) authorize(x *Exchange) *mcp.Error {
-	if e.policy == nil || x.r.Method != http.MethodPost {
+	if e.policy == nil || x.message.Kind == 0 {
 		return nil
 	}
 	need := policy.NeedOf(&x.message)
@@ -98,7 +98,7 @@ func (x *Exchange) arguments() []byte {
 // would take that for a broken session, an error in a 200.
 func (x *Exchange) denied(id string) *mcp.Error {
 	status := http.StatusOK
-	if x.revision.Modern() {
+	if x.revision.Modern() || x.list != nil {
 		status = http.StatusForbidden
 	}
 	err := mcp.Errorf(status, mcp.CodeInvalidParams, "not allowed by policy")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/listing"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/oauthclient"
@@ -95,6 +96,10 @@ func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, spec any) {
 	e.fingerprint = digest(append(e.settings, spec, e.backendKey, e.outgoing.static, e.outgoing.passthrough, e.outgoing.settings)...)
 	e.settings = nil
 	e.lists = &mcp.Lists{}
+	e.lister = listing.New(o.Name, e.backend, listing.Limits{MaxBytes: int(s.opts.MaxAnswer), MaxPageBytes: s.opts.MaxEventBytes})
+	var release func()
+	e.health, release, _ = s.health.Acquire(e.backendKey, func() (*health, error) { return &health{}, nil })
+	c.snap.releases = append(c.snap.releases, release)
 	e.server = s
 	e.metrics = s.opts.Metrics.Server(o.Name)
 	e.tracing.tracer = s.opts.Tracer

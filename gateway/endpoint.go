@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/listing"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/policy"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
@@ -35,6 +36,8 @@ type Endpoint struct {
 	hints       *toolHints
 	tools       *toolView // nil where tools are as the backend has them
 	lists       *mcp.Lists
+	lister      *listing.Client
+	health      *health
 	outgoing    outgoing
 	link        link
 	sessions    sealer

@@ -20,7 +20,8 @@ type Exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request // of a WebSocket's message: the handshake, as if it were a POST
 	surface surface
-	socket  *socket // that a message came by; nil for requests
+	socket  *socket    // that a message came by; nil for requests
+	list    *plainList // that is asked for; nil for all else
 	start   time.Time
 	id      string // correlation id: in the audit event and in the log
 
@@ -70,6 +71,7 @@ const (
 	surfaceMessages                    // POST of HTTP+SSE, 2024-11-05
 	surfaceSocket                      // handshake of a WebSocket
 	surfaceFrame                       // message of a WebSocket
+	surfaceList                        // GET of a plain list
 )
 
 // isRequest reports whether the client waits for a JSON-RPC answer.

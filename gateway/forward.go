@@ -24,6 +24,10 @@ var (
 
 // forward shows the request to the backend and brings the answer back.
 func (e *Endpoint) forward(x *Exchange) *mcp.Error {
+	if x.list != nil && x.message.Method == "" { // nothing is asked of the backend
+		x.list.status, x.status = e.health.String(), http.StatusOK
+		return nil
+	}
 	private, captured, err := e.private(x)
 	if e.outgoing.credential != nil && x.span != nil {
 		x.span.Event("credential", "sallyport.credential.result", map[bool]string{true: "success", false: "failed"}[err == nil])
@@ -49,6 +53,8 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 		return e.openFront(x, captured)
 	case surfaceSocket:
 		return e.openSocket(x, captured)
+	case surfaceList:
+		return e.listAll(x, private)
 	case surfaceMessages, surfaceFrame:
 		return e.postFront(x, req)
 	}
@@ -61,7 +67,7 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 		return e.failed(x, cause)
 	}
 	defer resp.Body.Close()
-	e.metrics.Up(true)
+	e.reached(healthReady)
 	call.answeredBy(resp)
 	if cause := e.reshape(x, resp); cause != nil {
 		return e.failed(x, cause)
@@ -108,9 +114,7 @@ func (e *Endpoint) failed(x *Exchange, cause error) *mcp.Error {
 	}
 	x.fail(string(f.Reason), f.Cause)
 	e.metrics.Failed(string(f.Reason))
-	if f.Reason == backend.ReasonUnreachable || f.Reason == backend.ReasonTimeout || f.Reason == backend.ReasonCrashed {
-		e.metrics.Up(false)
-	}
+	e.missed(f.Reason)
 	if f.Reason == backend.ReasonCredential {
 		if r, ok := e.outgoing.credential.(credential.Refuser); ok {
 			r.Refused(x.r.Context(), &credential.Request{Caller: x.caller, Token: x.token})

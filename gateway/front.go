@@ -299,7 +299,7 @@ func (f *front) call(x *Exchange, req *backend.Request, headed chan<- struct{}) 
 	close(headed)
 	if err == nil {
 		defer resp.Body.Close()
-		e.metrics.Up(true)
+		e.reached(healthReady)
 		call.answeredBy(resp)
 		x.replied(resp.Status)
 		f.noteSession(x, resp)

@@ -95,13 +95,16 @@ func (e *Endpoint) challenge(r *http.Request, code string, scopes []string) stri
 	if len(scopes) > 0 {
 		b.WriteString(`scope="` + strings.Join(scopes, " ") + `", `)
 	}
-	b.WriteString(`resource_metadata="` + e.server.publicURL(r, e.link) + metadataPath + resourcePath(r) + `"`)
+	b.WriteString(`resource_metadata="` + e.server.publicURL(r, e.link) + metadataPath + e.resourcePath(r) + `"`)
 	return b.String()
 }
 
 // resourcePath is the path of the endpoint that a request came to, whatever its
 // surface: tokens are for the endpoint.
-func resourcePath(r *http.Request) string {
+func (e *Endpoint) resourcePath(r *http.Request) string {
 	path := r.URL.Path
+	if _, all := plainLists[path]; all {
+		return "/servers/" + e.name + "/mcp"
+	}
 	return path[:strings.LastIndexByte(path, '/')] + "/mcp"
 }

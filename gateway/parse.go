@@ -12,6 +12,10 @@ import (
 func (e *Endpoint) parse(x *Exchange) (err *mcp.Error) {
 	if x.r.Method != http.MethodPost {
 		x.revision, err = mcp.Era(x.r.Header, &x.message) // there is no message; the header still has to make sense (L13)
+		if ask := x.list.message(); ask != "" && err == nil {
+			x.message, err = mcp.Parse([]byte(ask), e.server.opts.Message)
+			e.startSpan(x)
+		}
 		return err
 	}
 	if x.message, err = mcp.Parse(x.body, e.server.opts.Message); err != nil {

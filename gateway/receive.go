@@ -43,7 +43,7 @@ func (e *Endpoint) receive(x *Exchange) *mcp.Error {
 func (e *Endpoint) checkMethod(x *Exchange) *mcp.Error {
 	allow := "GET, POST, DELETE"
 	switch x.surface {
-	case surfaceSSE, surfaceSocket:
+	case surfaceSSE, surfaceSocket, surfaceList:
 		allow = http.MethodGet
 	case surfaceMessages:
 		allow = http.MethodPost

@@ -80,6 +80,7 @@ type Server struct {
 	backends keep.Pool[string, backend.Backend]
 	keySets  keep.Pool[string, *token.KeySet]
 	albKeys  keep.Pool[string, *authn.ALBKeys]
+	health   keep.Pool[string, *health]
 	limiters keep.Pool[string, *ratelimit.Limiter]
 	sources  keep.Pool[string, keptSource]
 	accounts keep.Pool[string, *oauthclient.Client]
@@ -184,6 +185,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serveKeys(w, r, snap)
 		return
 	}
+	if _, ok := plainLists[r.URL.Path]; ok && r.Method != http.MethodOptions {
+		s.allowPage(w, r)
+		s.serveLists(w, r, snap)
+		return
+	}
 	e, surface := snap.route(r.URL.Path)
 	if e == nil {
 		writeError(w, mcp.Errorf(http.StatusNotFound, mcp.CodeInvalidRequest, "nothing is served at this path; endpoints are /servers/NAME/mcp"), nil)
@@ -194,6 +200,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.allowPage(w, r)
+	if surface == surfaceList {
+		e.serveList(w, r)
+		return
+	}
 	e.serve(&Exchange{w: w, r: r, surface: surface})
 }
 
@@ -227,6 +237,8 @@ func (snap *Snapshot) route(path string) (*Endpoint, surface) {
 		return e, surfaceMessages
 	case "/ws":
 		return e, surfaceSocket
+	case "/tools", "/prompts", "/resources":
+		return e, surfaceList
 	}
 	return nil, 0
 }

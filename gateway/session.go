@@ -49,7 +49,7 @@ func (e *Endpoint) openSession(x *Exchange) *mcp.Error {
 		return x.socket.admit(x)
 	case x.surface == surfaceMessages:
 		return e.findFront(x)
-	case x.surface == surfaceSSE || x.surface == surfaceSocket || x.revision.Modern():
+	case x.surface == surfaceSSE || x.surface == surfaceSocket || x.list != nil || x.revision.Modern():
 		return nil
 	}
 	values := x.r.Header[mcp.HeaderSessionID]

@@ -26,6 +26,7 @@ var levels = map[string]int{
 	"internal/authserver/revoked":    2,
 	"internal/credential":            2,
 	"internal/demo":                  2,
+	"internal/listing":               2,
 
 	"internal/audit":           1,
 	"internal/manifest":        1,
