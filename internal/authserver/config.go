@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
+	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
 	"github.com/sallyport-dev/sallyport/internal/authserver/revoked"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/store"
@@ -37,6 +38,9 @@ type Config struct {
 	// Resource finds the endpoint that a resource indicator means (RFC 8707), and the
 	// audience of tokens for it. Without an indicator it is the only endpoint there is.
 	Resource func(indicator string) (audience string, ok bool)
+
+	// Trusted are other issuers whose tokens and assertions are taken.
+	Trusted []delegation.Issuer
 
 	Log *slog.Logger
 }
@@ -82,6 +86,8 @@ type Server struct {
 	revoked   *revoked.List
 	answered  answered
 	grants    map[string]grant
+	own       *token.Verifier // of the server's own access tokens, whomever they are for
+	trust     *delegation.Trust
 	log       *slog.Logger
 }
 
@@ -112,9 +118,8 @@ func New(cfg Config) (*Server, error) {
 		Store: cfg.Store, Key: func(part string) string { return s.records.key("revoked", part) },
 		Life: cfg.Lifespans.Access, Log: cfg.Log.With("issuer", cfg.Issuer),
 	})
-	s.grants = map[string]grant{}
-	for _, g := range []grant{&codeGrant{s}, &refreshGrant{s}} {
-		s.grants[g.name()] = g
+	if err := s.trustOthers(&cfg); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -166,8 +171,13 @@ const claimFamily = "sid"
 // Revoked tells whether a verified access token has been revoked since. The error
 // means that nothing can be said now.
 func (s *Server) Revoked(claims map[string]any) (bool, error) {
-	id, _ := claims[claimFamily].(string)
-	return s.revoked.Has(id)
+	for _, name := range []string{claimFamily, "jti"} { // a token of an exchange may be revoked by itself
+		id, _ := claims[name].(string)
+		if revoked, err := s.revoked.Has(id); revoked || err != nil {
+			return revoked, err
+		}
+	}
+	return false, nil
 }
 
 // Generation changes whenever access tokens that were good may be good no more. It is

@@ -33,7 +33,7 @@ func TestSignIn(t *testing.T) {
 		}
 	}
 	next := g.refresh(a.Refresh)
-	if next.Status != http.StatusOK || next.Refresh == a.Refresh {
+	if next.Status != http.StatusOK || next.Refresh == a.Refresh || next.Scope != a.Scope {
 		t.Errorf("refreshed: %+v", next)
 	}
 	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 1 {

@@ -14,6 +14,8 @@ const (
 	pathConsent     = "/oauth/consent"
 	pathCallback    = "/oauth/callback"
 	pathRedeem      = "/oauth/token"
+	pathRevoke      = "/oauth/revoke"
+	pathIntrospect  = "/oauth/introspect"
 	pathRegister    = "/oauth/register"
 	pathConnections = "/oauth/connections"
 	pathConnect     = "/oauth/connect"
@@ -63,6 +65,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.public(w, r, http.MethodGet, page.ServeStyle)
 	case pathRedeem:
 		s.public(w, r, http.MethodPost, s.serveToken)
+	case pathRevoke:
+		s.public(w, r, http.MethodPost, s.serveRevoke)
+	case pathIntrospect:
+		s.public(w, r, http.MethodPost, s.serveIntrospect)
 	case pathRegister:
 		s.public(w, r, "GET, POST, PUT, DELETE", s.clients.ServeRegistration)
 	case pathAuthorize:

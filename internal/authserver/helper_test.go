@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/authserver"
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
+	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -54,6 +55,7 @@ type setup struct {
 	store     store.Store
 	lifespans authserver.Lifespans
 	clients   []clients.Static // besides app
+	trusted   []delegation.Issuer
 }
 
 func newRig(t testing.TB, o setup) *rig {
@@ -88,7 +90,7 @@ func newRig(t testing.TB, o setup) *rig {
 	}
 	cfg := authserver.Config{
 		Issuer: g.issuer, Signer: signer, Ring: ring, Store: o.store, Lifespans: o.lifespans,
-		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Static: append(o.clients, g.client)}), Accounts: g.accounts, Scopes: []string{"docs:read"}, Resource: g.resource,
+		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Static: append(o.clients, g.client)}), Accounts: g.accounts, Scopes: []string{"docs:read"}, Resource: g.resource, Trusted: o.trusted,
 		Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	}
 	for _, name := range o.upstreams {

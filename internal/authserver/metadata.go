@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
@@ -28,6 +29,8 @@ func (s *Server) metadata() *oauth.ServerMetadata {
 		Issuer:                s.issuer,
 		AuthorizationEndpoint: s.endpoint(pathAuthorize),
 		TokenEndpoint:         s.endpoint(pathRedeem),
+		RevocationEndpoint:    s.endpoint(pathRevoke),
+		IntrospectionEndpoint: s.endpoint(pathIntrospect),
 		JWKSURI:               s.endpoint(pathKeys),
 		EndSessionEndpoint:    s.endpoint(pathLogout),
 		ScopesSupported:       s.scopes,
@@ -43,5 +46,10 @@ func (s *Server) metadata() *oauth.ServerMetadata {
 	}
 	slices.Sort(m.GrantTypes)
 	s.clients.Metadata(m)
+	m.RevocationAuthMethods = m.TokenAuthMethods
+	m.IntrospectionAuthMethods = slices.DeleteFunc(slices.Clone(m.TokenAuthMethods), func(method string) bool { return method == oauth.AuthNone })
+	if _, people := s.trust.Assertions(); people {
+		m.GrantProfiles = []string{delegation.Profile}
+	}
 	return m
 }

@@ -75,7 +75,7 @@ func (s *Server) redeem(r *http.Request, arrived time.Time) (*issue, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.clients.Authenticate(r.Context(), r, form)
+	client, err := s.caller(r, form)
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +88,21 @@ func (s *Server) redeem(r *http.Request, arrived time.Time) (*issue, error) {
 	case len(form["resource"]) > 1:
 		return nil, refuse(oauth.CodeInvalidTarget, "one resource at a time")
 	}
-	req := &tokenRequest{client: client, form: form, scopes: strings.Fields(form.Get("scope")), arrived: arrived}
+	req := &tokenRequest{client: client, form: form, arrived: arrived}
+	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
+		req.scopes = asked
+	}
 	if resource := form.Get("resource"); resource != "" {
 		var ok bool
 		if req.audience, ok = s.resource(resource); !ok || !mayTarget(client, req.audience) {
 			return nil, badTarget(resource)
 		}
 	}
-	return g.redeem(r.Context(), req)
+	issued, err := g.redeem(r.Context(), req)
+	if err == nil {
+		s.clients.Used(r.Context(), client)
+	}
+	return issued, err
 }
 
 // readForm reads the body. Parameters in the query would be in logs (RFC 6749 §3.2),

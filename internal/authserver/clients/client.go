@@ -28,6 +28,7 @@ type Client struct {
 	Registered      time.Time
 	Static          bool // it is from a manifest
 
+	used    time.Time // when its registration was last renewed
 	secrets [][sha256.Size]byte
 	jwks    []byte
 	jwksURI string

@@ -53,6 +53,7 @@ type metadata struct {
 type rules struct {
 	methods       []string // of authentication; the first one is taken when the client names none
 	grants        []string // that a client may have
+	noSecrets     bool     // a client that asks for a secret becomes a public one
 	plainLoopback bool     // jwks_uri may be http on loopback
 }
 
@@ -227,6 +228,9 @@ func (m *metadata) authentication(r *reader, how rules) {
 	m.AuthMethod = r.text("token_endpoint_auth_method", maxText)
 	if m.AuthMethod == "" {
 		m.AuthMethod = how.methods[0]
+	}
+	if how.noSecrets && (m.AuthMethod == oauth.AuthBasic || m.AuthMethod == oauth.AuthPost) {
+		m.AuthMethod = oauth.AuthNone
 	}
 	if !slices.Contains(how.methods, m.AuthMethod) {
 		r.fail(codeInvalidMetadata, "token_endpoint_auth_method must be one of %s", strings.Join(how.methods, ", "))

@@ -39,7 +39,7 @@ type record struct {
 
 func (rec *record) client() *Client {
 	c := rec.Metadata.client(rec.ID)
-	c.Registered = rec.Registered
+	c.Registered, c.used = rec.Registered, rec.Used
 	if len(rec.Secret) == sha256.Size {
 		c.secrets = append(c.secrets, [sha256.Size]byte(rec.Secret))
 	}
@@ -81,10 +81,10 @@ func (r *Registry) storeFailed(err error) *oauth.Error {
 // Used renews a registered client's registration, once a day. The token endpoint
 // calls it when it has issued tokens to the client.
 func (r *Registry) Used(ctx context.Context, c *Client) {
-	if c.Static || c.Host != "" {
+	now := time.Now()
+	if c.Registered.IsZero() || now.Sub(c.used) < renewEvery {
 		return
 	}
-	now := time.Now()
 	rec, raw, err := r.load(ctx, c.ID)
 	if err != nil || now.Sub(rec.Used) < renewEvery {
 		return

@@ -114,11 +114,12 @@ func (r *Registry) add(ctx context.Context, rec *record) error {
 }
 
 // registrationRules: a client that names no method gets a secret, as RFC 7591 §2
-// has it, unless none are issued here.
+// has it. Where none are issued the answer says that it is a public one, as §3.2.1
+// allows: clients of both kinds know how to be that.
 func (r *Registry) registrationRules() rules {
 	how := rules{grants: r.cfg.Grants, methods: []string{oauth.AuthBasic, oauth.AuthPost, oauth.AuthNone, oauth.AuthPrivateKeyJWT}}
 	if r.cfg.Registration.PublicOnly {
-		how.methods = how.methods[2:]
+		how.methods, how.noSecrets = how.methods[2:], true
 	}
 	how.plainLoopback = r.cfg.Documents.AllowPrivate
 	return how

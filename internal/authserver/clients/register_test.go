@@ -193,9 +193,14 @@ func TestPublicOnly(t *testing.T) {
 	if a := register(t, r, nil); a.get("token_endpoint_auth_method") != "none" || a.get("client_secret") != "" {
 		t.Errorf("a client that names no method: %s", a.text)
 	}
-	a := call(t, r, "POST", "", "", map[string]any{"redirect_uris": []string{"https://a.example/"}, "token_endpoint_auth_method": "client_secret_post"})
+	for _, method := range []string{"client_secret_post", "client_secret_basic"} {
+		if a := register(t, r, map[string]any{"token_endpoint_auth_method": method}); a.get("token_endpoint_auth_method") != "none" || a.get("client_secret") != "" {
+			t.Errorf("a client that wants a secret: %s", a.text)
+		}
+	}
+	a := call(t, r, "POST", "", "", map[string]any{"redirect_uris": []string{"https://a.example/"}, "token_endpoint_auth_method": "tls_client_auth"})
 	if a.status != http.StatusBadRequest || a.get("error") != "invalid_client_metadata" {
-		t.Errorf("a client that wants a secret: %d %s", a.status, a.text)
+		t.Errorf("a method that nobody offers: %d %s", a.status, a.text)
 	}
 	var m oauth.ServerMetadata
 	r.Metadata(&m)

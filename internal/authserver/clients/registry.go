@@ -159,6 +159,11 @@ func union(list, more []string) []string {
 	return out
 }
 
+// Offers tells whether a client of the manifest may use a grant.
+func (r *Registry) Offers(grant string) bool {
+	return slices.ContainsFunc(r.cfg.Static, func(s Static) bool { return slices.Contains(s.Grants, grant) })
+}
+
 // Metadata adds to the server's metadata what is true of its clients.
 func (r *Registry) Metadata(m *oauth.ServerMetadata) {
 	if !r.cfg.Registration.Disabled {
