@@ -36,6 +36,9 @@ func TestShellInDocs(t *testing.T) {
 		t.Run(strings.TrimSuffix(p.path, ".md"), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
+			if strings.Contains(p.text, "\n$ nginx ") {
+				testkit.Command(t, "nginx", "nginx")
+			}
 			for _, b := range steps {
 				s.follow(p, b)
 			}
@@ -68,9 +71,11 @@ func newStage(t *testing.T) *stage {
 		"bin/sallyport", dir + "/bin/sallyport",
 		"-f examples/", "-f " + dir + "/examples/",
 		">> examples/", ">> " + dir + "/examples/",
+		"$PWD/examples/", dir + "/examples/",
+		"/tmp/sallyport-nginx", dir + "/nginx",
 		"audit.jsonl", dir + "/audit.jsonl",
 	}
-	for _, port := range []string{"8080", "8081", "9090"} {
+	for _, port := range []string{"8080", "8081", "8088", "9000", "9090"} {
 		pairs = append(pairs, "127.0.0.1:"+port, freePort(t))
 	}
 	s := &stage{t: t, own: strings.NewReplacer(pairs...)}
@@ -100,7 +105,7 @@ func (s *stage) copyManifests(to string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, file := range files {
+	for _, file := range append(files, filepath.Join(root, "examples", "trusted-proxy", "nginx.conf")) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			s.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -88,8 +89,10 @@ func TestSignedProxies(t *testing.T) {
 	} {
 		t.Run(tt.preset, func(t *testing.T) {
 			t.Parallel()
-			b := newBackend(t, "b")
-			r := newRig(t, proxy("docs", b.URL, signedBy(tt.preset, tt.settings...)), nil)
+			b, log := newBackend(t, "b"), &lockedLog{}
+			r := newRig(t, proxy("docs", b.URL, signedBy(tt.preset, tt.settings...)), func(o *gateway.Options) {
+				o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
 			for name, headers := range map[string][]string{
 				"nothing":              nil,
 				"a plain header":       {"X-Authenticated-User", "alice"},
@@ -116,10 +119,16 @@ func TestSignedProxies(t *testing.T) {
 			}
 			var who []string
 			for _, e := range r.events.take() {
+				if text := fmt.Sprintf("%+v", e); strings.Contains(text, tt.good) {
+					t.Errorf("the assertion is in the audit: %s", text)
+				}
 				who = append(who, fmt.Sprint(e.Source, " ", e.Subject, " ", e.Outcome))
 			}
 			if diff := cmp.Diff([]string{"assertion alice success", "assertion alice success", "  denied"}, who); diff != "" {
 				t.Errorf("callers in the audit (-want +got):\n%s", diff)
+			}
+			if log.count(tt.good) > 0 || log.count(tt.foreign) > 0 {
+				t.Error("an assertion is in the log")
 			}
 			for _, h := range b.taken() {
 				if strings.Contains(fmt.Sprint(h), tt.good) || h.Get(tt.header) != "" {

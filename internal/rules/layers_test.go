@@ -63,6 +63,7 @@ var levels = map[string]int{
 	"e2e":              beside,
 	"hack/crds":        beside,
 	"examples/client":  beside,
+	"examples/issuer":  beside,
 	"examples/server":  beside,
 	"internal/rules":   beside,
 	"internal/testkit": beside,

@@ -52,7 +52,7 @@ func StartSentinel(t testing.TB, of *Redis) *Redis {
 }
 
 func newRedis(t testing.TB, lines []string, more ...string) *Redis {
-	r := &Redis{program: command(t, "redis-server", "redis-server"), dir: t.TempDir(), port: freePort(t)}
+	r := &Redis{program: Command(t, "redis-server", "redis-server"), dir: t.TempDir(), port: freePort(t)}
 	r.Address = "127.0.0.1:" + r.port
 	r.lines = append([]string{"bind 127.0.0.1", "port " + r.port, "dir " + r.dir}, lines...)
 	writeFile(t, r.dir, "redis.conf", strings.Join(r.lines, "\n")+"\n")

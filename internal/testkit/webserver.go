@@ -92,7 +92,7 @@ func startNginx(t testing.TB, dir, port, server string, values ...string) {
 	conf := strings.Replace(nginxFrame, "%SERVER%", server, 1)
 	conf = strings.NewReplacer(append(values, "%USER%", user, "%DIR%", dir, "%PORT%", port)...).Replace(conf)
 	path := writeFile(t, dir, "nginx.conf", conf)
-	startServer(t, port, command(t, "nginx", "nginx"), "-p", dir, "-c", path, "-e", "stderr")
+	startServer(t, port, Command(t, "nginx", "nginx"), "-p", dir, "-c", path, "-e", "stderr")
 }
 
 // apacheConf is Apache with mod_auth_openidc before UPSTREAM.
@@ -132,7 +132,7 @@ OIDCAuthNHeader X-Authenticated-User
 func OpenIDProxy(t testing.TB, upstream string, idp *IdP, person string) string {
 	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
-	apache := command(t, "apache2", "apache2-bin and libapache2-mod-auth-openidc")
+	apache := Command(t, "apache2", "apache2-bin and libapache2-mod-auth-openidc")
 	const modules = "/usr/lib/apache2/modules"
 	if _, err := os.Stat(modules + "/mod_auth_openidc.so"); err != nil {
 		lacking(t, "libapache2-mod-auth-openidc")
@@ -183,8 +183,9 @@ func startServer(t testing.TB, port, program string, args ...string) {
 	})
 }
 
-// command finds a program of Debian.
-func command(t testing.TB, name, debian string) string {
+// Command finds a program of Debian. Without it the test is skipped, or fails when
+// the whole test command runs.
+func Command(t testing.TB, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
