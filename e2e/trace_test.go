@@ -329,6 +329,32 @@ func TestTraceEvents(t *testing.T) {
 	}
 }
 
+// REQ B-2: a resource says how much of it is traced. What a client has decided stands.
+func TestTelemetryOfOneResource(t *testing.T) {
+	t.Parallel()
+	backend := saying(t, "a")
+	tracing := func(enabled bool, rate string) string {
+		return fmt.Sprintf("telemetry: {openTelemetry: {enabled: %v, tracing: {enabled: true, samplingRate: %q}}}", enabled, rate)
+	}
+	g, collector, stop := startTraced(t, remote("all", backend.URL, tracing(true, "1.0"))+remote("begun", backend.URL, tracing(true, "0"))+
+		remote("none", backend.URL, tracing(false, "1"))+remote("half", backend.URL, "telemetry: {openTelemetry: {enabled: true}}")+
+		remote("usual", backend.URL, "telemetry: {}"), "OTEL_TRACES_SAMPLER=always_off")
+	for _, name := range []string{"all", "begun", "none", "half", "usual"} {
+		call(at(g, name), "ours", "").do(t)
+		call(at(g, name), "theirs", "").with("Traceparent", sampled).do(t)
+		call(at(g, name), "unwanted", "").with("Traceparent", notSampled).do(t)
+	}
+	stop()
+	servers, _ := spansOf(t, collector)
+	var got []string
+	for _, s := range servers {
+		got = append(got, s.get("sallyport.server")+" "+s.get("gen_ai.tool.name"))
+	}
+	if diff := cmp.Diff([]string{"all ours", "all theirs", "begun theirs"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // REQ E-1: a header that a manifest lets through is the client's own, traced or not.
 func TestTraceHeaderPassedThrough(t *testing.T) {
 	t.Parallel()

@@ -102,7 +102,7 @@ func (c *compiler) endpoint(o *manifest.Object, e *Endpoint, spec any) {
 	c.snap.releases = append(c.snap.releases, release)
 	e.server = s
 	e.metrics = s.opts.Metrics.Server(o.Name)
-	e.tracing.tracer = s.opts.Tracer
+	e.tracing.begin(s.opts.Tracer)
 	e.log = s.opts.Log.With("server", o.Name)
 	e.sessions = sealer{ring: s.ring, endpoint: o.Name, backendKey: e.backendKey}
 	e.steps = e.path()

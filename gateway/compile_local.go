@@ -45,6 +45,7 @@ func (c *compiler) localServer(o manifest.Item[v1alpha1.MCPServer]) {
 	c.policies(o.Object, spec.AuthzConfig, spec.AuthzConfigRef, e)
 	c.rateLimits(o.Object, spec.RateLimiting, e)
 	c.toolConfig(o.Object, spec.ToolConfigRef, e)
+	e.tracing.spec = spec.Telemetry
 	c.auditing(e, spec.Audit)
 	c.endpoint(o.Object, e, spec)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
@@ -17,7 +18,8 @@ import (
 // OpenTelemetry's conventions for MCP, or begin with sallyport.; no credential,
 // argument, result, session id or passthrough value is among them.
 type tracing struct {
-	tracer *trace.Tracer // nil when nothing is traced
+	spec   *v1alpha1.Telemetry // nil leaves it to the process
+	tracer *trace.Tracer       // nil when nothing is traced
 
 	// Of the backend.
 	address string // host name or address; "" for a command
@@ -44,6 +46,21 @@ func (t *tracing) setTracing(u string, own bool) {
 		}
 	}
 	t.port, _ = strconv.Atoi(port) // the manifest was checked; 0 says nothing
+}
+
+// begin sets the tracer, as the manifest says.
+func (t *tracing) begin(tracer *trace.Tracer) {
+	t.tracer = tracer
+	if t.spec == nil || t.spec.OpenTelemetry == nil {
+		return
+	}
+	o := t.spec.OpenTelemetry
+	if !o.Enabled || o.Tracing == nil || !o.Tracing.Enabled {
+		t.tracer = nil
+		return
+	}
+	share, _ := strconv.ParseFloat(o.Tracing.SamplingRate, 64) // the schema lets numbers from 0 to 1 through
+	t.tracer = tracer.With(trace.Ratio(share, true))
 }
 
 // startSpan begins the span of a message, below the caller's. Of the two places
@@ -73,6 +90,10 @@ func (e *Endpoint) startSpan(x *Exchange) {
 	s.Text("sallyport.caller.source", x.caller.Source)
 	s.Text("client.address", peerAddress(x.r))
 	s.Text("network.transport", "tcp")
+	if x.surface == surfaceFrame {
+		s.Text("network.protocol.name", "websocket")
+		return
+	}
 	s.Text("network.protocol.name", "http")
 	s.Text("network.protocol.version", strconv.Itoa(x.r.ProtoMajor)+"."+strconv.Itoa(x.r.ProtoMinor))
 }

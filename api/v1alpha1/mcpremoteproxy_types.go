@@ -101,6 +101,10 @@ type MCPRemoteProxySpec struct {
 	// RateLimiting limits how often tools are called.
 	// +optional
 	RateLimiting *RateLimiting `json:"rateLimiting,omitempty"`
+	// Telemetry says which requests are traced. Without it the process's own
+	// sampler decides.
+	// +optional
+	Telemetry *Telemetry `json:"telemetry,omitempty"`
 	// ToolConfigRef names the MCPToolConfig that chooses and renames the tools that
 	// clients see.
 	// +optional
@@ -112,12 +116,8 @@ type MCPRemoteProxySpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
 	// +optional
 	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
-	// Telemetry sends traces and metrics, with settings in place.
-	// +kubebuilder:validation:XValidation:rule="false",message="telemetry is not supported yet; remove it"
-	// +optional
-	Telemetry *Unbuilt `json:"telemetry,omitempty"`
 	// TelemetryConfigRef names the MCPTelemetryConfig that says where traces and metrics go.
-	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; remove it"
+	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; say in telemetry what is traced, and in OTEL_EXPORTER_OTLP_ENDPOINT where it goes"
 	// +optional
 	TelemetryConfigRef *Unbuilt `json:"telemetryConfigRef,omitempty"`
 	// NetworkPolicy limits what the pods can connect to.
