@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -598,5 +599,46 @@ func TestExpiryOfStreams(t *testing.T) {
 	testkit.Receive(t, "the long call", long).wantResult(t, `{"ok":true}`)
 	if err := g.Stop(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
+	}
+}
+
+// REQ C-5, REQ C-6: through an authenticating nginx, and another that ends TLS and takes a prefix off, the caller is who
+// the check says.
+func TestSocketBehindNginx(t *testing.T) {
+	t.Parallel()
+	check := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := r.Cookie("session")
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("X-User", strings.TrimPrefix(session.Value, "of-"))
+	}))
+	t.Cleanup(check.Close)
+	backend := testkit.Record(t, ok)
+	g := serve(t, remote("docs", backend.URL, trusting("missingHeader: reject"), "audit: {enabled: true}"))
+	inner := testkit.AuthProxy(t, g.URL, check.URL)
+	outer, tls := testkit.TLSProxy(t, inner, "/gate")
+	for base, via := range map[string]*http.Client{inner: httpClient(t), outer: tls} {
+		if _, resp, err := dialSocket(t, via, base+"/servers/docs/ws", user("mallory")...); err == nil || resp == nil || resp.StatusCode != 401 {
+			t.Errorf("without a cookie: %v", err)
+		}
+		s, _, err := dialSocket(t, via, base+"/servers/docs/ws", append(user("mallory"), "Cookie", "session=of-alice")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.say(t, call("", "tool", "").body)
+		if got := s.hear(t); !strings.Contains(got, `"result"`) {
+			t.Errorf("got %s", got)
+		}
+		_ = s.conn.CloseNow()
+	}
+	s := openSocket(t, g, "/ws") // round the proxy, and without its header
+	s.wantClosed(t, websocket.StatusPolicyViolation, "authentication is required")
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"denied", "proxy alice success"}, who(t, g)); diff != "" {
+		t.Errorf("callers in the audit (-want +got):\n%s", diff)
 	}
 }

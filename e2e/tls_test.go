@@ -71,6 +71,12 @@ func TestTLS(t *testing.T) {
 		if want := map[bool]int{false: 1, true: 2}[h2]; resp.ProtoMajor != want || resp.StatusCode != 200 {
 			t.Errorf("%s %d, want HTTP/%d", resp.Proto, resp.StatusCode, want)
 		}
+		if s, _, err := dialSocket(t, client, g.URL+"/servers/docs/ws"); !h2 { // by HTTP/2 Go's client opens none
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.begin(t)
+		}
 		front := openFrontBy(t, client, g.URL+"/servers/docs/sse")
 		if !strings.Contains(front, "/servers/docs/messages?session=") {
 			t.Errorf("HTTP+SSE begins with %q", front)

@@ -34,6 +34,7 @@ http {
 	proxy_http_version 1.1;
 	proxy_buffering off;
 	proxy_read_timeout 1h;
+	map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
 	%SERVER%
 }
 `
@@ -52,6 +53,8 @@ func TLSProxy(t testing.TB, upstream, prefix string) (string, *http.Client) {
 		proxy_set_header X-Forwarded-Proto https;
 		proxy_set_header X-Forwarded-Host $http_host;
 		proxy_set_header X-Forwarded-Prefix %PREFIX%;
+		proxy_set_header Upgrade $http_upgrade;
+		proxy_set_header Connection $connection_upgrade;
 		location %PREFIX%/ { proxy_pass %UPSTREAM%/; }
 		location /.well-known/oauth-protected-resource%PREFIX%/ { proxy_pass %UPSTREAM%; }
 	}`, "%UPSTREAM%", upstream, "%PREFIX%", prefix)
@@ -76,6 +79,8 @@ func AuthProxy(t testing.TB, upstream, check string) string {
 			auth_request /check;
 			auth_request_set $user $upstream_http_x_user;
 			proxy_set_header X-Authenticated-User $user;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Connection $connection_upgrade;
 			proxy_pass %UPSTREAM%;
 		}
 	}`, "%UPSTREAM%", upstream, "%CHECK%", check)
