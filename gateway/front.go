@@ -36,6 +36,7 @@ type front struct {
 	mu       sync.Mutex
 	session  backend.Session
 	revision mcp.Revision // as negotiated with the backend
+	elicits  bool         // the client can be sent to a URL
 	closing  bool
 	listens  bool                 // the backend's own stream is open, or was refused
 	running  map[string]*Exchange // requests under way, by id as it was written

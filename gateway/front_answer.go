@@ -100,7 +100,7 @@ func (f *front) noteInitialized(x *Exchange, msg []byte) {
 	}
 	if rev, ok := mcp.NegotiatedRevision(msg); ok {
 		f.mu.Lock()
-		f.revision = rev
+		f.revision, f.elicits = rev, elicitsURL(&x.message)
 		f.mu.Unlock()
 	}
 }

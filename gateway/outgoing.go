@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/credential"
 	"github.com/sallyport-dev/sallyport/internal/identity"
@@ -65,7 +64,7 @@ func (o *outgoing) headers(ctx context.Context, caller *identity.Caller, token s
 // does not go on with less, nor with the client's own.
 func (e *Endpoint) withoutCredential(x *Exchange, cause error) *mcp.Error {
 	if step, ok := errors.AsType[*credential.StepUp](cause); ok {
-		return e.deny(x, &authn.Denied{Status: http.StatusUnauthorized, Code: authn.CodeInvalidToken, Reason: "credential: " + step.Reason})
+		return e.stepUp(x, step)
 	}
 	f, ok := errors.AsType[*credential.Failure](cause)
 	if !ok {

@@ -20,6 +20,8 @@ type clientSession struct {
 	// captured are the passthrough values that the session began with; they do not
 	// change in it (REQ E-4). They live in the sealed id alone (REQ E-5).
 	captured http.Header
+	// elicits says that the client can be sent to a URL (elicitation.url).
+	elicits bool
 }
 
 // sealer makes and opens one endpoint's session ids. An id is good for the
@@ -30,9 +32,12 @@ type sealer struct {
 	backendKey string
 }
 
+// sessionElicits is a bit of a sealed session's flags.
+const sessionElicits = 1
+
 const (
 	sessionPurpose  = "mcp-session"
-	sessionVersion  = 1
+	sessionVersion  = 2
 	sessionLifetime = 7 * 24 * time.Hour
 
 	// maxCaptured bounds the passthrough values of one session, in bytes: the
@@ -77,6 +82,11 @@ func (s sealer) seal(cs clientSession, caller string, now time.Time) string {
 	b := make([]byte, 0, 256)
 	b = append(b, sessionVersion)
 	b = binary.AppendVarint(b, now.Add(sessionLifetime).Unix())
+	if cs.elicits {
+		b = append(b, sessionElicits)
+	} else {
+		b = append(b, 0)
+	}
 	for _, f := range []string{s.endpoint, s.backendKey, caller, cs.backend.ID, cs.backend.Origin} {
 		b = appendField(b, f)
 	}
@@ -97,10 +107,11 @@ func (s sealer) open(id, caller string, now time.Time) (clientSession, bool) {
 	if f.byte() != sessionVersion || now.Unix() >= f.varint() {
 		return clientSession{}, false
 	}
+	flags := f.byte()
 	if f.next() != s.endpoint || f.next() != s.backendKey || f.next() != caller {
 		return clientSession{}, false
 	}
-	cs := clientSession{presented: id, backend: backend.Session{ID: f.next(), Origin: f.next()}}
+	cs := clientSession{presented: id, backend: backend.Session{ID: f.next(), Origin: f.next()}, elicits: flags&sessionElicits != 0}
 	for len(f.rest) > 0 && !f.bad {
 		if cs.captured == nil {
 			cs.captured = http.Header{}
@@ -160,7 +171,7 @@ func (e *Endpoint) sessionHeader(x *Exchange, issued backend.Session, captured h
 		return []string{x.session.presented}
 	}
 	e.metrics.SessionOpened()
-	cs := clientSession{backend: issued, captured: captured}
+	cs := clientSession{backend: issued, captured: captured, elicits: x.message.Method == "initialize" && elicitsURL(&x.message)}
 	return []string{e.sessions.seal(cs, x.caller.Key(), time.Now())}
 }
 

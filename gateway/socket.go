@@ -232,7 +232,9 @@ func (s *socket) lapsed() bool { return context.Cause(s.listening) == errExpired
 // calls wait for, and nothing else (REQ B-17).
 func (s *socket) admit(x *Exchange) *mcp.Error {
 	x.front = &s.front
-	x.session = clientSession{presented: s.id, captured: s.captured}
+	s.mu.Lock()
+	x.session = clientSession{presented: s.id, captured: s.captured, elicits: s.elicits}
+	s.mu.Unlock()
 	if s.lapsed() && x.message.Kind != mcp.KindResponse && x.message.Method != "notifications/cancelled" {
 		x.note("the token has expired")
 		return s.refusal()

@@ -20,6 +20,9 @@ const (
 	CodeHeaderMismatch     = -32020 // header and body disagree
 	CodeMissingCapability  = -32021
 	CodeUnsupportedVersion = -32022
+
+	// CodeURLElicitationRequired is of 2025-11-25 alone.
+	CodeURLElicitationRequired = -32042
 )
 
 // Error is a JSON-RPC error together with the HTTP status it travels with. The
@@ -29,6 +32,9 @@ type Error struct {
 	Message string
 	Data    []byte // raw JSON; nil when there is none
 	Status  int    // HTTP status
+	// Result stands in place of the error where the protocol has a refusal travel as
+	// a result (MCP 2026-07-28, InputRequiredResult). It is raw JSON.
+	Result []byte
 }
 
 // Errorf makes an Error without data.
@@ -75,6 +81,11 @@ func (e *Error) Append(dst, id []byte) []byte {
 		dst = append(dst, "null"...)
 	} else {
 		dst = append(dst, id...)
+	}
+	if e.Result != nil {
+		dst = append(dst, `,"result":`...)
+		dst = append(dst, e.Result...)
+		return append(dst, '}')
 	}
 	dst = append(dst, `,"error":{"code":`...)
 	dst = strconv.AppendInt(dst, int64(e.Code), 10)
