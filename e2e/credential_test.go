@@ -60,7 +60,25 @@ func innerDoors(t *testing.T, idp *testkit.IdP) map[string]innerDoor {
 		t.Fatal(err)
 	}
 	encoded := base64.StdEncoding.EncodeToString(key)
+	keyID, keySecret, session := "ASIA"+rand.Text()[:16], canary("aws-secret"), canary("aws-session")
+	sts := newExchanger(t)
+	sts.does(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/xml")
+		fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
+			<Credentials><SessionToken>%s</SessionToken><SecretAccessKey>%s</SecretAccessKey><Expiration>%s</Expiration><AccessKeyId>%s</AccessKeyId></Credentials>
+			</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`, session, keySecret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339), keyID)
+	})
 	return map[string]innerDoor{
+		"awsSts": {
+			object("MCPExternalAuthConfig", "auth", "type: awsSts", "awsSts: {region: eu-west-1, stsEndpoint: "+sts.URL+", allowPrivateIPs: true, fallbackRoleArn: \"arn:aws:iam::123456789012:role/mcp\"}"),
+			map[string]string{"the AWS key": keySecret, "the AWS session": session},
+			"Authorization", func(t *testing.T, value string) {
+				t.Helper()
+				if !strings.HasPrefix(value, "AWS4-HMAC-SHA256 Credential="+keyID+"/") {
+					t.Errorf("the backend sees %q", value)
+				}
+			},
+		},
 		"tokenExchange": {
 			secret + exchangeObject("auth", place.URL+"/token", "clientId: gateway", "clientSecretRef: {name: s, key: secret}"),
 			map[string]string{"the client's secret": password, "the new token": made},
@@ -106,7 +124,9 @@ func TestInnerDoors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			target := testkit.Record(t, sessionBackend("elsewhere"))
 			backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set(door.shown, r.Header.Get(door.shown)) // an echo
+				for _, name := range []string{door.shown, "X-Amz-Security-Token"} { // an echo
+					w.Header().Set(name, r.Header.Get(name))
+				}
 				switch r.URL.Path {
 				case "/moved":
 					w.Header().Set("Location", target.URL+"/mcp")

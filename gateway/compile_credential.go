@@ -15,6 +15,7 @@ import (
 type backendUser struct {
 	*manifest.Object
 	remoteURL string
+	transport string
 }
 
 // credentialMaker makes the credential of one endpoint; nil with a problem. What
@@ -45,6 +46,8 @@ func (c *compiler) credential(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 		maker = c.onBehalfOf(o.Object, spec.OBO)
 	case spec.XAA != nil:
 		maker = c.crossApp(o.Object, spec.XAA)
+	case spec.AWSSTS != nil:
+		maker = c.awsSTS(o.Object, spec.AWSSTS)
 	}
 	c.credentials[objectKey{o.Namespace, o.Name}] = maker
 }

@@ -28,18 +28,13 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 		x.list.status, x.status = e.health.String(), http.StatusOK
 		return nil
 	}
-	private, captured, err := e.private(x)
+	req := &backend.Request{Method: x.r.Method, Header: protocolHeaders(x.r.Header), Session: x.session.backend}
+	captured, err := e.private(x, req)
 	if e.outgoing.credential != nil && x.span != nil {
 		x.span.Event("credential", "sallyport.credential.result", map[bool]string{true: "success", false: "failed"}[err == nil])
 	}
 	if err != nil {
 		return err
-	}
-	req := &backend.Request{
-		Method:  x.r.Method,
-		Header:  protocolHeaders(x.r.Header),
-		Private: private,
-		Session: x.session.backend,
 	}
 	if x.r.Method == http.MethodPost {
 		req.Header["Content-Type"] = jsonType
@@ -54,7 +49,7 @@ func (e *Endpoint) forward(x *Exchange) *mcp.Error {
 	case surfaceSocket:
 		return e.openSocket(x, captured)
 	case surfaceList:
-		return e.listAll(x, private)
+		return e.listAll(x, req)
 	case surfaceMessages, surfaceFrame:
 		return e.postFront(x, req)
 	}

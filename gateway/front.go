@@ -95,26 +95,24 @@ func (f *front) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), 5*time.Second)
 	defer cancel()
-	private, denied := f.private(ctx)
-	if denied != nil {
+	req := &backend.Request{Method: http.MethodDelete, Header: http.Header{}}
+	if f.authorize(ctx, req) != nil {
 		return // the backend would not know whose session it is to end
 	}
-	req := &backend.Request{Method: http.MethodDelete, Header: http.Header{}, Private: private}
 	f.address(req)
 	if resp, err := f.endpoint.backend.Do(ctx, req); err == nil {
 		_ = resp.Body.Close()
 	}
 }
 
-// private are the headers for requests that no client message stands behind. The
-// credential is that of whoever opened the connection.
-func (f *front) private(ctx context.Context) (http.Header, error) {
-	e := f.endpoint
-	h, err := e.outgoing.headers(ctx, f.who, f.token, f.captured)
+// authorize gives a request that no client message stands behind its private
+// headers. The credential is that of whoever opened the connection.
+func (f *front) authorize(ctx context.Context, req *backend.Request) error {
+	err := f.endpoint.outgoing.show(ctx, f.who, f.token, f.captured, req)
 	if err != nil {
-		e.log.Warn("no credential for a client's connection", "cause", err)
+		f.endpoint.log.Warn("no credential for a client's connection", "cause", err)
 	}
-	return h, err
+	return err
 }
 
 // postFront takes a message of a front. Notifications and answers go to the backend

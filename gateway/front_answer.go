@@ -134,11 +134,9 @@ func (f *front) listen() {
 	f.begin(func() {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 			// Each time anew: a credential may have ended with the last stream.
-			private, denied := f.private(f.listening)
-			if denied != nil {
+			if f.authorize(f.listening, req) != nil {
 				return
 			}
-			req.Private = private
 			resp, err := f.endpoint.backend.Do(f.listening, req)
 			if err == nil {
 				ok := resp.Stream && resp.Status == http.StatusOK && f.endpoint.reshape(&Exchange{r: &http.Request{Method: http.MethodGet}, caller: f.who}, resp) == nil

@@ -24,40 +24,49 @@ type outgoing struct {
 	settings    any               // of the credential
 }
 
-// private collects the headers for the backend's own origin. captured are the
-// passthrough values among them; they belong to the session that the request
-// opens, if it opens one.
-func (e *Endpoint) private(x *Exchange) (private, captured http.Header, err *mcp.Error) {
+// private gives a request the headers for the backend's own origin. captured are the
+// passthrough values among them; they belong to the session that the request opens,
+// if it opens one.
+func (e *Endpoint) private(x *Exchange, req *backend.Request) (captured http.Header, err *mcp.Error) {
 	o := &e.outgoing
 	captured = x.session.captured
 	if x.session.presented == "" {
 		captured = pick(x.r.Header, o.passthrough)
 		if headerSize(captured) > maxCaptured {
-			return nil, nil, mcp.Errorf(http.StatusRequestHeaderFieldsTooLarge, mcp.CodeInvalidRequest, "headers to pass through are larger than %d bytes", maxCaptured)
+			return nil, mcp.Errorf(http.StatusRequestHeaderFieldsTooLarge, mcp.CodeInvalidRequest, "headers to pass through are larger than %d bytes", maxCaptured)
 		}
 	}
-	private, cause := o.headers(x.r.Context(), x.caller, x.token, captured)
-	if cause != nil {
-		return nil, nil, e.withoutCredential(x, cause)
+	if cause := o.show(x.r.Context(), x.caller, x.token, captured, req); cause != nil {
+		return nil, e.withoutCredential(x, cause)
 	}
-	return private, captured, nil
+	return captured, nil
 }
 
-// headers are those for the backend's own origin.
-func (o *outgoing) headers(ctx context.Context, caller *identity.Caller, token secret.Value, captured http.Header) (http.Header, error) {
+// show gives a request everything that the backend's own origin may see. Without a
+// credential that it is to have, it gets nothing.
+func (o *outgoing) show(ctx context.Context, caller *identity.Caller, token secret.Value, captured http.Header, req *backend.Request) error {
 	if len(captured) == 0 && o.credential == nil {
-		return o.static, nil
+		req.Private = o.static
+		return nil
 	}
 	private := make(http.Header, len(o.static)+len(captured)+1)
 	maps.Copy(private, o.static)
 	maps.Copy(private, captured)
-	if o.credential == nil {
-		return private, nil
+	if o.credential != nil {
+		want := &credential.Request{Caller: caller, Token: token}
+		if err := o.credential.Apply(ctx, want, private); err != nil {
+			return err
+		}
+		if s, ok := o.credential.(credential.Signer); ok {
+			sign, err := s.Signer(ctx, want)
+			if err != nil {
+				return err
+			}
+			req.Signing = &backend.Signing{Headers: s.Headers(), Sign: sign}
+		}
 	}
-	if err := o.credential.Apply(ctx, &credential.Request{Caller: caller, Token: token}, private); err != nil {
-		return nil, err
-	}
-	return private, nil
+	req.Private = private
+	return nil
 }
 
 // withoutCredential ends an exchange for which there is no credential (REQ B-5): it

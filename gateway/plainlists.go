@@ -94,14 +94,15 @@ func (e *Endpoint) serveList(w http.ResponseWriter, r *http.Request) {
 	answer.write(w)
 }
 
-// listAll is forward's part: all pages of the list, and of them what the caller may see.
-func (e *Endpoint) listAll(x *Exchange, private http.Header) *mcp.Error {
+// listAll is forward's part: all pages of the list, asked for as the caller, and of them
+// what the caller may see.
+func (e *Endpoint) listAll(x *Exchange, as *backend.Request) *mcp.Error {
 	ctx, cancel := context.WithTimeout(x.r.Context(), e.server.opts.CallTimeout)
 	defer cancel()
 	x.ctx = ctx
 	method := x.message.Method
 	items, err := e.lister.All(ctx, listing.Query{
-		Method: method, Private: private,
+		Method: method, Private: as.Private, Signing: as.Signing,
 		Change: func(page []byte) ([]byte, error) {
 			if !e.reshapes() {
 				return page, nil

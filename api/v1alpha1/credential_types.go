@@ -157,3 +157,91 @@ type XAA struct {
 	// +optional
 	SubjectProviderName string `json:"subjectProviderName,omitempty"`
 }
+
+// AWSSTS signs requests to the backend (SigV4) with keys of an AWS role, which the
+// caller's token is good for (AssumeRoleWithWebIdentity).
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.fallbackRoleArn) || (has(self.roleMappings) && size(self.roleMappings) > 0)`,fieldPath=".fallbackRoleArn",message="is required, or else roleMappings: without a role nobody gets in"
+// +kubebuilder:validation:XValidation:rule=`!has(self.stsEndpoint) || !self.stsEndpoint.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".stsEndpoint",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
+type AWSSTS struct {
+	// Region is that of the backend, and of the token service.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[a-z]{2}(-[a-z]+)+-\d+$`
+	Region string `json:"region"`
+	// Service is the backend's name in signatures.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[a-z0-9-]+$`
+	// +kubebuilder:default=aws-mcp
+	// +optional
+	Service string `json:"service,omitempty"`
+	// FallbackRoleARN is the role of callers that no mapping matches. Without it they
+	// get none.
+	// +optional
+	FallbackRoleARN RoleARN `json:"fallbackRoleArn,omitempty"`
+	// RoleClaim is the claim that roleMappings look at.
+	// +kubebuilder:default=groups
+	// +optional
+	RoleClaim ClaimPath `json:"roleClaim,omitempty"`
+	// RoleMappings give callers with a value of the claim a role. The first one that
+	// matches counts, by priority and then as they are listed.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	RoleMappings []AWSRoleMapping `json:"roleMappings,omitempty"`
+	// SessionDuration is how long keys are good, in seconds.
+	// +kubebuilder:validation:Minimum=900
+	// +kubebuilder:validation:Maximum=43200
+	// +kubebuilder:default=3600
+	// +optional
+	SessionDuration int32 `json:"sessionDuration,omitempty"`
+	// SessionNameClaim is the claim that names the caller in AWS's logs.
+	// +kubebuilder:default=sub
+	// +optional
+	SessionNameClaim ClaimPath `json:"sessionNameClaim,omitempty"`
+	// STSEndpoint is the token service, if not that of the region: a VPC endpoint.
+	// +optional
+	STSEndpoint EndpointURL `json:"stsEndpoint,omitempty"`
+	// AllowPrivateIPs admits a loopback or private address for stsEndpoint, and plain
+	// http to it. Cloud metadata addresses are never admitted.
+	// +kubebuilder:default=false
+	// +optional
+	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// SubjectProviderName uses the token of an upstream provider in place of the
+	// caller's own.
+	// +kubebuilder:validation:XValidation:rule="false",message="subjectProviderName is not supported yet; remove it"
+	// +optional
+	SubjectProviderName string `json:"subjectProviderName,omitempty"`
+}
+
+// AWSRoleMapping gives callers with a value of the claim a role.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.claim) || has(self.matcher)`,fieldPath=".claim",message="is required: the value that the claim must have"
+type AWSRoleMapping struct {
+	// Claim is the value that the claim must have.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Claim string `json:"claim,omitempty"`
+	// RoleARN is the role.
+	RoleARN RoleARN `json:"roleArn"`
+	// Priority orders mappings: lower ones come first, those without one last.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Priority *int32 `json:"priority,omitempty"`
+
+	// Not built yet. It is refused by name.
+
+	// Matcher is an expression over the claims.
+	// +kubebuilder:validation:XValidation:rule="false",message="matcher is not supported yet; use claim"
+	// +optional
+	Matcher string `json:"matcher,omitempty"`
+}
+
+// RoleARN names an IAM role.
+//
+// +kubebuilder:validation:MaxLength=2048
+// +kubebuilder:validation:Pattern=`^arn:(aws|aws-cn|aws-us-gov):iam::\d{12}:role/[\w+=,.@\-_/]+$`
+type RoleARN string

@@ -13,6 +13,7 @@ const (
 	AuthIdentityAssertion  = "identityAssertion"
 	AuthOBO                = "obo"
 	AuthXAA                = "xaa"
+	AuthAWSSTS             = "awsSts"
 )
 
 // MCPExternalAuthConfig says which credential a backend is shown.
@@ -42,9 +43,10 @@ type MCPExternalAuthConfig struct {
 // +kubebuilder:validation:XValidation:rule=`has(self.identityAssertion) == (self.type == 'identityAssertion')`,fieldPath=".identityAssertion",messageExpression=`has(self.identityAssertion) ? 'belongs to type identityAssertion, and the type is %s; change one of them'.format([self.type]) : 'is required with type identityAssertion'`
 // +kubebuilder:validation:XValidation:rule=`has(self.obo) == (self.type == 'obo')`,fieldPath=".obo",messageExpression=`has(self.obo) ? 'belongs to type obo, and the type is %s; change one of them'.format([self.type]) : 'is required with type obo'`
 // +kubebuilder:validation:XValidation:rule=`has(self.xaa) == (self.type == 'xaa')`,fieldPath=".xaa",messageExpression=`has(self.xaa) ? 'belongs to type xaa, and the type is %s; change one of them'.format([self.type]) : 'is required with type xaa'`
+// +kubebuilder:validation:XValidation:rule=`has(self.awsSts) == (self.type == 'awsSts')`,fieldPath=".awsSts",messageExpression=`has(self.awsSts) ? 'belongs to type awsSts, and the type is %s; change one of them'.format([self.type]) : 'is required with type awsSts'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'awsSts', 'upstreamInject'])`,messageExpression=`'type %s is not supported yet; remove it, or use one that is'.format([self])`
+	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'upstreamInject'])`,messageExpression=`'type %s is not supported yet; remove it, or use one that is'.format([self])`
 	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;forwardClientToken;identityAssertion;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.
@@ -73,16 +75,16 @@ type MCPExternalAuthConfigSpec struct {
 	// +optional
 	XAA *XAA `json:"xaa,omitempty"`
 
+	// AWSSTS signs requests with keys of an AWS role, with type awsSts.
+	// +optional
+	AWSSTS *AWSSTS `json:"awsSts,omitempty"`
+
 	// Not built yet. Each of these is refused by name.
 
 	// EmbeddedAuthServer is an authorization server within the gateway.
 	// +kubebuilder:validation:XValidation:rule="false",message="embeddedAuthServer is not supported yet; remove it"
 	// +optional
 	EmbeddedAuthServer *Unbuilt `json:"embeddedAuthServer,omitempty"`
-	// AWSSTS signs requests with credentials of an AWS role.
-	// +kubebuilder:validation:XValidation:rule="false",message="awsSts is not supported yet; remove it"
-	// +optional
-	AWSSTS *Unbuilt `json:"awsSts,omitempty"`
 	// UpstreamInject shows the token that an upstream provider gave for the person.
 	// +kubebuilder:validation:XValidation:rule="false",message="upstreamInject is not supported yet; remove it"
 	// +optional

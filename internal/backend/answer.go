@@ -62,6 +62,11 @@ func (a *answer) check(ctx context.Context) (*Response, *Failure) {
 		return nil, f
 	}
 	cleanAnswer(out.Header, a.req.Private)
+	if s := a.req.Signing; s != nil {
+		for _, name := range s.Headers {
+			delete(out.Header, name)
+		}
+	}
 	return out, nil
 }
 

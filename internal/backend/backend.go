@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -38,6 +39,10 @@ type Request struct {
 	// challenge: a 403 that asks for more scopes is then a Failure, too.
 	Challenges bool
 
+	// Signing makes further private headers of each request that goes out; nil for
+	// none. Only a backend by Streamable HTTP heeds it.
+	Signing *Signing
+
 	Session Session
 	Body    []byte        // nil for GET and DELETE
 	Message *mcp.Envelope // nil for GET and DELETE
@@ -45,6 +50,20 @@ type Request struct {
 	// Redirected, if not nil, hears of every redirect that is followed: the origin it
 	// leads to, and its status.
 	Redirected func(to string, status int)
+}
+
+// Signing is a credential that is made of the request that carries it.
+type Signing struct {
+	Headers []string // the canonical names of those that Sign makes
+	// Sign is given the Host header's value, and path and query as they are sent.
+	Sign func(method, host, uri string, body []byte) http.Header
+}
+
+// of is what a hop to the backend's own origin carries of private headers.
+func (s *Signing) of(h *hop, private http.Header) http.Header {
+	all := s.Sign(h.method, h.to.authority, h.to.uri, h.body)
+	maps.Copy(all, private)
+	return all
 }
 
 // Session is the backend's own session: an id and the origin that issued it. The

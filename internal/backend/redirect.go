@@ -21,8 +21,12 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *targe
 	// The session id goes to its issuer, and not back there once the issuer has
 	// sent the exchange elsewhere: who comes next chooses the URL.
 	session := req.Session
+	own := true // until a hop leads elsewhere
 	var seen []string
 	for {
+		if own && req.Signing != nil {
+			h.private = req.Signing.of(h, req.Private)
+		}
 		h.session = ""
 		if session.Origin == h.to.origin {
 			h.session = session.ID
@@ -48,7 +52,7 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *targe
 			req.Redirected(next.origin, resp.StatusCode)
 		}
 		if next.origin != h.to.origin {
-			h.private = nil // for good: see above
+			h.private, own = nil, false // for good: see above
 			if h.session != "" {
 				session = Session{}
 			}

@@ -165,7 +165,7 @@ func usable(t *oauth.Tokens, life time.Duration) error {
 		return errors.New("its token_type is not Bearer")
 	case life <= 0:
 		return errors.New("its token has expired already")
-	case strings.ContainsFunc(t.Access.Reveal(), func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+	case unprintable(t.Access.Reveal()):
 		return errors.New("its token has characters that no header can carry")
 	}
 	return nil

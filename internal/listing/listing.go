@@ -42,6 +42,7 @@ func New(name string, b backend.Backend, l Limits) *Client {
 type Query struct {
 	Method  string      // tools/list, prompts/list or resources/list
 	Private http.Header // as in [backend.Request]
+	Signing *backend.Signing
 	// Change makes of each page what may be seen of it.
 	Change func(page []byte) ([]byte, error)
 }
@@ -245,7 +246,7 @@ func (c *Client) do(ctx context.Context, q Query, s session, raw []byte) (*backe
 		h[mcp.HeaderMethod] = []string{m.Method}
 	}
 	return c.backend.Do(ctx, &backend.Request{
-		Method: http.MethodPost, Header: h, Private: q.Private, Session: s.backend, Body: raw, Message: &m,
+		Method: http.MethodPost, Header: h, Private: q.Private, Signing: q.Signing, Session: s.backend, Body: raw, Message: &m,
 	})
 }
 
@@ -284,7 +285,7 @@ func (c *Client) end(ctx context.Context, q Query, s session) {
 	if s.revision >= mcp.Rev20250618 {
 		h[mcp.HeaderProtocolVersion] = []string{string(s.revision)}
 	}
-	resp, err := c.backend.Do(ctx, &backend.Request{Method: http.MethodDelete, Header: h, Private: q.Private, Session: s.backend})
+	resp, err := c.backend.Do(ctx, &backend.Request{Method: http.MethodDelete, Header: h, Private: q.Private, Signing: q.Signing, Session: s.backend})
 	if err == nil {
 		_ = resp.Body.Close()
 	}
