@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -364,5 +365,54 @@ func TestForwardedAddressOfEverySurface(t *testing.T) {
 		if want := `"resource":"https://gw.example.com/p` + endpoint + `/mcp"`; !strings.Contains(metadata.Body, want) {
 			t.Errorf("metadata %s, want %s", metadata.Body, want)
 		}
+	}
+}
+
+// REQ C-5, REQ C-8: a signed assertion on every surface, which is believed from any address, and no other one.
+func TestAssertions(t *testing.T) {
+	t.Parallel()
+	issuer := testkit.NewIssuer(t)
+	sign := func(changes map[string]any) []string {
+		claims := issuer.Claims("/projects/1/apps/a", map[string]any{"iss": "https://cloud.google.com/iap"})
+		maps.Copy(claims, changes)
+		return []string{"X-Goog-Iap-Jwt-Assertion", issuer.Sign(nil, claims)}
+	}
+	backend := testkit.Record(t, sessionBackend("backend-session"))
+	g := serve(t, remote("docs", backend.URL, "audit: {enabled: true}", trusting("missingHeader: reject", "trustedProxies: []",
+		"assertion: {preset: google-iap, audience: /projects/1/apps/a, allowPrivateIPs: true, keysUrl: "+issuer.URL+"/jwks}")))
+	good := sign(nil)
+	for _, s := range surfaces(g) {
+		for _, tt := range []struct {
+			name    string
+			headers []string
+			status  int // 0 as the surface has it for who may in
+		}{
+			{"good", good, 0},
+			{"none", nil, 401},
+			{"a plain header", user("mallory"), 401},
+			{"another application's", sign(map[string]any{"aud": "/projects/1/apps/b"}), 401},
+			{"expired", sign(map[string]any{"exp": 1}), 401},
+			{"as a token", bearer(good[1]), 401},
+			{"doubled", append(sign(nil), good...), 400},
+		} {
+			t.Run(s.name+"/"+tt.name, func(t *testing.T) {
+				want := tt.status
+				if want == 0 {
+					want = s.ok
+				}
+				if got := s.request(t, good...).with(tt.headers...).try(t); got.Status != want {
+					t.Errorf("status %d, want %d: %s", got.Status, want, got.Body)
+				}
+			})
+		}
+	}
+	if strings.Contains(backend.Wire(), good[1]) || strings.Contains(g.Stderr.String(), good[1]) {
+		t.Error("the assertion is in the log, or reached the backend")
+	}
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"assertion alice success", "denied"}, who(t, g)); diff != "" {
+		t.Errorf("callers in the audit (-want +got):\n%s", diff)
 	}
 }

@@ -191,3 +191,45 @@ func TestALBKeysOutliveAReload(t *testing.T) {
 		t.Errorf("the key was fetched %d times, want once", n)
 	}
 }
+
+// REQ C-8: each preset by a manifest, with the groups that policies ask for.
+func TestPresets(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	for preset, headers := range map[string][]string{
+		"oauth2-proxy":          {"X-Auth-Request-User", "alice", "X-Auth-Request-Groups", "staff,engineering"},
+		"oauth2-proxy-upstream": {"X-Forwarded-User", "alice", "X-Forwarded-Groups", "staff,engineering"},
+		"authelia":              {"Remote-User", "alice", "Remote-Groups", "staff,engineering"},
+		"pomerium":              {"X-Pomerium-Claim-Email", "alice", "X-Pomerium-Claim-Groups", "staff,engineering"},
+		"traefik-forward-auth":  {"X-Forwarded-User", "alice"},
+		"envoy":                 {"X-Jwt-Claim-Sub", "alice"},
+		"istio":                 {"X-Jwt-Claim-Sub", "alice"},
+	} {
+		t.Run(preset, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, proxy("docs", b.URL,
+				"trustedProxy: {clientAuthEnabled: false, trustProxyAuth: true, missingHeader: reject, preset: "+preset+", trustedProxies: [192.0.2.1]}",
+				policies("enforce", `permit(principal in THVGroup::"engineering", action, resource);`)), nil)
+			want := "proxy alice denied" // in no group
+			if len(headers) > 2 {
+				want = "proxy alice success"
+			}
+			r.send(post("/mcp", toolCall, headers...))
+			if e := r.events.take()[0]; fmt.Sprint(e.Source, " ", e.Subject, " ", e.Outcome) != want {
+				t.Errorf("audited as %+v, want %s", e, want)
+			}
+			stranger := post("/mcp", toolCall, headers...)
+			stranger.RemoteAddr = "192.0.2.2:1"
+			if w := r.send(stranger); w.Code != http.StatusUnauthorized {
+				t.Errorf("from elsewhere: %d", w.Code)
+			}
+			for _, h := range b.taken() {
+				for i := 0; i < len(headers); i += 2 {
+					if h.Get(headers[i]) != "" {
+						t.Errorf("%s reached the backend", headers[i])
+					}
+				}
+			}
+		})
+	}
+}
