@@ -1,6 +1,8 @@
 package clients_test
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -108,6 +110,48 @@ func FuzzRedirect(f *testing.F) {
 			return err == nil && (r == bare || at.Port() != "" && strings.Replace(r, ":"+at.Port(), "", 1) == bare || r == bare)
 		}) && u.Port() != "" {
 			t.Fatalf("%q differs from what is registered in more than its port", got)
+		}
+	})
+}
+
+// FuzzRegister holds what is true of every client that registered, whatever it said:
+// its redirect URIs run nothing, read nothing, and lead where they seem to.
+func FuzzRegister(f *testing.F) {
+	f.Add(rfcRegistration)
+	for _, uri := range []string{"javascript:alert(1)", "cursor://a/b", "http://127.0.0.1:1/", "https://a\\\\@b/", "https://a#", "com.app:/x", "data:text/html,x"} {
+		f.Add(`{"redirect_uris":["` + uri + `"],"token_endpoint_auth_method":"none"}`)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		req := httptest.NewRequestWithContext(t.Context(), "POST", issuer+"/oauth/register", strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		registry(nil).ServeRegistration(rec, req)
+		var a struct {
+			RedirectURIs []string `json:"redirect_uris"`
+			Error        string   `json:"error"`
+		}
+		if err := json.Unmarshal(rec.Body.Bytes(), &a); err != nil || (rec.Code == 201) != (a.Error == "") {
+			t.Fatalf("answered %d %q", rec.Code, rec.Body)
+		}
+		for _, uri := range a.RedirectURIs {
+			u, err := url.Parse(uri)
+			if err != nil || u.User != nil || u.Fragment != "" || strings.ContainsAny(uri, "#*\\ \t\r\n<>\"") {
+				t.Fatalf("%q was registered", uri)
+			}
+			scheme, rest, _ := strings.Cut(uri, ":")
+			if slices.Contains([]string{"javascript", "data", "file", "vbscript", "blob", "about"}, strings.ToLower(scheme)) {
+				t.Fatalf("%q was registered", uri)
+			}
+			// What a browser takes for the host: between // and the next / or ?.
+			host := strings.TrimPrefix(rest, "//")
+			if i := strings.IndexAny(host, "/?"); i >= 0 {
+				host = host[:i]
+			}
+			if scheme == "http" || scheme == "https" {
+				if u.Host != host || scheme == "http" && u.Hostname() != "localhost" && u.Hostname() != "::1" && !strings.HasPrefix(u.Hostname(), "127.") && !strings.HasSuffix(u.Hostname(), ":1") {
+					t.Fatalf("%q was registered and leads to %q", uri, u.Host)
+				}
+			}
 		}
 	})
 }
