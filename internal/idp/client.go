@@ -24,7 +24,7 @@ type Client struct {
 	Params      map[string]string // further ones of the authorization request
 	Mapping     Mapping
 	Reach       Reach
-	Log         *slog.Logger
+	Log         *slog.Logger // nil for none
 }
 
 // endpoints is a provider as far as tokens are concerned.
@@ -43,6 +43,12 @@ func reserved(name string) bool {
 		return true
 	}
 	return false
+}
+
+func (c *Client) fill() {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 }
 
 // checkParams refuses settings that the schema refuses too.
@@ -76,7 +82,7 @@ func (c *Client) authorization(e *endpoints, leg Leg, nonce bool) (string, error
 	q.Set("code_challenge", oauth.Challenge(leg.Verifier))
 	q.Set("code_challenge_method", "S256")
 	if scopes := c.scopes(leg); len(scopes) > 0 {
-		q.Set("scope", strings.Join(scopes, " "))
+		q.Set("scope", joined(scopes))
 	}
 	if nonce {
 		q.Set("nonce", leg.Nonce)
@@ -87,6 +93,8 @@ func (c *Client) authorization(e *endpoints, leg Leg, nonce bool) (string, error
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
+
+func joined(scopes []string) string { return strings.Join(scopes, " ") }
 
 func (c *Client) scopes(leg Leg) []string {
 	all := slices.Clone(c.Scopes)
@@ -114,6 +122,9 @@ func (c *Client) redeem(ctx context.Context, e *endpoints, leg Leg, code string)
 	if err != nil {
 		return nil, c.fail(scrubbed(err, code, leg.Verifier, e.auth.Secret.Reveal()))
 	}
+	if t.Refresh.Empty() && slices.Contains(c.scopes(leg), "offline_access") {
+		c.Log.Warn("the provider gave no refresh token although offline_access was asked for, so people will have to sign in again when the access token ends; some providers want additionalAuthorizationParams: {prompt: consent}", "provider", c.Name)
+	}
 	if t.Scopes == nil {
 		t.Scopes = c.scopes(leg) // RFC 6749 §5.1: those that were asked for
 	}
@@ -139,9 +150,6 @@ func (c *Client) refresh(ctx context.Context, e *endpoints, refresh secret.Value
 }
 
 func (c *Client) request(ctx context.Context, e *endpoints, form url.Values) (*oauth.Tokens, error) {
-	if err := c.Reach.check("token endpoint", e.token); err != nil {
-		return nil, err
-	}
 	at := oauth.Endpoint{URL: e.token, Auth: e.auth, Client: c.Reach.Client, Rewrite: e.rewrite}
 	t, err := at.Request(ctx, form)
 	if err != nil {

@@ -125,6 +125,10 @@ func (d *Discovery) fetch(ctx context.Context) (*oauth.ServerMetadata, error) {
 		case m.Issuer != d.issuer:
 			return nil, fmt.Errorf("discover the endpoints: %s is about the issuer %q, not %q; a trailing slash counts", at, oauth.Printable(m.Issuer, 200), d.issuer)
 		default:
+			// A document that is of no use is fetched again, like one that is not there.
+			if err := errors.Join(d.reach.check("authorization endpoint", m.AuthorizationEndpoint), d.reach.check("token endpoint", m.TokenEndpoint)); err != nil {
+				return nil, fmt.Errorf("discover the endpoints: %s: %w", at, err)
+			}
 			return &m, nil
 		}
 	}

@@ -19,10 +19,13 @@ type OAuth2Config struct {
 	Authorize, Token, Revoke string // endpoints; Revoke may be ""
 	// Issuer is what an answer's iss must be. Without it one that comes must be of the
 	// authorization endpoint's origin.
-	Issuer   string
-	UserInfo *UserInfo      // nil for none
-	Identity *IdentityPaths // nil for none
-	Answer   *TokenPaths    // nil for answers as RFC 6749 has them
+	Issuer       string
+	UserInfo     *UserInfo      // nil for none
+	Identity     *IdentityPaths // nil for none
+	Answer       *TokenPaths    // nil for answers as RFC 6749 has them
+	Registration *Registration  // in place of Client.ID and Secret; nil for none
+	// GrantsAPI is where GitHub ends grants, in place of Revoke.
+	GrantsAPI string
 }
 
 // OAuth2 is a provider without ID tokens: an API, or the token endpoint's answer,
@@ -33,6 +36,7 @@ var _ Provider = (*OAuth2)(nil)
 
 // NewOAuth2 makes the provider. Nothing is fetched before a person is sent there.
 func NewOAuth2(cfg OAuth2Config) (*OAuth2, error) {
+	cfg.fill()
 	if err := cfg.checkParams(); err != nil {
 		return nil, err
 	}
@@ -46,14 +50,14 @@ func NewOAuth2(cfg OAuth2Config) (*OAuth2, error) {
 			return nil, cfg.fail(err)
 		}
 	}
-	if cfg.Log != nil && cfg.UserInfo == nil && cfg.Identity == nil {
+	if cfg.UserInfo == nil && cfg.Identity == nil {
 		cfg.Log.Warn("nothing says who signs in at this provider, so everybody is somebody new at each sign-in; set userInfo or identityFromToken", "provider", cfg.Name)
 	}
 	return &OAuth2{cfg: cfg}, nil
 }
 
 // endpoints are the configured ones, and the client that the gateway is there.
-func (p *OAuth2) endpoints() *endpoints {
+func (p *OAuth2) endpoints(ctx context.Context) (*endpoints, error) {
 	c := &p.cfg.Client
 	e := &endpoints{
 		authorize: p.cfg.Authorize, token: p.cfg.Token, revoke: p.cfg.Revoke,
@@ -62,12 +66,32 @@ func (p *OAuth2) endpoints() *endpoints {
 	if p.cfg.Answer != nil {
 		e.rewrite = p.cfg.Answer.rewrite
 	}
-	return e
+	if p.cfg.Registration != nil {
+		auth, err := p.cfg.Registration.auth(ctx)
+		if err != nil {
+			return nil, c.fail(err)
+		}
+		e.auth = auth
+	}
+	return e, nil
+}
+
+// checked lets a registered client be forgotten that the provider does not know any
+// more (RFC 6749 §5.2).
+func (p *OAuth2) checked(ctx context.Context, e *endpoints, err error) error {
+	if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Code == oauth.CodeInvalidClient && p.cfg.Registration != nil {
+		p.cfg.Registration.forget(ctx, e.auth.ID)
+	}
+	return err
 }
 
 // Begin implements [Provider].
-func (p *OAuth2) Begin(_ context.Context, leg Leg) (string, error) {
-	return p.cfg.authorization(p.endpoints(), leg, false)
+func (p *OAuth2) Begin(ctx context.Context, leg Leg) (string, error) {
+	e, err := p.endpoints(ctx)
+	if err != nil {
+		return "", err
+	}
+	return p.cfg.authorization(e, leg, false)
 }
 
 // Finish implements [Provider].
@@ -82,9 +106,13 @@ func (p *OAuth2) Finish(ctx context.Context, leg Leg, code, iss string) (*Grant,
 	if code == "" {
 		return nil, p.cfg.fail(ErrNoCode)
 	}
-	tokens, err := p.cfg.redeem(ctx, p.endpoints(), leg, code)
+	e, err := p.endpoints(ctx)
 	if err != nil {
 		return nil, err
+	}
+	tokens, err := p.cfg.redeem(ctx, e, leg, code)
+	if err != nil {
+		return nil, p.checked(ctx, e, err)
 	}
 	person, err := p.person(ctx, tokens)
 	if err != nil {
@@ -152,10 +180,25 @@ func (p *OAuth2) person(ctx context.Context, t *oauth.Tokens) (*Person, error) {
 
 // Refresh implements [Provider].
 func (p *OAuth2) Refresh(ctx context.Context, refresh secret.Value) (*oauth.Tokens, error) {
-	return p.cfg.refresh(ctx, p.endpoints(), refresh)
+	e, err := p.endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.cfg.refresh(ctx, e, refresh)
+	return t, p.checked(ctx, e, err)
 }
 
 // Revoke implements [Provider].
 func (p *OAuth2) Revoke(ctx context.Context, t *oauth.Tokens) error {
-	return p.cfg.end(ctx, p.endpoints(), t)
+	e, err := p.endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	if p.cfg.GrantsAPI != "" && p.cfg.Revoke == "" {
+		if err := p.endByAPI(ctx, e.auth, t); err != nil {
+			return p.cfg.fail(err)
+		}
+		return nil
+	}
+	return p.cfg.end(ctx, e, t)
 }

@@ -28,6 +28,7 @@ var _ Provider = (*OIDC)(nil)
 
 // NewOIDC makes the provider. Nothing is fetched before a person is sent there.
 func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
+	cfg.fill()
 	if err := cfg.checkParams(); err != nil {
 		return nil, err
 	}
@@ -65,9 +66,6 @@ func (p *OIDC) Begin(ctx context.Context, leg Leg) (string, error) {
 	e, _, err := p.endpoints(ctx)
 	if err != nil {
 		return "", err
-	}
-	if err := p.cfg.Reach.check("authorization endpoint", e.authorize); err != nil {
-		return "", p.cfg.fail(err)
 	}
 	return p.cfg.authorization(e, leg, true)
 }

@@ -160,3 +160,7 @@ func TestCodeOfAnotherLeg(t *testing.T) {
 		}
 	}
 }
+
+func grantOf(access, refresh string) *oauth.Tokens {
+	return &oauth.Tokens{Access: secret.New(access), Refresh: secret.New(refresh)}
+}
