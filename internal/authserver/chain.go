@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -126,8 +127,8 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, f *flow, u *Upstr
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-func (s *Server) leg(f *flow, state string) Leg {
-	leg := Leg{RedirectURI: s.endpoint(pathCallback), State: state, Nonce: f.Nonce, Verifier: f.Verifier}
+func (s *Server) leg(f *flow, state string) idp.Leg {
+	leg := idp.Leg{RedirectURI: s.endpoint(pathCallback), State: state, Nonce: f.Nonce, Verifier: f.Verifier}
 	if f.Request != nil {
 		leg.LoginHint = f.Request.Hint
 	}
@@ -178,7 +179,13 @@ func twice(query url.Values, names ...string) bool {
 
 // back goes on when the browser has come back from u.
 func (s *Server) back(w http.ResponseWriter, r *http.Request, f *flow, u *Upstream, state string, query url.Values) {
-	if refused := query.Get("error"); refused != "" || query.Get("code") == "" {
+	refused := query.Get("error")
+	value := query.Get("code")
+	if refused != "" {
+		value = "" // one or the other
+	}
+	grant, err := u.Provider.Finish(r.Context(), s.leg(f, state), value, query.Get("iss"))
+	if errors.Is(err, idp.ErrNoCode) {
 		s.log.Info("provider refused", "issuer", s.issuer, "provider", u.Name, "error", oauth.Printable(refused, 64))
 		code := oauth.CodeServerError
 		if refused == oauth.CodeAccessDenied {
@@ -187,7 +194,6 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, f *flow, u *Upstre
 		s.abort(w, r, f, refuse(code, "the provider "+u.Name+" did not sign the person in"))
 		return
 	}
-	grant, err := u.Provider.Finish(r.Context(), s.leg(f, state), query.Get("code"), query.Get("iss"))
 	if err == nil && grant.Person.Subject == "" {
 		err = errors.New("it did not say who the person is")
 	}
@@ -246,7 +252,7 @@ type held struct {
 	Person  identity  `json:"p"`
 }
 
-func heldOf(g *Grant) held {
+func heldOf(g *idp.Grant) held {
 	t := g.Tokens
 	return held{
 		Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), ID: t.ID.Reveal(),

@@ -52,7 +52,7 @@ func (s *Server) link(ctx context.Context, f *flow) error {
 		if err := s.records.take(ctx, s.legKey(f, name), &h); err != nil {
 			return err
 		}
-		who := Person{Subject: h.Person.Subject, Name: h.Person.Name, Email: h.Person.Email}
+		who := Who{Subject: h.Person.Subject, Name: h.Person.Name, Email: h.Person.Email}
 		if err := s.accounts.Link(ctx, f.Person.Subject, name, who, h.tokens()); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
 	"github.com/sallyport-dev/sallyport/internal/authserver/revoked"
+	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -49,7 +50,7 @@ type Config struct {
 type Upstream struct {
 	Name     string // a DNS label
 	Title    string // for people; "" for the name
-	Provider Provider
+	Provider idp.Provider
 	OnDemand bool     // not part of signing in; linked when a call first needs it
 	Scopes   []string // for people: what the provider is asked for
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/authserver"
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
+	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -94,7 +95,7 @@ func newRig(t testing.TB, o setup) *rig {
 		Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	}
 	for _, name := range o.upstreams {
-		g.providers[name] = &provider{name: name, user: "alice", codes: map[string]authserver.Leg{}}
+		g.providers[name] = &provider{name: name, user: "alice", codes: map[string]idp.Leg{}}
 		cfg.Upstreams = append(cfg.Upstreams, authserver.Upstream{Name: name, Provider: g.providers[name], OnDemand: slices.Contains(o.onDemand, name)})
 	}
 	if g.server, err = authserver.New(cfg); err != nil {
@@ -122,11 +123,11 @@ type provider struct {
 	refuse     string // an error to send the browser back with
 
 	mu     sync.Mutex
-	codes  map[string]authserver.Leg
+	codes  map[string]idp.Leg
 	visits int
 }
 
-func (p *provider) Begin(_ context.Context, leg authserver.Leg) (string, error) {
+func (p *provider) Begin(_ context.Context, leg idp.Leg) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.visits++
@@ -134,17 +135,20 @@ func (p *provider) Begin(_ context.Context, leg authserver.Leg) (string, error) 
 	return "https://" + p.name + ".example/authorize?" + url.Values{"state": {leg.State}, "redirect_uri": {leg.RedirectURI}, "nonce": {leg.Nonce}}.Encode(), nil
 }
 
-func (p *provider) Finish(_ context.Context, leg authserver.Leg, code, _ string) (*authserver.Grant, error) {
+func (p *provider) Finish(_ context.Context, leg idp.Leg, code, _ string) (*idp.Grant, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if code == "" {
+		return nil, idp.ErrNoCode
+	}
 	begun, ok := p.codes[code]
 	delete(p.codes, code)
 	if !ok || begun.Nonce != leg.Nonce || begun.Verifier != leg.Verifier || begun.RedirectURI != leg.RedirectURI {
 		return nil, errors.New("provider " + p.name + ": no such code")
 	}
-	return &authserver.Grant{
+	return &idp.Grant{
 		Tokens: &oauth.Tokens{Access: secret.New("canary-" + p.name), Refresh: secret.New("refresh-" + p.name), Type: "Bearer", Expires: time.Now().Add(time.Hour)},
-		Person: authserver.Person{Subject: p.user, Name: strings.ToUpper(p.user), Email: p.user + "@example.com", Groups: []string{"staff"}},
+		Person: idp.Person{Subject: p.user, Name: strings.ToUpper(p.user), Email: p.user + "@example.com", Groups: []string{"staff"}},
 	}, nil
 }
 
@@ -169,7 +173,7 @@ type book struct {
 	linked map[string]map[string]authserver.Account
 }
 
-func (b *book) Link(_ context.Context, person, provider string, who authserver.Person, t *oauth.Tokens) error {
+func (b *book) Link(_ context.Context, person, provider string, who authserver.Who, t *oauth.Tokens) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.linked[person] == nil {

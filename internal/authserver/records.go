@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/seal"
@@ -30,9 +29,6 @@ const recordPurpose = "authserver record"
 // errGone means that a record is not there, or not any more.
 var errGone = errors.New("it is unknown, used or expired")
 
-// errTooLarge means that somebody's claims or parameters do not fit.
-var errTooLarge = errors.New("there is more in it than can be kept")
-
 func (r *records) key(kind string, parts ...string) string {
 	h := sha256.New()
 	var n [8]byte
@@ -49,21 +45,13 @@ func (r *records) seal(key string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write record: %w", err)
 	}
-	sealed := r.ring.Seal(recordPurpose, append([]byte(key+"\n"), body...))
-	if sealed == "" {
-		return nil, errTooLarge
-	}
-	return []byte(sealed), nil
+	return r.ring.SealValue(recordPurpose, key, body), nil
 }
 
 func (r *records) open(key string, sealed []byte, v any) error {
-	plain, ok := r.ring.Open(recordPurpose, string(sealed))
-	if !ok {
-		return errGone // sealed under a key that was retired
-	}
-	at, body, _ := strings.Cut(string(plain), "\n")
-	if at != key || json.Unmarshal([]byte(body), v) != nil {
-		return errGone
+	body, ok := r.ring.OpenValue(recordPurpose, key, sealed)
+	if !ok || json.Unmarshal(body, v) != nil {
+		return errGone // sealed under a key that was retired, or moved here from elsewhere
 	}
 	return nil
 }

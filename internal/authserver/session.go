@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
@@ -120,6 +121,6 @@ func hash(secret string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func personOf(p *Person) identity {
+func personOf(p *idp.Person) identity {
 	return identity{Subject: p.Subject, Name: p.Name, Email: p.Email, Groups: slices.Clone(p.Groups), Roles: slices.Clone(p.Roles)}
 }
