@@ -26,6 +26,8 @@ type compiler struct {
 
 	credentials map[objectKey]credentialMaker // nil: none, or one that is wrong
 	assertions  map[string]*manifest.Object   // which object took an address for keys
+	authServers map[objectKey]*embedded       // nil: one that is wrong
+	placed      []placed                      // authorization servers that have their paths
 }
 
 // compile makes a snapshot of set. With problems the snapshot is to be released,
@@ -37,9 +39,11 @@ func (s *Server) compile(set *manifest.Set) (_ *Snapshot, problems, warnings man
 		named: map[string]*manifest.Object{},
 
 		credentials: map[objectKey]credentialMaker{}, assertions: map[string]*manifest.Object{},
+		authServers: map[objectKey]*embedded{},
 	}
 	c.snap.uses.Store(1)
 	for _, o := range manifest.All[v1alpha1.MCPExternalAuthConfig](set) {
+		c.authServer(o)
 		c.credential(o)
 	}
 	for _, o := range manifest.All[v1alpha1.MCPRemoteProxy](set) {

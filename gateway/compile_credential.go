@@ -14,8 +14,9 @@ import (
 // backendUser is an object with a backend that wants a credential.
 type backendUser struct {
 	*manifest.Object
-	remoteURL string
-	transport string
+	remoteURL  string
+	transport  string
+	authServer *embedded // that its callers sign in with; nil for none
 }
 
 // credentialMaker makes the credential of one endpoint; nil with a problem. What
@@ -40,6 +41,8 @@ func (c *compiler) credential(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 		maker = same(&credential.Forward{Audience: spec.ForwardClientToken.Audience})
 	case spec.IdentityAssertion != nil:
 		maker = c.identityAssertion(o.Object, spec.IdentityAssertion)
+	case spec.UpstreamInject != nil:
+		maker = c.upstreamInject(o.Object, spec.UpstreamInject)
 	case spec.TokenExchange != nil:
 		maker = c.tokenExchange(o.Object, spec.TokenExchange)
 	case spec.OBO != nil:
@@ -126,7 +129,7 @@ func (c *compiler) wantsMet(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoi
 		return
 	}
 	tp := c.server.opts.TrustedProxy.over(in.TrustedProxy)
-	switch configured := in.OIDCConfig != nil || in.OIDCConfigRef != nil; {
+	switch configured := in.OIDCConfig != nil || in.OIDCConfigRef != nil || in.AuthServerRef != nil; {
 	case source.Wants() == credential.WantsIdentity:
 		if e.door.Everybody() {
 			c.problem(o, field, "tells the backend who the caller is, and nothing here asks callers for that; add oidcConfigRef, oidcConfig or trustedProxy")

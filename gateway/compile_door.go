@@ -32,6 +32,8 @@ func (c *compiler) door(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoint) 
 	case !tp.clientAuth:
 		e.door = authn.NewResolver(false)
 		e.doorWarning = "SECURITY: authentication of clients is switched off, so everybody is anonymous and no identity header is believed"
+	case in.AuthServerRef != nil:
+		e.door = c.signInDoor(o, in, e)
 	case in.OIDCConfig != nil || in.OIDCConfigRef != nil:
 		e.door = c.tokenDoor(o, in, e)
 	case in.ClientCertificate != nil:

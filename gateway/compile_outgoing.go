@@ -74,6 +74,9 @@ func (c *compiler) outgoingCredential(o backendUser, name string, out *outgoing,
 		return
 	}
 	if open == nil {
+		if _, ok := c.authServers[objectKey{o.Namespace, name}]; ok {
+			c.problem(o.Object, "spec.externalAuthConfigRef.name", "MCPExternalAuthConfig %q is an authorization server, which is no credential; name it in authServerRef", name)
+		}
 		return
 	}
 	src := open(o)

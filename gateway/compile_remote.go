@@ -25,7 +25,7 @@ type remote struct {
 func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	spec := &o.Value.Spec
 	e := &Endpoint{link: link{prefix: string(spec.EndpointPrefix), trustHeaders: spec.TrustProxyHeaders}}
-	e.outgoing = c.outgoing(backendUser{o.Object, string(spec.RemoteURL), spec.Transport}, spec.HeaderForward, spec.ExternalAuthConfigRef, passed(spec))
+	e.outgoing = c.outgoing(backendUser{Object: o.Object, remoteURL: string(spec.RemoteURL), transport: spec.Transport, authServer: c.signsIn(o.Object, &spec.Incoming)}, spec.HeaderForward, spec.ExternalAuthConfigRef, passed(spec))
 	to := remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects, spec.OAuth}
 	e.backend, e.backendKey = c.remote(o.Object, to)
 	if e.backend == nil {
@@ -34,6 +34,7 @@ func (c *compiler) remoteProxy(o manifest.Item[v1alpha1.MCPRemoteProxy]) {
 	c.account(o.Object, to, &e.outgoing)
 	e.tracing.setTracing(string(spec.RemoteURL), spec.AllowPrivateEndpoint)
 	c.door(o.Object, &spec.Incoming, e)
+	c.inject(o.Object, spec.ExternalAuthConfigRef, e)
 	c.wantsMet(o.Object, &spec.Incoming, e)
 	c.policies(o.Object, spec.AuthzConfig, spec.AuthzConfigRef, e)
 	c.rateLimits(o.Object, spec.RateLimiting, e)
@@ -60,7 +61,7 @@ func passed(spec *v1alpha1.MCPRemoteProxySpec) []passedHeader {
 // groups, and groups come with virtual servers.
 func (c *compiler) serverEntry(o manifest.Item[v1alpha1.MCPServerEntry]) {
 	spec := &o.Value.Spec
-	out := c.outgoing(backendUser{o.Object, string(spec.RemoteURL), spec.Transport}, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
+	out := c.outgoing(backendUser{Object: o.Object, remoteURL: string(spec.RemoteURL), transport: spec.Transport}, spec.HeaderForward, spec.ExternalAuthConfigRef, nil)
 	to := remote{spec.RemoteURL, spec.Transport, spec.AllowPrivateEndpoint, spec.CABundleRef, spec.Redirects, spec.OAuth}
 	if b, _ := c.remote(o.Object, to); b != nil {
 		c.account(o.Object, to, &out)

@@ -28,6 +28,8 @@ type Endpoint struct {
 	door       *authn.Resolver
 	mapping    authn.Mapping // how claims of a token become a caller
 	protection *protection   // nil where nobody needs a token
+	authServer *embedded     // that people sign in with; nil for none
+	resources  []string      // that tokens of authServer may be for
 	queryToken bool          // a WebSocket's token may come in its query
 	// doorWarning is what operators should know of the door; "" when there is nothing.
 	doorWarning string

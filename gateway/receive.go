@@ -114,8 +114,8 @@ func isJSON(values []string) bool {
 // and on a loopback address the Host must be a loopback name too, since a rebound
 // DNS name gives the page's requests the gateway as "same origin".
 func (s *Server) checkOrigin(r *http.Request) *mcp.Error {
-	if onLoopback(r) && !isLoopbackHost(r.Host) && !s.hosts[hostname(r.Host)] {
-		return mcp.Errorf(http.StatusForbidden, mcp.CodeInvalidRequest, "host name not allowed; the operator can allow it with --allowed-hosts")
+	if err := s.checkHost(r); err != nil {
+		return err
 	}
 	origins, ok := r.Header["Origin"]
 	if !ok {
@@ -130,6 +130,13 @@ func (s *Server) checkOrigin(r *http.Request) *mcp.Error {
 		}
 	}
 	return mcp.Errorf(http.StatusForbidden, mcp.CodeInvalidRequest, "origin not allowed; the operator can allow it with --allowed-origins")
+}
+
+func (s *Server) checkHost(r *http.Request) *mcp.Error {
+	if onLoopback(r) && !isLoopbackHost(r.Host) && !s.hosts[hostname(r.Host)] {
+		return mcp.Errorf(http.StatusForbidden, mcp.CodeInvalidRequest, "host name not allowed; the operator can allow it with --allowed-hosts")
+	}
+	return nil
 }
 
 func onLoopback(r *http.Request) bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/authn"
+	"github.com/sallyport-dev/sallyport/internal/authserver"
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
@@ -50,6 +51,7 @@ type Options struct {
 	Store       store.Store
 	SharedRates ratelimit.Shared // buckets that replicas share; nil for the process's own
 	Accounts    Accounts
+	LookupEnv   func(string) (string, bool) // the environment, for client secrets of upstream providers; nil for none
 	Audit       audit.Sink
 	Metrics     *telemetry.Metrics
 	Tracer      *trace.Tracer // nil traces nothing
@@ -84,7 +86,9 @@ type Server struct {
 	limiters keep.Pool[string, *ratelimit.Limiter]
 	sources  keep.Pool[string, keptSource]
 	accounts keep.Pool[string, *oauthclient.Client]
-	checking bool // compiles for nobody: nothing may be fetched
+	// authServers are kept over configuration changes, and everybody signed in.
+	authServers keep.Pool[string, *authserver.Server]
+	checking    bool // compiles for nobody: nothing may be fetched
 
 	current   atomic.Pointer[Snapshot]
 	swapping  sync.Mutex
@@ -100,6 +104,9 @@ func NewServer(opts Options) (*Server, error) {
 	ring, err := seal.NewRing(opts.SessionKeys...)
 	if err != nil {
 		return nil, err
+	}
+	if opts.LookupEnv == nil {
+		opts.LookupEnv = func(string) (string, bool) { return "", false }
 	}
 	if opts.Store == nil {
 		opts.Store = store.NewMemory()
@@ -188,6 +195,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, ok := plainLists[r.URL.Path]; ok && r.Method != http.MethodOptions {
 		s.allowPage(w, r)
 		s.serveLists(w, r, snap)
+		return
+	}
+	if a := snap.authServerAt(r.URL.Path); a != nil {
+		s.serveAuthServer(w, r, a)
 		return
 	}
 	e, surface := snap.route(r.URL.Path)

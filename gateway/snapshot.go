@@ -19,6 +19,8 @@ type Snapshot struct {
 
 	assertionKeys map[string][]byte // by MCPExternalAuthConfig: the public keys of its assertions
 
+	authServers []*embedded
+
 	releases []func()
 	uses     atomic.Int64 // exchanges under way, plus one while it is current
 }

@@ -16,6 +16,10 @@ type Incoming struct {
 	// tokens are checked too, either is enough.
 	// +optional
 	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
+	// AuthServerRef names the embedded authorization server that clients sign in with.
+	// Tokens that it made for this endpoint are taken, and no others.
+	// +optional
+	AuthServerRef *AuthServerRef `json:"authServerRef,omitempty"`
 	// TrustedProxy believes an authenticating proxy before the gateway about who
 	// the caller is.
 	// +optional

@@ -14,6 +14,9 @@ const (
 	AuthOBO                = "obo"
 	AuthXAA                = "xaa"
 	AuthAWSSTS             = "awsSts"
+
+	AuthEmbeddedAuthServer = "embeddedAuthServer"
+	AuthUpstreamInject     = "upstreamInject"
 )
 
 // MCPExternalAuthConfig says which credential a backend is shown.
@@ -44,9 +47,10 @@ type MCPExternalAuthConfig struct {
 // +kubebuilder:validation:XValidation:rule=`has(self.obo) == (self.type == 'obo')`,fieldPath=".obo",messageExpression=`has(self.obo) ? 'belongs to type obo, and the type is %s; change one of them'.format([self.type]) : 'is required with type obo'`
 // +kubebuilder:validation:XValidation:rule=`has(self.xaa) == (self.type == 'xaa')`,fieldPath=".xaa",messageExpression=`has(self.xaa) ? 'belongs to type xaa, and the type is %s; change one of them'.format([self.type]) : 'is required with type xaa'`
 // +kubebuilder:validation:XValidation:rule=`has(self.awsSts) == (self.type == 'awsSts')`,fieldPath=".awsSts",messageExpression=`has(self.awsSts) ? 'belongs to type awsSts, and the type is %s; change one of them'.format([self.type]) : 'is required with type awsSts'`
+// +kubebuilder:validation:XValidation:rule=`has(self.embeddedAuthServer) == (self.type == 'embeddedAuthServer')`,fieldPath=".embeddedAuthServer",messageExpression=`has(self.embeddedAuthServer) ? 'belongs to type embeddedAuthServer, and the type is %s; change one of them'.format([self.type]) : 'is required with type embeddedAuthServer'`
+// +kubebuilder:validation:XValidation:rule=`has(self.upstreamInject) == (self.type == 'upstreamInject')`,fieldPath=".upstreamInject",messageExpression=`has(self.upstreamInject) ? 'belongs to type upstreamInject, and the type is %s; change one of them'.format([self.type]) : 'is required with type upstreamInject'`
 type MCPExternalAuthConfigSpec struct {
 	// Type is the kind of credential.
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['embeddedAuthServer', 'upstreamInject'])`,messageExpression=`'type %s is not supported yet; remove it, or use one that is'.format([self])`
 	// +kubebuilder:validation:Enum=unauthenticated;headerInjection;bearerToken;tokenExchange;forwardClientToken;identityAssertion;embeddedAuthServer;awsSts;upstreamInject;obo;xaa
 	Type string `json:"type"`
 	// HeaderInjection is the header to show, with type headerInjection.
@@ -74,21 +78,27 @@ type MCPExternalAuthConfigSpec struct {
 	// backend's own authorization server, with type xaa.
 	// +optional
 	XAA *XAA `json:"xaa,omitempty"`
+	// EmbeddedAuthServer is an authorization server within the gateway, with type
+	// embeddedAuthServer. It is no credential: endpoints name it in authServerRef.
+	// +optional
+	EmbeddedAuthServer *EmbeddedAuthServer `json:"embeddedAuthServer,omitempty"`
+	// UpstreamInject shows the token that an upstream provider gave for the person who
+	// calls, with type upstreamInject. The endpoint needs authServerRef.
+	// +optional
+	UpstreamInject *UpstreamInject `json:"upstreamInject,omitempty"`
 
 	// AWSSTS signs requests with keys of an AWS role, with type awsSts.
 	// +optional
 	AWSSTS *AWSSTS `json:"awsSts,omitempty"`
+}
 
-	// Not built yet. Each of these is refused by name.
-
-	// EmbeddedAuthServer is an authorization server within the gateway.
-	// +kubebuilder:validation:XValidation:rule="false",message="embeddedAuthServer is not supported yet; remove it"
-	// +optional
-	EmbeddedAuthServer *Unbuilt `json:"embeddedAuthServer,omitempty"`
-	// UpstreamInject shows the token that an upstream provider gave for the person.
-	// +kubebuilder:validation:XValidation:rule="false",message="upstreamInject is not supported yet; remove it"
-	// +optional
-	UpstreamInject *Unbuilt `json:"upstreamInject,omitempty"`
+// UpstreamInject chooses an upstream provider's token.
+type UpstreamInject struct {
+	// ProviderName is the name of one of the upstreamProviders of the authorization
+	// server that the endpoint's authServerRef names; default for one that has no name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	ProviderName string `json:"providerName"`
 }
 
 // HeaderInjection is one header with a value from a Secret.

@@ -27,6 +27,7 @@ type MCPRemoteProxy struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addPlaintextHeaders) || self.passthroughHeaders.all(p, !self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addPlaintextHeaders too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addPlaintextHeaders.exists(h, h.lowerAscii() == p.lowerAscii()))])`
 // +kubebuilder:validation:XValidation:rule=`!has(self.passthroughHeaders) || !has(self.headerForward) || !has(self.headerForward.addHeadersFromSecret) || self.passthroughHeaders.all(p, !self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))`,fieldPath=".passthroughHeaders",messageExpression=`'header %s is set by headerForward.addHeadersFromSecret too; keep one of them'.format([self.passthroughHeaders.filter(p, self.headerForward.addHeadersFromSecret.exists(h, h.headerName.lowerAscii() == p.lowerAscii()))])`
 // +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.authServerRef) || !has(self.oidcConfig) && !has(self.oidcConfigRef)",fieldPath=".authServerRef",message="cannot be set beside oidcConfig or oidcConfigRef: one issuer's tokens open the door; keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.oauth) || !has(self.externalAuthConfigRef)",fieldPath=".oauth",message="cannot be set beside externalAuthConfigRef; keep one of them"
 type MCPRemoteProxySpec struct {
@@ -112,10 +113,6 @@ type MCPRemoteProxySpec struct {
 
 	// Not built yet. Each of these is refused by name.
 
-	// AuthServerRef names the embedded authorization server that clients sign in with.
-	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
-	// +optional
-	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
 	// TelemetryConfigRef names the MCPTelemetryConfig that says where traces and metrics go.
 	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; say in telemetry what is traced, and in OTEL_EXPORTER_OTLP_ENDPOINT where it goes"
 	// +optional

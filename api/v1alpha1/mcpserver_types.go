@@ -27,6 +27,7 @@ type MCPServer struct {
 // +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
 // +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'%s is set by env too; keep one of them'.format([self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
 // +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.authServerRef) || !has(self.oidcConfig) && !has(self.oidcConfigRef)",fieldPath=".authServerRef",message="cannot be set beside oidcConfig or oidcConfigRef: one issuer's tokens open the door; keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
@@ -116,10 +117,6 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="image is not supported yet; remove it"
 	// +optional
 	Image string `json:"image,omitempty"`
-	// AuthServerRef names the embedded authorization server that clients sign in with.
-	// +kubebuilder:validation:XValidation:rule="false",message="authServerRef is not supported yet; remove it"
-	// +optional
-	AuthServerRef *Unbuilt `json:"authServerRef,omitempty"`
 	// TelemetryConfigRef names the MCPTelemetryConfig that says where traces and metrics go.
 	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; say in telemetry what is traced, and in OTEL_EXPORTER_OTLP_ENDPOINT where it goes"
 	// +optional

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/accounts"
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -93,8 +94,8 @@ func (s *Server) next(ctx context.Context, f *flow) (*Upstream, error) {
 		if !wanted || slices.Contains(f.Done, u.Name) {
 			continue
 		}
-		usable := slices.ContainsFunc(linked, func(a Account) bool {
-			return a.Provider == u.Name && (a.CanRefresh || a.Expires.IsZero() || now.Before(a.Expires))
+		usable := slices.ContainsFunc(linked, func(a accounts.Account) bool {
+			return a.Provider == u.Name && !a.Ended && (a.CanRefresh || a.Expires.IsZero() || now.Before(a.Expires))
 		})
 		if !usable || f.fresh() || u.Name == f.Connect {
 			return u, nil

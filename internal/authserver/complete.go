@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/sallyport-dev/sallyport/internal/accounts"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
@@ -52,7 +53,7 @@ func (s *Server) link(ctx context.Context, f *flow) error {
 		if err := s.records.take(ctx, s.legKey(f, name), &h); err != nil {
 			return err
 		}
-		who := Who{Subject: h.Person.Subject, Name: h.Person.Name, Email: h.Person.Email}
+		who := accounts.Who{Subject: h.Person.Subject, Name: h.Person.Name, Email: h.Person.Email}
 		if err := s.accounts.Link(ctx, f.Person.Subject, name, who, h.tokens()); err != nil {
 			return err
 		}

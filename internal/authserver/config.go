@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,11 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/accounts"
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
 	"github.com/sallyport-dev/sallyport/internal/authserver/revoked"
 	"github.com/sallyport-dev/sallyport/internal/idp"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -30,8 +34,9 @@ type Config struct {
 	// Primary names the upstream whose subject is the person's; "" for the first.
 	Primary string
 
-	Clients  *clients.Registry
-	Accounts Accounts
+	Clients *clients.Registry
+	// Refreshed is told of each refresh of a provider's token; nil for nobody.
+	Refreshed func(provider, result string)
 
 	Lifespans Lifespans
 	// Scopes are what clients may ask for, besides those that every server knows.
@@ -80,7 +85,7 @@ type Server struct {
 	records   records
 	upstreams []Upstream // the primary one first
 	clients   *clients.Registry
-	accounts  Accounts
+	accounts  *accounts.Book
 	lifespans Lifespans
 	scopes    []string
 	resource  func(string) (string, bool)
@@ -112,12 +117,19 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		issuer: cfg.Issuer, id: id, secure: u.Scheme == "https", signer: cfg.Signer,
 		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: "authserver/" + id + "/"},
-		upstreams: upstreams, clients: cfg.Clients, accounts: cfg.Accounts, lifespans: cfg.Lifespans,
+		upstreams: upstreams, clients: cfg.Clients, lifespans: cfg.Lifespans,
 		scopes: allScopes(cfg.Scopes), resource: cfg.Resource, log: cfg.Log,
 	}
 	s.revoked = revoked.New(revoked.Config{
 		Store: cfg.Store, Key: func(part string) string { return s.records.key("revoked", part) },
 		Life: cfg.Lifespans.Access, Log: cfg.Log.With("issuer", cfg.Issuer),
+	})
+	s.accounts = accounts.New(accounts.Config{
+		Store: cfg.Store, Ring: cfg.Ring, Log: cfg.Log, Seen: cfg.Refreshed,
+		// Subjects are the primary provider's: where another one takes its place, the
+		// same name is somebody else.
+		Issuer:  cfg.Issuer + " " + upstreams[0].Name,
+		Refresh: s.refreshUpstream, Revoke: s.revokeUpstream,
 	})
 	if err := s.trustOthers(&cfg); err != nil {
 		return nil, err
@@ -186,10 +198,10 @@ func (s *Server) Revoked(claims map[string]any) (bool, error) {
 func (s *Server) Generation() uint64 { return s.revoked.Generation() }
 
 // Accounts are the people's accounts at the providers.
-func (s *Server) Accounts() Accounts { return s.accounts }
+func (s *Server) Accounts() *accounts.Book { return s.accounts }
 
-// Close implements [io.Closer]. There is nothing to end.
-func (s *Server) Close() error { return nil }
+// Close ends the server, after refreshes that are under way.
+func (s *Server) Close() error { return s.accounts.Close() }
 
 // endpoint is the address of one of the server's paths.
 func (s *Server) endpoint(local string) string { return s.issuer + local }
@@ -201,6 +213,22 @@ func (s *Server) upstream(name string) *Upstream {
 		}
 	}
 	return nil
+}
+
+func (s *Server) refreshUpstream(ctx context.Context, provider string, refresh secret.Value) (*oauth.Tokens, error) {
+	u := s.upstream(provider)
+	if u == nil { // it is configured no more
+		return nil, refuse(oauth.CodeInvalidGrant, "there is no such provider any more")
+	}
+	return u.Provider.Refresh(ctx, refresh)
+}
+
+func (s *Server) revokeUpstream(ctx context.Context, provider string, t *oauth.Tokens) error {
+	u := s.upstream(provider)
+	if u == nil {
+		return nil
+	}
+	return u.Provider.Revoke(ctx, t)
 }
 
 func (u *Upstream) title() string {

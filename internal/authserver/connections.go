@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/accounts"
 	"github.com/sallyport-dev/sallyport/internal/authserver/page"
 )
 
@@ -114,13 +115,17 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 }
 
 // connection shows one provider, and what is linked there.
-func (s *Server) connection(p *page.Page, u *Upstream, linked []Account, sess *session) {
+func (s *Server) connection(p *page.Page, u *Upstream, linked []accounts.Account, sess *session) {
 	p.Open("li")
 	p.Element("h2", u.title())
 	hidden := [][2]string{{"csrf_token", sess.Token}, {"provider", u.Name}}
-	i := slices.IndexFunc(linked, func(a Account) bool { return a.Provider == u.Name })
-	if i < 0 {
-		p.Element("p", "Not connected.", "class", "quiet")
+	i := slices.IndexFunc(linked, func(a accounts.Account) bool { return a.Provider == u.Name })
+	if i < 0 || linked[i].Ended {
+		text := "Not connected."
+		if i >= 0 {
+			text = "The provider ended the connection; connect it again."
+		}
+		p.Element("p", text, "class", "quiet")
 		p.Form(s.endpoint(pathConnections), hidden, page.Button{Name: "action", Value: "connect", Label: "Connect " + u.title()})
 		p.Close("li")
 		return

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/accounts"
 	"github.com/sallyport-dev/sallyport/internal/authserver"
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
@@ -38,7 +39,7 @@ type rig struct {
 	store     store.Store
 	signer    *token.Signer
 	providers map[string]*provider
-	accounts  *book
+	accounts  *accounts.Book
 	client    clients.Static
 	log       *strings.Builder
 	verifier  string
@@ -85,13 +86,13 @@ func newRig(t testing.TB, o setup) *rig {
 	web := httptest.NewUnstartedServer(nil)
 	g := &rig{
 		t: t, issuer: "http://" + web.Listener.Addr().String() + o.path, store: o.store, signer: signer,
-		providers: map[string]*provider{}, accounts: &book{linked: map[string]map[string]authserver.Account{}}, log: &strings.Builder{},
+		providers: map[string]*provider{}, log: &strings.Builder{},
 		verifier: oauth.NewVerifier(),
 		client:   clients.Static{ID: "app", Name: "App", RedirectURIs: []string{redirectURI}, Grants: []string{"authorization_code", "refresh_token"}},
 	}
 	cfg := authserver.Config{
 		Issuer: g.issuer, Signer: signer, Ring: ring, Store: o.store, Lifespans: o.lifespans,
-		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Static: append(o.clients, g.client)}), Accounts: g.accounts, Scopes: []string{"docs:read"}, Resource: g.resource, Trusted: o.trusted,
+		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Static: append(o.clients, g.client)}), Scopes: []string{"docs:read"}, Resource: g.resource, Trusted: o.trusted,
 		Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	}
 	for _, name := range o.upstreams {
@@ -101,6 +102,8 @@ func newRig(t testing.TB, o setup) *rig {
 	if g.server, err = authserver.New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	g.accounts = g.server.Accounts()
+	t.Cleanup(func() { _ = g.server.Close() })
 	web.Config.Handler = g.server.Handler()
 	web.Start()
 	t.Cleanup(web.Close)
@@ -165,38 +168,6 @@ func (p *provider) answer(at *url.URL) string {
 		back.Set("code", p.name+"-"+q.Get("state"))
 	}
 	return q.Get("redirect_uri") + "?" + back.Encode()
-}
-
-// book keeps accounts.
-type book struct {
-	mu     sync.Mutex
-	linked map[string]map[string]authserver.Account
-}
-
-func (b *book) Link(_ context.Context, person, provider string, who authserver.Who, t *oauth.Tokens) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.linked[person] == nil {
-		b.linked[person] = map[string]authserver.Account{}
-	}
-	b.linked[person][provider] = authserver.Account{Provider: provider, Subject: who.Subject, Email: who.Email, Linked: time.Now(), Expires: t.Expires, CanRefresh: true}
-	return nil
-}
-
-func (b *book) List(_ context.Context, person string) (all []authserver.Account, _ error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, a := range b.linked[person] {
-		all = append(all, a)
-	}
-	return all, nil
-}
-
-func (b *book) Unlink(_ context.Context, person, provider string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.linked[person], provider)
-	return nil
 }
 
 // browser is a person's: it follows redirects to the server and to providers, and

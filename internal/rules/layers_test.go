@@ -28,10 +28,10 @@ var levels = map[string]int{
 	"internal/demo":                  2,
 	"internal/listing":               2,
 
+	"internal/accounts":        1,
 	"internal/audit":           1,
 	"internal/manifest":        1,
 	"internal/manifest/strict": 1,
-	"internal/accounts":        1,
 	"internal/idp":             1,
 	"internal/policy":          1,
 	"internal/policy/schema":   1,

@@ -131,6 +131,7 @@ func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error)
 	if err = f.tls.open(&opts); err != nil {
 		return opts, err
 	}
+	opts.LookupEnv = os.LookupEnv
 	if err = f.store.open(&opts, os.LookupEnv); err != nil {
 		return opts, err
 	}

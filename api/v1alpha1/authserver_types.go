@@ -1,0 +1,182 @@
+package v1alpha1
+
+import "time"
+
+// AuthServerRef names the embedded authorization server that clients of an endpoint
+// sign in with.
+type AuthServerRef struct {
+	// Kind is MCPExternalAuthConfig.
+	// +kubebuilder:validation:Enum=MCPExternalAuthConfig
+	// +kubebuilder:default=MCPExternalAuthConfig
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// Name of the MCPExternalAuthConfig, of type embeddedAuthServer.
+	Name ObjectName `json:"name"`
+}
+
+// EmbeddedAuthServer is an OAuth 2.1 authorization server inside the gateway. MCP
+// clients find it through the endpoints that name it in authServerRef, register or
+// publish themselves, and get tokens for these endpoints once a person has signed in
+// at the upstream providers.
+//
+// +kubebuilder:validation:XValidation:rule=`self.issuer.startsWith('https://') || self.issuer.matches('^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?(/.*)?$') || has(self.insecureAllowHTTP) && self.insecureAllowHTTP`,fieldPath=".issuer",message="must be https, or http on loopback; insecureAllowHTTP: true admits http everywhere"
+// +kubebuilder:validation:XValidation:rule=`!self.issuer.endsWith('/')`,fieldPath=".issuer",message="must not end with a slash; clients compare it letter by letter"
+// +kubebuilder:validation:XValidation:rule=`!has(self.primaryUpstreamProvider) || self.upstreamProviders.exists(p, has(p.name) && p.name == self.primaryUpstreamProvider) || self.upstreamProviders.size() == 1 && self.primaryUpstreamProvider == 'default'`,fieldPath=".primaryUpstreamProvider",message="must be the name of one of upstreamProviders"
+// +kubebuilder:validation:XValidation:rule=`!(has(self.allowConfidentialClientRegistration) && self.allowConfidentialClientRegistration) || !(has(self.insecureAllowHTTP) && self.insecureAllowHTTP)`,fieldPath=".allowConfidentialClientRegistration",message="cannot be set with insecureAllowHTTP: client secrets would travel in the clear; remove one of them"
+type EmbeddedAuthServer struct {
+	// Issuer names the server, and is where it is: the gateway's own address, or a path
+	// below it, without a slash at its end.
+	Issuer IssuerURL `json:"issuer"`
+	// UpstreamProviders are the identity providers that people are sent to, in this
+	// order.
+	UpstreamProviders UpstreamProviders `json:"upstreamProviders"`
+	// PrimaryUpstreamProvider is the provider that says who a person is; by default the
+	// first one. It is visited before the others.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	PrimaryUpstreamProvider string `json:"primaryUpstreamProvider,omitempty"`
+	// SigningKeySecretRefs name private keys in PEM (RSA, P-256, P-384, P-521, Ed25519).
+	// The first signs tokens, all are published: to change keys put the new one first,
+	// and take the old one off when its last token has expired. Without any a key is
+	// made, and kept where sign-ins are.
+	// +kubebuilder:validation:MaxItems=5
+	// +listType=atomic
+	// +optional
+	SigningKeySecretRefs []SecretKeyRef `json:"signingKeySecretRefs,omitempty"`
+	// HMACSecretRefs name secrets of 32 bytes or more. The first seals refresh tokens
+	// and what is kept of sign-ins, all open. Without any one is made, and kept where
+	// sign-ins are.
+	// +kubebuilder:validation:MaxItems=5
+	// +listType=atomic
+	// +optional
+	HMACSecretRefs []SecretKeyRef `json:"hmacSecretRefs,omitempty"`
+	// TokenLifespans say how long tokens are good for.
+	// +optional
+	TokenLifespans *TokenLifespans `json:"tokenLifespans,omitempty"`
+	// CIMD admits clients that publish a document about themselves and use its address
+	// as their id.
+	// +optional
+	CIMD *ClientDocuments `json:"cimd,omitempty"`
+	// StaticClients are clients that need not register.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=clientId
+	// +optional
+	StaticClients []StaticClient `json:"staticClients,omitempty"`
+	// DisableClientRegistration lets no client register itself (RFC 7591).
+	// +kubebuilder:default=false
+	// +optional
+	DisableClientRegistration bool `json:"disableClientRegistration,omitempty"`
+	// AllowConfidentialClientRegistration issues secrets to clients that register and
+	// ask for one. Without it they are public clients.
+	// +kubebuilder:default=false
+	// +optional
+	AllowConfidentialClientRegistration bool `json:"allowConfidentialClientRegistration,omitempty"`
+	// BaselineClientScopes are scopes that every client may ask for.
+	// +optional
+	BaselineClientScopes Scopes `json:"baselineClientScopes,omitempty"`
+	// DisableUpstreamTokenInjection shows backends no token of an upstream provider
+	// where an endpoint has authServerRef alone. Without it they are shown the first
+	// provider's.
+	// +kubebuilder:default=false
+	// +optional
+	DisableUpstreamTokenInjection bool `json:"disableUpstreamTokenInjection,omitempty"`
+	// InsecureAllowHTTP admits an http issuer that is not on loopback: whoever is on the
+	// way can then read tokens.
+	// +kubebuilder:default=false
+	// +optional
+	InsecureAllowHTTP bool `json:"insecureAllowHTTP,omitempty"`
+
+	// Not built yet. Each of these is refused by name.
+
+	// Storage says where sign-ins are kept, if not where the process keeps them.
+	// +kubebuilder:validation:XValidation:rule="false",message="storage is not supported yet; remove it, and use --store"
+	// +optional
+	Storage *Unbuilt `json:"storage,omitempty"`
+	// DelegateClients are services that may exchange tokens (RFC 8693).
+	// +kubebuilder:validation:XValidation:rule="false",message="delegateClients is not supported yet; remove it"
+	// +optional
+	DelegateClients *Unbuilt `json:"delegateClients,omitempty"`
+	// TrustedIssuers are other issuers whose tokens are taken at the token endpoint.
+	// +kubebuilder:validation:XValidation:rule="false",message="trustedIssuers is not supported yet; remove it"
+	// +optional
+	TrustedIssuers *Unbuilt `json:"trustedIssuers,omitempty"`
+	// AuthorizationEndpointBaseURL advertises the authorization endpoint at another
+	// address.
+	// +kubebuilder:validation:XValidation:rule="false",message="authorizationEndpointBaseUrl is not supported: a sign-in that begins at one host and ends at another cannot be bound to the browser; remove it, and make issuer the address that browsers use"
+	// +optional
+	AuthorizationEndpointBaseURL string `json:"authorizationEndpointBaseUrl,omitempty"`
+	// ForceConfidentialRedirectURIs are redirect URIs that only clients with a secret
+	// may register.
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="false",message="forceConfidentialRedirectUris is not supported yet; remove it"
+	// +optional
+	ForceConfidentialRedirectURIs []string `json:"forceConfidentialRedirectUris,omitempty"`
+	// InsecureAllowConfidentialOverLoopbackHTTP is what allowConfidentialClientRegistration
+	// does on loopback anyway.
+	// +kubebuilder:default=false
+	// +kubebuilder:validation:XValidation:rule="!self",message="insecureAllowConfidentialOverLoopbackHTTP is not needed: allowConfidentialClientRegistration works on loopback too; remove it"
+	// +optional
+	InsecureAllowConfidentialOverLoopbackHTTP bool `json:"insecureAllowConfidentialOverLoopbackHTTP,omitempty"`
+}
+
+// TokenLifespans say how long what an authorization server issues is good for.
+type TokenLifespans struct {
+	// AccessTokenLifespan is between a minute and a day. A token that was stolen is good
+	// until then.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="must be between 1m and 24h"
+	// +kubebuilder:default="15m"
+	// +optional
+	AccessTokenLifespan Period `json:"accessTokenLifespan,omitempty"`
+	// RefreshTokenLifespan is between an hour and 30 days, since the token was last used.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('720h')",message="must be between 1h and 720h (30 days)"
+	// +kubebuilder:default="168h"
+	// +optional
+	RefreshTokenLifespan Period `json:"refreshTokenLifespan,omitempty"`
+	// AuthCodeLifespan is between 30 seconds and 10 minutes.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('10m')",message="must be between 30s and 10m"
+	// +kubebuilder:default="5m"
+	// +optional
+	AuthCodeLifespan Period `json:"authCodeLifespan,omitempty"`
+}
+
+// Lifespans are the three as lengths of time; zero for what is not said.
+func (t *TokenLifespans) Lifespans() (access, refresh, code time.Duration) {
+	if t == nil {
+		return 0, 0, 0
+	}
+	of := func(p Period) time.Duration {
+		if p == "" {
+			return 0
+		}
+		return p.Duration()
+	}
+	return of(t.AccessTokenLifespan), of(t.RefreshTokenLifespan), of(t.AuthCodeLifespan)
+}
+
+// StaticClient is a client of the authorization server that was registered by hand.
+type StaticClient struct {
+	// ClientID is what the client calls itself.
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[\x21-\x7E]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.contains('://')",message="must not be an address: those are documents about clients (cimd)"
+	ClientID string `json:"clientId"`
+	// ClientName is what people are told when they are asked.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	ClientName string `json:"clientName,omitempty"`
+	// ClientSecretRef names the client's secret. Without it the client is public.
+	// +optional
+	ClientSecretRef *SecretKeyRef `json:"clientSecretRef,omitempty"`
+	// RedirectURIs are where answers may go. On a loopback address every port is good.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:Pattern=`^[a-z][a-z0-9+.-]*:/[^\s#]*$`
+	// +listType=set
+	RedirectURIs []string `json:"redirectUris"`
+	// Scopes are those that it may ask for; by default all.
+	// +optional
+	Scopes Scopes `json:"scopes,omitempty"`
+}

@@ -1,0 +1,139 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
+)
+
+// freeAddress is a loopback address where nobody listens: an authorization server's
+// issuer says where it is before it is there.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// authServer is an authorization server with providers; lines are further lines of
+// its block.
+func authServer(t *testing.T, issuer string, providers map[string]*testkit.IdP, names []string, lines ...string) string {
+	t.Helper()
+	spec := []string{"type: embeddedAuthServer", "embeddedAuthServer:", "  issuer: " + issuer, "  upstreamProviders:"}
+	secrets := ""
+	for _, name := range names {
+		id, secret := providers[name].Register(t, issuer+"/oauth/callback")
+		spec = append(spec,
+			"  - name: "+name, "    type: oidc", "    oidcConfig:", "      issuerUrl: "+providers[name].Issuer, "      clientId: "+id,
+			"      clientSecretRef: {name: upstream-"+name+", key: secret}", "      allowPrivateIPs: true",
+		)
+		secrets += secretObject("upstream-"+name, "secret", secret)
+	}
+	for _, line := range lines {
+		spec = append(spec, "  "+line)
+	}
+	return secrets + object("MCPExternalAuthConfig", "people", spec...)
+}
+
+// signsIn connects the Go SDK's client, which finds out everything by itself; a
+// browser stands in for the person.
+func signsIn(t *testing.T, b *testkit.Browser, endpoint string) *mcp.ClientSession {
+	t.Helper()
+	const redirect = "http://127.0.0.1:7/callback"
+	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName: "e2e", RedirectURIs: []string{redirect}, TokenEndpointAuthMethod: "none",
+			GrantTypes: []string{"authorization_code", "refresh_token"},
+		}},
+		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+			page, err := b.SignIn(ctx, args.URL, redirect)
+			if err != nil {
+				return nil, err
+			}
+			q := page.URL.Query()
+			if page.Status != 0 || q.Get("code") == "" {
+				return nil, fmt.Errorf("no code: %v %d %s", page.URL, page.Status, page.Body)
+			}
+			return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
+		},
+		Client: client,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1"}, nil).
+		Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, OAuthHandler: handler}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = session.Close() })
+	return session
+}
+
+// REQ A-2, REQ A-8: a real client signs in by discovery alone, policy sees who it is,
+// the backend is reached through a redirect, and gets the provider's token only where
+// that is wanted.
+func TestSignInByDiscovery(t *testing.T) {
+	t.Parallel()
+	idp := testkit.StartIdP(t)
+	target, err := url.Parse(testkit.StartBackend(t, testkit.Dual).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: target.Scheme, Host: target.Host})
+	}}
+	for name, disabled := range map[string]bool{"injected": false, "not injected": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := testkit.Record(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/old" {
+					w.Header().Set("Location", "/mcp")
+					w.WriteHeader(http.StatusTemporaryRedirect)
+					return
+				}
+				behind.ServeHTTP(w, r)
+			}))
+			address := freeAddress(t)
+			lines := []string{fmt.Sprintf("disableUpstreamTokenInjection: %t", disabled)}
+			g := serve(t, authServer(t, "http://"+address, map[string]*testkit.IdP{"default": idp}, []string{"default"}, lines...)+
+				remote("docs", backend.URL+"/old", "authServerRef: {kind: MCPExternalAuthConfig, name: people}",
+					`authzConfig: {type: inline, inline: {policies: ['permit(principal == Client::"alice", action, resource);']}}`),
+				"--listen", address)
+			session := signsIn(t, testkit.NewBrowser(t), at(g, "docs"))
+			tools, err := session.ListTools(t.Context(), nil)
+			if err != nil || len(tools.Tools) == 0 {
+				t.Fatalf("tools/list: %v", err)
+			}
+			if _, err := session.ListPrompts(t.Context(), nil); err != nil {
+				t.Errorf("prompts/list: %v", err)
+			}
+			if _, err := session.ListResources(t.Context(), nil); err != nil {
+				t.Errorf("resources/list: %v", err)
+			}
+			for _, r := range backend.Requests() {
+				got := r.Header.Get("Authorization")
+				if disabled && got != "" {
+					t.Errorf("%s %s was sent a credential", r.Method, r.Target)
+				}
+				if !disabled && (!strings.HasPrefix(got, "Bearer ") || strings.Count(got, ".") == 2) {
+					t.Errorf("%s %s: Authorization is %q, want the provider's opaque token", r.Method, r.Target, got)
+				}
+			}
+		})
+	}
+}
