@@ -23,36 +23,36 @@ type Accounts struct {
 // refuses every one of them is not to send a person round in circles.
 const maxRenewals = 3
 
-// ask sends a request to the backend. Where the backend refuses the gateway's own
-// account, that is renewed or stepped up and the request sent again: it was refused
-// before it was processed. The challenge itself goes no further (RS9).
+// ask sends a request to the backend. Where the backend refuses the credential, and
+// there can be another one, that is obtained and the request sent again: it was
+// refused before it was processed. The challenge itself goes no further (RS9).
 func (e *Endpoint) ask(ctx context.Context, x *Exchange, req *backend.Request) (*backend.Response, error) {
-	account, ok := e.outgoing.credential.(credential.Challenger)
+	source, ok := e.outgoing.credential.(credential.Challenger)
 	if !ok {
 		return e.backend.Do(ctx, req)
 	}
-	req.Challenges = true
+	_, req.Challenges = source.(*credential.Account) // it can get more scopes
+	want := &credential.Request{Caller: x.caller, Token: x.token}
 	for renewals := 0; ; renewals++ {
 		resp, err := e.backend.Do(ctx, req)
 		refused, ok := errors.AsType[*backend.Failure](err)
 		if !ok || refused.Challenge == nil || renewals == maxRenewals {
 			return resp, err
 		}
-		if cause := account.Challenged(ctx, req.Private, *refused.Challenge); cause != nil {
+		if cause := source.Challenged(ctx, want, req.Private, *refused.Challenge); cause != nil {
 			return nil, e.noAccount(ctx, x, cause)
 		}
 		private := maps.Clone(req.Private)
 		if private == nil {
 			private = http.Header{}
 		}
-		if cause := account.Apply(ctx, &credential.Request{Caller: x.caller}, private); cause != nil {
+		if cause := e.outgoing.apply(ctx, want, private, req); cause != nil {
 			return nil, e.noAccount(ctx, x, cause)
 		}
-		req.Private = private
 	}
 }
 
-// noAccount is what a client is told when the gateway has no account to show.
+// noAccount is what a client is told when there is no other credential to show.
 func (e *Endpoint) noAccount(ctx context.Context, x *Exchange, cause error) *backend.Failure {
 	if ctx.Err() != nil {
 		gone := mcp.Errorf(statusClientClosed, mcp.CodeInternal, "%s: the request was cancelled", e.name)

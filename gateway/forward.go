@@ -107,14 +107,12 @@ func (e *Endpoint) failed(x *Exchange, cause error) *mcp.Error {
 		x.fail("internal", cause)
 		return mcp.Errorf(http.StatusInternalServerError, mcp.CodeInternal, "internal error, see the gateway's log for %s", x.id)
 	}
+	if _, ok := errors.AsType[*credential.StepUp](f.Cause); ok {
+		return f.Public // nothing failed: somebody has to sign in
+	}
 	x.fail(string(f.Reason), f.Cause)
 	e.metrics.Failed(string(f.Reason))
 	e.missed(f.Reason)
-	if f.Reason == backend.ReasonCredential {
-		if r, ok := e.outgoing.credential.(credential.Refuser); ok {
-			r.Refused(x.r.Context(), &credential.Request{Caller: x.caller, Token: x.token})
-		}
-	}
 	if f.RetryAfter > 0 {
 		x.w.Header()["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds())))}
 	}

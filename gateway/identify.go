@@ -39,7 +39,7 @@ func (e *Endpoint) identify(x *Exchange) *mcp.Error {
 // and audit.
 func (e *Endpoint) deny(x *Exchange, d *authn.Denied) *mcp.Error {
 	x.note(d.Reason)
-	if e.protection != nil && (d.Status == http.StatusUnauthorized || d.Status == http.StatusForbidden) {
+	if e.protection != nil && !x.detached && (d.Status == http.StatusUnauthorized || d.Status == http.StatusForbidden) {
 		x.w.Header()["Www-Authenticate"] = []string{e.challenge(x.r, d.Code, d.Scopes)}
 	}
 	text := "authentication is required"

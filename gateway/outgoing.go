@@ -52,18 +52,24 @@ func (o *outgoing) show(ctx context.Context, caller *identity.Caller, token secr
 	private := make(http.Header, len(o.static)+len(captured)+1)
 	maps.Copy(private, o.static)
 	maps.Copy(private, captured)
-	if o.credential != nil {
-		want := &credential.Request{Caller: caller, Token: token}
-		if err := o.credential.Apply(ctx, want, private); err != nil {
+	if o.credential == nil {
+		req.Private = private
+		return nil
+	}
+	return o.apply(ctx, &credential.Request{Caller: caller, Token: token}, private, req)
+}
+
+// apply puts the credential into private, and private into the request.
+func (o *outgoing) apply(ctx context.Context, want *credential.Request, private http.Header, req *backend.Request) error {
+	if err := o.credential.Apply(ctx, want, private); err != nil {
+		return err
+	}
+	if s, ok := o.credential.(credential.Signer); ok {
+		sign, err := s.Signer(ctx, want)
+		if err != nil {
 			return err
 		}
-		if s, ok := o.credential.(credential.Signer); ok {
-			sign, err := s.Signer(ctx, want)
-			if err != nil {
-				return err
-			}
-			req.Signing = &backend.Signing{Headers: s.Headers(), Sign: sign}
-		}
+		req.Signing = &backend.Signing{Headers: s.Headers(), Sign: sign}
 	}
 	req.Private = private
 	return nil

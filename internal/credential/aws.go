@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/sigv4"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -82,12 +83,20 @@ func (a *AWS) Signer(ctx context.Context, req *Request) (Sign, error) {
 	}, nil
 }
 
-// Refused drops the keys that the backend did not accept.
-func (a *AWS) Refused(ctx context.Context, req *Request) {
-	if key, _, err := a.key(ctx, req); err == nil {
-		a.keys.forget(key)
+// Challenged implements [Challenger]: the keys may have been revoked before their
+// time.
+func (a *AWS) Challenged(ctx context.Context, req *Request, _ http.Header, _ oauth.AuthChallenge) error {
+	key, _, err := a.key(ctx, req)
+	if err != nil {
+		return err
 	}
+	return a.keys.refused(key, func(sigv4.Keys) bool { return true })
 }
+
+var (
+	_ Challenger = (*AWS)(nil)
+	_ Signer     = (*AWS)(nil)
+)
 
 // assume gives the keys of the caller's role.
 func (a *AWS) assume(ctx context.Context, req *Request) (sigv4.Keys, error) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
@@ -28,10 +29,13 @@ type Source interface {
 	Apply(ctx context.Context, req *Request, h http.Header) error
 }
 
-// Refuser is a Source that can do better once the backend has refused what it gave.
-type Refuser interface {
-	// Refused says that the backend did not accept the credential of a request.
-	Refused(ctx context.Context, req *Request)
+// Challenger is a Source that can answer a backend's challenge with another
+// credential.
+type Challenger interface {
+	Source
+	// Challenged gets another credential after the backend refused what shown holds.
+	// The next Apply sets it. An error is one of Apply's, and means that there is none.
+	Challenged(ctx context.Context, req *Request, shown http.Header, challenge oauth.AuthChallenge) error
 }
 
 // Wanting is a Source that is of no use where nothing is known of callers.

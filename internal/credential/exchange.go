@@ -69,16 +69,22 @@ func (s *Exchange) Apply(ctx context.Context, req *Request, h http.Header) error
 	if err != nil {
 		return err
 	}
-	h[s.header] = []string{"Bearer " + got.Reveal()}
+	h[s.header] = []string{bearer + got.Reveal()}
 	return nil
 }
 
-// Refused drops the token that the backend did not accept: it may have been revoked.
-func (s *Exchange) Refused(ctx context.Context, req *Request) {
-	if subject, err := s.token(ctx, req); err == nil {
-		s.tokens.forget(token.HashOf(subject.Reveal()))
+// Challenged implements [Challenger]: the token may have been revoked before its time.
+func (s *Exchange) Challenged(ctx context.Context, req *Request, shown http.Header, _ oauth.AuthChallenge) error {
+	subject, err := s.token(ctx, req)
+	if err != nil {
+		return err
 	}
+	return s.tokens.refused(token.HashOf(subject.Reveal()), func(v secret.Value) bool {
+		return v.Equal(secret.New(strings.TrimPrefix(shown.Get(s.header), bearer)))
+	})
 }
+
+var _ Challenger = (*Exchange)(nil)
 
 // resultOf is what metrics call the end of an attempt.
 func resultOf(err error) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/internal/credential"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
 // REQ B-3: what is sent, and which header carries what comes back.
@@ -106,25 +107,40 @@ func TestTokenExchangeKeepsTokens(t *testing.T) {
 	})
 }
 
-// A token whose life is not told is kept for a minute; one that the backend refused,
-// not at all.
+// A token whose life is not told is kept for a minute. One that the backend refused
+// is made anew, unless it is new; what somebody else made meanwhile stays.
 func TestTokenExchangeForgets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &place{}
-		p.answers(200, `{"access_token":"t"}`)
+		p := &place{answer: func(asked) (int, string) { return 200, fmt.Sprintf(`{"access_token":"t%d"}`, time.Now().Unix()) }}
 		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
-		for i, want := range []int{1, 1, 2, 3} {
-			switch i {
-			case 2:
-				<-time.After(time.Minute)
-			case 3:
-				s.Refused(t.Context(), of("alice"))
+		get := func(want int) (shown http.Header) {
+			t.Helper()
+			got, err := apply(t, s, of("alice"))
+			if err != nil || p.count() != want {
+				t.Errorf("%d exchanges, want %d; %v", p.count(), want, err)
 			}
-			if _, err := apply(t, s, of("alice")); err != nil || p.count() != want {
-				t.Errorf("step %d: %d exchanges, want %d; %v", i, p.count(), want, err)
-			}
+			return http.Header{"Authorization": {got}}
 		}
+		first := get(1)
+		get(1)
+		<-time.After(time.Minute)
+		second := get(2)
+		if err := s.Challenged(t.Context(), of("alice"), first, oauth.AuthChallenge{}); err != nil {
+			t.Error(err)
+		}
+		get(2) // the one that was refused is gone already
+		<-time.After(20 * time.Second)
+		if err := s.Challenged(t.Context(), of("alice"), second, oauth.AuthChallenge{}); err != nil {
+			t.Error(err)
+		}
+		third := get(3)
+		err := s.Challenged(t.Context(), of("alice"), third, oauth.AuthChallenge{})
+		if f, ok := errors.AsType[*credential.Failure](err); !ok || f.Kind != credential.Misconfigured {
+			t.Errorf("a new one was refused: %v", err)
+		}
+		<-time.After(time.Second)
+		get(4)
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 // Keys are hashes of tokens. What is kept is as good as a password and stays in
 // this process's memory.
 type memory[V any] struct {
-	good *token.Cache[V]
+	good *token.Cache[kept[V]]
 	bad  *token.Cache[error] // apart, so that a flood of refusals pushes nothing good out
 
 	mu       sync.Mutex
@@ -24,6 +24,12 @@ type memory[V any] struct {
 	failures int       // in a row, of reaching the place at all
 	blocked  time.Time // until then nobody tries
 	last     error     // why
+}
+
+// kept is what was obtained, and when.
+type kept[V any] struct {
+	value V
+	since time.Time
 }
 
 // flight is an attempt under way.
@@ -51,7 +57,7 @@ var errAbandoned = errors.New("obtaining the credential broke off")
 
 func newMemory[V any]() *memory[V] {
 	return &memory[V]{
-		good: token.NewCache[V](goodEntries), bad: token.NewCache[error](badEntries),
+		good: token.NewCache[kept[V]](goodEntries), bad: token.NewCache[error](badEntries),
 		flights: map[token.Hash]*flight[V]{},
 	}
 }
@@ -61,8 +67,8 @@ func newMemory[V any]() *memory[V] {
 // attempt, not of what was kept.
 func (m *memory[V]) get(ctx context.Context, key token.Hash, seen func(error), obtain func(context.Context) (V, time.Time, error)) (V, error) {
 	now := time.Now()
-	if v, ok := m.good.Get(key, now); ok {
-		return v, nil
+	if k, ok := m.good.Get(key, now); ok {
+		return k.value, nil
 	}
 	if err, ok := m.bad.Get(key, now); ok {
 		var none V
@@ -94,8 +100,8 @@ func (m *memory[V]) enter(key token.Hash, now time.Time) (f *flight[V], first bo
 		return f, false, nil
 	}
 	// Somebody's attempt may have ended since the caller looked.
-	if v, ok := m.good.Get(key, now); ok {
-		f = &flight[V]{done: make(chan struct{}), value: v}
+	if k, ok := m.good.Get(key, now); ok {
+		f = &flight[V]{done: make(chan struct{}), value: k.value}
 		close(f.done)
 		return f, false, nil
 	}
@@ -131,7 +137,7 @@ func (m *memory[V]) land(key token.Hash, f *flight[V], until time.Time) {
 	switch {
 	case f.err == nil:
 		m.failures = 0
-		m.good.Put(key, f.value, until)
+		m.good.Put(key, kept[V]{f.value, now}, until)
 	case isRefusal(f.err):
 		m.failures = 0
 		m.bad.Put(key, f.err, now.Add(refusedFor))
@@ -142,8 +148,25 @@ func (m *memory[V]) land(key token.Hash, f *flight[V], until time.Time) {
 	}
 }
 
-// forget drops what is kept under key.
-func (m *memory[V]) forget(key token.Hash) { m.good.Drop(key) }
+// refused drops what is kept under key, if it is what the backend did not accept. The
+// error means that another one would be refused too: this one was made just now.
+func (m *memory[V]) refused(key token.Hash, shown func(V) bool) error {
+	now := time.Now()
+	k, ok := m.good.Get(key, now)
+	if !ok || !shown(k.value) {
+		return nil // somebody has obtained another one meanwhile, or will
+	}
+	m.good.Drop(key)
+	if now.Sub(k.since) < justNow {
+		return &Failure{
+			Kind: Misconfigured, Public: "the backend refused the credential that was just made for it; its operator finds more in the log",
+			Cause: errors.New("the backend refused a credential that was obtained just now; is it for this backend?"),
+		}
+	}
+	return nil
+}
+
+const justNow = 10 * time.Second
 
 // usableUntil is when something that was given at a time, to live for as long, is no
 // longer handed out: a little before its end, so that it is still good when the

@@ -11,15 +11,6 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
-// Challenger is a Source that can answer a backend's challenge with another
-// credential.
-type Challenger interface {
-	Source
-	// Challenged gets another credential after the backend refused what shown holds.
-	// The next Apply sets it. An error means that there is none.
-	Challenged(ctx context.Context, shown http.Header, challenge oauth.AuthChallenge) error
-}
-
 // Account is the gateway's own account at a remote server. Every caller acts with it.
 type Account struct{ client *oauthclient.Client }
 
@@ -49,7 +40,7 @@ func (a *Account) Apply(ctx context.Context, _ *Request, h http.Header) error {
 const bearer = "Bearer "
 
 // Challenged implements [Challenger].
-func (a *Account) Challenged(ctx context.Context, shown http.Header, challenge oauth.AuthChallenge) error {
+func (a *Account) Challenged(ctx context.Context, _ *Request, shown http.Header, challenge oauth.AuthChallenge) error {
 	token, _ := strings.CutPrefix(shown.Get("Authorization"), bearer)
 	if err := a.client.Renew(ctx, secret.New(token), challenge); err != nil {
 		return noAccount(err)

@@ -3,6 +3,7 @@ package credential_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -169,6 +170,13 @@ func (b book) Token(_ context.Context, person, provider string) (*oauth.Tokens, 
 	return b(person, provider)
 }
 
+func (b book) Renew(_ context.Context, person, provider string, refused secret.Value) (*oauth.Tokens, error) {
+	if refused.Reveal() != person+"-at-"+provider {
+		return nil, errors.New("this token was never shown")
+	}
+	return nil, &notLinked{provider}
+}
+
 type notLinked struct{ provider string }
 
 func (e *notLinked) Error() string { return "not linked" }
@@ -222,6 +230,13 @@ func TestUpstream(t *testing.T) {
 		if isStep && (step.Provider != "okta" || step.URL != "https://gw/connect?bob,okta" || !strings.Contains(step.Reason, "okta")) {
 			t.Errorf("%+v", step)
 		}
+	}
+
+	// The provider has ended the grant behind a token that the backend refuses.
+	shown := http.Header{"Authorization": {"Bearer alice-at-okta"}}
+	err := source("okta").Challenged(t.Context(), caller("alice", "https://gw", "jwt"), shown, oauth.AuthChallenge{})
+	if _, ok := errors.AsType[*credential.StepUp](err); !ok {
+		t.Errorf("%v", err)
 	}
 
 	// It can be the subject of an exchange, too.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // Accounts are the upstream accounts of the people who sign in at one authorization
@@ -15,6 +17,8 @@ import (
 type Accounts interface {
 	// Token is a fresh token of a person's account at a provider.
 	Token(ctx context.Context, person, provider string) (*oauth.Tokens, error)
+	// Renew gets another one than a backend did not take.
+	Renew(ctx context.Context, person, provider string, refused secret.Value) (*oauth.Tokens, error)
 }
 
 // Upstream shows the token that an upstream provider gave for the caller.
@@ -46,7 +50,7 @@ func (u *Upstream) Apply(ctx context.Context, req *Request, h http.Header) error
 	if err != nil {
 		return err
 	}
-	h["Authorization"] = []string{"Bearer " + tokens.Access.Reveal()}
+	h["Authorization"] = []string{bearer + tokens.Access.Reveal()}
 	return nil
 }
 
@@ -54,6 +58,22 @@ func (u *Upstream) Apply(ctx context.Context, req *Request, h http.Header) error
 // whose accounts these are has one: the same subject of another issuer is somebody
 // else.
 func (u *Upstream) tokens(ctx context.Context, req *Request) (*oauth.Tokens, error) {
+	return u.take(ctx, req, u.Accounts.Token)
+}
+
+// Challenged implements [Challenger]: the provider may have revoked the token before
+// its time. Where it has ended the grant, the person has to connect anew (REQ D-8).
+func (u *Upstream) Challenged(ctx context.Context, req *Request, shown http.Header, _ oauth.AuthChallenge) error {
+	_, err := u.take(ctx, req, func(ctx context.Context, person, provider string) (*oauth.Tokens, error) {
+		return u.Accounts.Renew(ctx, person, provider, secret.New(strings.TrimPrefix(shown.Get("Authorization"), bearer)))
+	})
+	return err
+}
+
+var _ Challenger = (*Upstream)(nil)
+
+// take asks for tokens, and says what it means that there are none.
+func (u *Upstream) take(ctx context.Context, req *Request, ask func(ctx context.Context, person, provider string) (*oauth.Tokens, error)) (*oauth.Tokens, error) {
 	c := req.Caller
 	if c.Source != identity.SourceJWT || c.Issuer != u.Issuer {
 		return nil, &Failure{
@@ -61,7 +81,7 @@ func (u *Upstream) tokens(ctx context.Context, req *Request) (*oauth.Tokens, err
 			Cause: fmt.Errorf("the token of provider %s is wanted for a caller of another authorization server", u.Provider),
 		}
 	}
-	tokens, err := u.Accounts.Token(ctx, c.Subject, u.Provider)
+	tokens, err := ask(ctx, c.Subject, u.Provider)
 	if err == nil {
 		return tokens, nil
 	}
