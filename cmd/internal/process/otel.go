@@ -179,14 +179,18 @@ func pairs(text string) (all [][2]string, ok bool) {
 	return all, true
 }
 
-// closeOutputs sends and writes what is left, side by side, within what is left of
-// the drain time, and for five seconds at least. Audit events that are lost are an
-// error of the process; spans and data points are not.
+// closeOutputs sends and writes what is left, side by side: audit events within what
+// is left of the drain time, and for five seconds at least; the rest for no more than
+// these. Audit events that are lost are an error of the process; spans and data
+// points are not.
 func closeOutputs(opts *gateway.Options, telemetry func(context.Context) error, drained time.Time) error {
-	ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(drained), 5*time.Second))
+	const least = 5 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(drained), least))
 	defer cancel()
 	var closing sync.WaitGroup
 	closing.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, least)
+		defer cancel()
 		if err := telemetry(ctx); err != nil {
 			opts.Log.Warn("telemetry is lost", "cause", err)
 		}
