@@ -263,6 +263,7 @@ func (rig *canaryRig) drive(t *testing.T, name string) {
 		message(url, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7,`+secretArg+`}}`),
 		legacy(url, "tools/call", `"name":"tool","arguments":{`+secretArg+`}`),
 		legacy(url, "tools/list", "").with(clientSession...),
+		{method: http.MethodGet, url: strings.TrimSuffix(url, "mcp") + "tools"},
 	} {
 		rig.hear(t, r, "")
 	}

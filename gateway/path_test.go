@@ -57,6 +57,8 @@ func TestOrderOfSteps(t *testing.T) {
 		{"message to the only one", "POST", "/messages?session=made-up", "", 404},
 		{"stream of 2024-11-05", "GET", "/servers/docs/sse", "parse session", 200},
 		{"stream of the only one", "GET", "/sse", "parse session", 200},
+		{"list", "GET", "/servers/docs/tools", "parse session", 200},
+		{"list of all", "GET", "/resources", "parse session", 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -148,6 +150,7 @@ func TestReceiveOnEverySurface(t *testing.T) {
 	} {
 		for path, methods := range map[string]string{
 			"/mcp": "POST GET DELETE", "/servers/docs/mcp": "POST GET DELETE",
+			"/ws": "GET", "/servers/docs/ws": "GET", "/servers": "GET", "/prompts": "GET", "/servers/docs/tools": "GET",
 			"/sse": "GET", "/servers/docs/sse": "GET", "/messages?session=x": "POST", "/servers/docs/messages?session=x": "POST",
 		} {
 			for method := range strings.SplitSeq(methods, " ") {
@@ -234,7 +237,7 @@ func TestDraining(t *testing.T) {
 		t.Error("not ready")
 	}
 	g.BeginDrain()
-	for _, r := range []*http.Request{post("/mcp", toolCall), request(t, "GET", "/mcp"), request(t, "DELETE", "/mcp"), request(t, "GET", "/sse"), post("/x", "")} {
+	for _, r := range []*http.Request{post("/mcp", toolCall), request(t, "GET", "/mcp"), request(t, "DELETE", "/mcp"), request(t, "GET", "/sse"), request(t, "GET", "/ws"), request(t, "GET", "/tools"), post("/x", "")} {
 		if w := g.send(r); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%s %s: status %d", r.Method, r.URL.Path, w.Code)
 		}

@@ -60,19 +60,18 @@ func (s *Server) serveLists(w http.ResponseWriter, r *http.Request, snap *Snapsh
 	}
 	asking.Wait()
 	answer := listAnswer{kind: r.URL.Path[1:]}
-	away := 0 // endpoints that do not let this caller in
+	answered := false
 	for i, x := range asked {
 		switch {
 		case x.refused == nil:
+			answered = true
 			answer.add(names[i], x.list)
-		case x.refused.Status < http.StatusInternalServerError:
-			away++
-		default:
+		case x.refused.Status >= http.StatusInternalServerError: // others do not let this caller in
 			answer.failed = append(answer.failed, listFailure{names[i], x.refused.Message})
 		}
 	}
-	if away > 0 && away == len(asked) {
-		maps.Copy(w.Header(), asked[0].w.Header()) // its challenge
+	if !answered && len(asked) > 0 {
+		maps.Copy(w.Header(), asked[0].w.Header()) // with its challenge
 		writeError(w, asked[0].refused, nil)
 		return
 	}

@@ -94,6 +94,10 @@ func (e *Endpoint) startSpan(x *Exchange) {
 		s.Text("network.protocol.name", "websocket")
 		return
 	}
+	if x.socket != nil {
+		s.Text("network.protocol.name", "websocket")
+		return
+	}
 	s.Text("network.protocol.name", "http")
 	s.Text("network.protocol.version", strconv.Itoa(x.r.ProtoMajor)+"."+strconv.Itoa(x.r.ProtoMinor))
 }

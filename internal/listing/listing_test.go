@@ -1,6 +1,8 @@
 package listing_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -232,3 +234,37 @@ func TestRealServers(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAll has a server answer with any text: what comes of it are items that are JSON objects, or a Failure.
+func FuzzAll(f *testing.F) {
+	for _, page := range []string{
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}],"nextCursor":"x"}}`,
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","name":"b"}],"nextCursor":"\ud800"}}`,
+		`{"result":{"capabilities":{"tools":{}},"protocolVersion":"2025-11-25"}}`, `[]`, ``,
+	} {
+		f.Add([]byte(page))
+	}
+	f.Fuzz(func(t *testing.T, page []byte) {
+		c := listing.New("docs", says(page), listing.Limits{MaxPages: 3, MaxBytes: 1 << 20, MaxPageBytes: 1 << 19})
+		items, err := c.All(t.Context(), listing.Query{Method: "tools/list", Change: asIs})
+		if _, ok := errors.AsType[*backend.Failure](err); err != nil && !ok {
+			t.Errorf("%v is no Failure", err)
+		}
+		for _, it := range items {
+			var object map[string]json.RawMessage
+			if err := json.Unmarshal(it, &object); err != nil {
+				t.Errorf("item %q: %v", it, err)
+			}
+		}
+	})
+}
+
+// says is a backend that answers everything alike.
+type says []byte
+
+func (s says) Do(context.Context, *backend.Request) (*backend.Response, error) {
+	return &backend.Response{Status: http.StatusOK, Body: io.NopCloser(bytes.NewReader(s)), ContentLength: int64(len(s))}, nil
+}
+
+func (says) Close() error { return nil }

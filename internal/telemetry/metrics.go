@@ -63,7 +63,7 @@ func NewMetrics(version string) *Metrics {
 		redirects: counter("redirects_followed_total", "Redirects of backends that were followed.", "server", "status"),
 		failures: counter("backend_failures_total",
 			"Exchanges with a backend that brought no answer a client may see.", "server", "reason"),
-		streams:  gauge("streams", "Event streams open to clients.", "server"),
+		streams:  gauge("streams", "Event streams and WebSockets open to clients.", "server"),
 		sessions: counter("sessions_opened_total", "Sessions opened with clients.", "server"),
 		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not; missing until it was asked.", "server"),
 		seen:     gauge("backend_seen_timestamp_seconds", "When the backend last answered, or failed to.", "server"),
