@@ -41,7 +41,7 @@ func TestMetricsOfTheDoor(t *testing.T) {
 		{"sallyport_token_validations_total", `result="invalid"`, 2, 2},
 		{"sallyport_policy_decisions_total", `decision="allow"`, 3, 3},
 		{"sallyport_policy_decisions_total", `decision="deny"`, 1, 1},
-		{"sallyport_jwks_events_total", `event="changed"`, 1, 1},
+		{"sallyport_jwks_events_total", `event="refreshed"`, 1, 1},
 		{"sallyport_jwks_events_total", `event="hit"`, 1, 10},
 		{"sallyport_backend_up", `server="docs"`, 1, 1},
 		{"sallyport_backend_seen_timestamp_seconds", `server="docs"`, 1.7e9, 1e11},
