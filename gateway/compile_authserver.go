@@ -44,7 +44,7 @@ func (c *compiler) authServer(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 	if !c.place(o.Object, a) {
 		return
 	}
-	upstreams, settings, ok := c.upstreams(o.Object, spec.UpstreamProviders)
+	upstreams, settings, ok := c.upstreams(o.Object, spec)
 	static, secrets, ok2 := c.staticClients(o.Object, spec.StaticClients)
 	keys, ok3 := c.authServerKeys(o.Object, spec)
 	if !ok || !ok2 || !ok3 {

@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"context"
+	"cmp"
+	"crypto/x509"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -17,15 +17,19 @@ import (
 
 // upstreams compiles the providers of an authorization server, and what tells them
 // from others besides the manifest: their secrets and certificates.
-func (c *compiler) upstreams(o *manifest.Object, list v1alpha1.UpstreamProviders) (all []authserver.Upstream, settings []string, ok bool) {
+func (c *compiler) upstreams(o *manifest.Object, spec *v1alpha1.EmbeddedAuthServer) (all []authserver.Upstream, settings []string, ok bool) {
 	const field = fieldAuthServer + ".upstreamProviders"
+	list := spec.UpstreamProviders
 	names, err := list.Names()
 	if err != nil {
 		c.problem(o, field, "%v", err)
 		return nil, nil, false
 	}
 	for i := range list {
-		u := upstream{compiler: c, o: o, field: index(field, i), name: names[i], spec: &list[i]}
+		u := upstream{
+			compiler: c, o: o, field: index(field, i), name: names[i], spec: &list[i],
+			preset: idp.PresetOf(list[i].Preset), callback: string(spec.Issuer) + "/oauth/callback",
+		}
 		provider := u.provider()
 		if provider == nil {
 			return nil, nil, false
@@ -43,7 +47,10 @@ type upstream struct {
 	field    string
 	name     string
 	spec     *v1alpha1.UpstreamProvider
+	preset   idp.Preset
+	callback string // where the provider sends browsers, unless the manifest names another place
 	settings []string
+	bundle   string // certificates, as PEM; "" for the system's
 	scopes   []string
 }
 
@@ -65,14 +72,13 @@ func (u *upstream) provider() idp.Provider {
 
 // client is what both types have in common; false with a problem.
 func (u *upstream) client(id string, spec *v1alpha1.UpstreamClient, field string) (idp.Client, bool) {
-	quirks := presets[u.spec.Preset]
 	c := idp.Client{
-		Name: u.name, ID: id, AuthMethod: spec.TokenEndpointAuthMethod, RedirectURI: string(spec.RedirectURI),
-		Scopes: spec.Scopes, Params: maps.Clone(quirks.params), Log: u.server.opts.Log,
+		Name: u.name, ID: id, AuthMethod: cmp.Or(spec.TokenEndpointAuthMethod, u.preset.AuthMethod), RedirectURI: string(spec.RedirectURI),
+		Scopes: spec.Scopes, Params: maps.Clone(u.preset.Params), Log: u.server.opts.Log,
 		Reach: idp.Reach{AllowHTTP: spec.InsecureAllowHTTP, AllowLoopbackHTTP: spec.AllowPrivateIPs},
 	}
 	if len(c.Scopes) == 0 {
-		c.Scopes = quirks.scopes
+		c.Scopes = u.preset.Scopes
 	}
 	u.scopes = c.Scopes
 	for name, value := range spec.AdditionalAuthorizationParams {
@@ -93,45 +99,33 @@ func (u *upstream) client(id string, spec *v1alpha1.UpstreamClient, field string
 	} else if v, ok := u.server.opts.LookupEnv(v1alpha1.UpstreamSecretEnv(u.name)); ok { // REQ D-3
 		c.Secret = secret.New(v)
 	}
-	var client *http.Client
-	policy := netguard.Policy{AllowPrivate: spec.AllowPrivateIPs, Setting: "allowPrivateIPs"}
-	if spec.CABundleRef == nil {
-		client = guardedClient(policy, nil)
-	} else {
-		roots, bundle, ok := u.caBundle(u.o, field+".caBundleRef.configMapRef", spec.CABundleRef)
-		if !ok {
+	var roots *x509.CertPool
+	if ref := spec.CABundleRef; ref != nil {
+		var ok bool
+		if roots, u.bundle, ok = u.caBundle(u.o, field+".caBundleRef.configMapRef", ref); !ok {
 			return c, false
 		}
-		u.settings = append(u.settings, bundle)
-		client = guardedClient(policy, roots)
 	}
-	c.Reach.Client = client
-	u.settings = append(u.settings, c.Secret.Reveal())
+	c.Reach.Client = guardedClient(netguard.Policy{AllowPrivate: spec.AllowPrivateIPs, Setting: "allowPrivateIPs"}, roots)
+	u.settings = append(u.settings, u.bundle, c.Secret.Reveal())
 	return c, true
 }
 
 func (u *upstream) oidc(spec *v1alpha1.UpstreamOIDC) (idp.Provider, error) {
 	field := u.field + ".oidcConfig"
-	quirks := presets[u.spec.Preset]
-	issuer := string(spec.IssuerURL)
-	if issuer == "" {
-		issuer = quirks.issuer
-	}
+	issuer := cmp.Or(string(spec.IssuerURL), u.preset.Issuer)
 	client, ok := u.client(spec.ClientID, &spec.UpstreamClient, field)
 	if !ok {
 		return nil, nil
 	}
 	discovery := idp.NewDiscovery(issuer, client.Reach)
-	keys, err := u.upstreamKeys(issuer, discovery, client.Reach.Client, u.settings)
+	keys, err := u.upstreamKeys(issuer, discovery, &client.Reach)
 	if err != nil {
 		return nil, err
 	}
-	subject := spec.SubjectClaim
-	if subject == "" {
-		subject = quirks.subject
-	}
 	p, err := idp.NewOIDC(idp.OIDCConfig{
-		Client: client, Issuer: issuer, SubjectClaim: subject, UserInfo: userInfo(spec.UserInfoOverride), Discovery: discovery, Keys: keys,
+		Client: client, Issuer: issuer, SubjectClaim: cmp.Or(spec.SubjectClaim, u.preset.Subject),
+		UserInfo: userInfo(spec.UserInfoOverride), Discovery: discovery, Keys: keys,
 	})
 	if err != nil {
 		return nil, err
@@ -139,51 +133,44 @@ func (u *upstream) oidc(spec *v1alpha1.UpstreamOIDC) (idp.Provider, error) {
 	return p, nil
 }
 
-// upstreamKeys are a provider's keys, kept over configuration changes.
-func (c *compiler) upstreamKeys(issuer string, discovery *idp.Discovery, client *http.Client, reached []string) (*token.KeySet, error) {
-	s := c.server
-	keys, release, err := s.keySets.Acquire(digest("upstream keys", issuer, reached), func() (*token.KeySet, error) {
+// upstreamKeys are a provider's keys, kept over configuration changes, and shared by
+// those who may reach it in the same way.
+func (u *upstream) upstreamKeys(issuer string, discovery *idp.Discovery, reach *idp.Reach) (*token.KeySet, error) {
+	s := u.server
+	key := digest("upstream keys", issuer, reach.AllowHTTP, reach.AllowLoopbackHTTP, u.bundle)
+	keys, release, err := s.keySets.Acquire(key, func() (*token.KeySet, error) {
 		return token.NewKeySet(token.KeySetConfig{
-			Locate: func(ctx context.Context) (string, error) {
-				m, err := discovery.Metadata(ctx)
-				if err != nil {
-					return "", err
-				}
-				return m.JWKSURI, nil
-			},
-			Client: client, Idle: true, Log: s.opts.Log.With("issuer", issuer),
+			Locate: discovery.KeysURL, Client: reach.Client, Idle: true, Log: s.opts.Log.With("issuer", issuer),
 			Seen: func(ev token.Event) { s.opts.Metrics.KeySet(string(ev)) },
 		})
 	})
 	if err == nil {
-		c.snap.releases = append(c.snap.releases, release)
+		u.snap.releases = append(u.snap.releases, release)
 	}
 	return keys, err
 }
 
 func (u *upstream) oauth2(spec *v1alpha1.UpstreamOAuth2) (idp.Provider, error) {
 	field := u.field + ".oauth2Config"
-	if spec.DCRConfig != nil {
-		u.problem(u.o, field+".dcrConfig", "is not supported yet; register the gateway by hand and set clientId")
-		return nil, nil
-	}
 	client, ok := u.client(spec.ClientID, &spec.UpstreamClient, field)
 	if !ok {
 		return nil, nil
 	}
-	quirks := presets[u.spec.Preset]
 	cfg := idp.OAuth2Config{
-		Client: client, Authorize: string(spec.AuthorizationEndpoint), Token: string(spec.TokenEndpoint),
-		Revoke: string(spec.RevocationEndpoint), Issuer: string(spec.Issuer), UserInfo: userInfo(spec.UserInfo),
+		Client: client, Authorize: cmp.Or(string(spec.AuthorizationEndpoint), u.preset.Authorize),
+		Token: cmp.Or(string(spec.TokenEndpoint), u.preset.Token), Revoke: string(spec.RevocationEndpoint),
+		Issuer: string(spec.Issuer), UserInfo: userInfo(spec.UserInfo),
 	}
-	if cfg.Authorize == "" {
-		cfg.Authorize = quirks.authorize
+	if spec.TokenEndpoint == "" { // elsewhere, GitHub's own API is not the provider's
+		cfg.GrantsAPI = u.preset.GrantsAPI
+		if cfg.UserInfo == nil && u.preset.UserInfo != "" {
+			cfg.UserInfo = &idp.UserInfo{URL: u.preset.UserInfo}
+		}
 	}
-	if cfg.Token == "" {
-		cfg.Token = quirks.token
-	}
-	if cfg.UserInfo == nil && quirks.userInfo != "" {
-		cfg.UserInfo = &idp.UserInfo{URL: quirks.userInfo, Fields: idp.Fields{Subject: []string{"id"}, Name: []string{"name", "login"}, Email: []string{"email"}}}
+	if spec.DCRConfig != nil {
+		if cfg.Registration, ok = u.registration(spec.DCRConfig, &client, field+".dcrConfig"); !ok {
+			return nil, nil
+		}
 	}
 	if t := spec.IdentityFromToken; t != nil {
 		cfg.Identity = &idp.IdentityPaths{Subject: string(t.SubjectPath), Name: string(t.NamePath), Email: string(t.EmailPath)}
@@ -196,6 +183,29 @@ func (u *upstream) oauth2(spec *v1alpha1.UpstreamOAuth2) (idp.Provider, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// registration makes the gateway a client of the provider when the first person is sent
+// there.
+func (u *upstream) registration(spec *v1alpha1.UpstreamRegistration, client *idp.Client, field string) (*idp.Registration, bool) {
+	cfg := idp.RegistrationConfig{
+		Provider: u.name, Discovery: string(spec.DiscoveryURL), Endpoint: string(spec.RegistrationEndpoint),
+		SoftwareID: spec.SoftwareID, SoftwareStatement: spec.SoftwareStatement, RedirectURI: cmp.Or(client.RedirectURI, u.callback),
+		Scopes: client.Scopes, Reach: client.Reach, Store: u.server.opts.Store, Log: u.server.opts.Log,
+	}
+	if ref := spec.InitialAccessTokenRef; ref != nil {
+		var ok bool
+		if cfg.InitialToken, ok = u.headerSecret(u.o, field+".initialAccessTokenRef", *ref); !ok {
+			return nil, false
+		}
+		u.settings = append(u.settings, cfg.InitialToken.Reveal())
+	}
+	r, err := idp.NewRegistration(cfg)
+	if err != nil {
+		u.problem(u.o, field, "%v", err)
+		return nil, false
+	}
+	return r, true
 }
 
 func userInfo(spec *v1alpha1.UpstreamUserInfo) *idp.UserInfo {
@@ -218,32 +228,4 @@ func fieldNames(list v1alpha1.UpstreamFieldNames) []string {
 		names = append(names, string(n))
 	}
 	return slices.Clip(names)
-}
-
-// preset is what is known about a provider.
-type preset struct {
-	issuer, authorize, token, userInfo, subject string
-	scopes                                      []string
-	params                                      map[string]string
-}
-
-// presets: what each provider does in its own way. The others need nothing but their
-// issuer.
-//
-//nolint:gosec // a token endpoint is no credential
-var presets = map[string]preset{
-	// sub is another one for each application; oid is the person's in the whole tenant.
-	"entra": {subject: "oid", scopes: []string{"openid", "profile", "email", "offline_access"}},
-	// Refresh tokens are asked for by a parameter, and given once per consent.
-	"google": {
-		issuer: "https://accounts.google.com", scopes: []string{"openid", "profile", "email"},
-		params: map[string]string{"access_type": "offline", "prompt": "consent"},
-	},
-	"github": {
-		authorize: "https://github.com/login/oauth/authorize", token: "https://github.com/login/oauth/access_token",
-		userInfo: "https://api.github.com/user", scopes: []string{"read:user", "user:email"},
-	},
-	"okta":     {scopes: []string{"openid", "profile", "email", "offline_access"}},
-	"auth0":    {scopes: []string{"openid", "profile", "email", "offline_access"}},
-	"keycloak": {scopes: []string{"openid", "profile", "email", "offline_access"}},
 }

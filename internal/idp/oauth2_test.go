@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/store/sealed"
 	"github.com/sallyport-dev/sallyport/internal/testkit/hub"
 )
 
@@ -162,15 +163,16 @@ func TestMixUp(t *testing.T) {
 // provider has forgotten it.
 func TestRegistration(t *testing.T) {
 	t.Parallel()
-	h, shared := hub.Start(t), store.NewMemory()
+	h, disk := hub.Start(t), store.NewMemory()
 	ring, err := seal.NewRing()
 	if err != nil {
 		t.Fatal(err)
 	}
+	shared := sealed.New(disk, ring)
 	replica := func() *idp.OAuth2 {
 		r, err := idp.NewRegistration(idp.RegistrationConfig{
 			Provider: "hub", Endpoint: h.URL + "/register", RedirectURI: callback, Scopes: []string{"repo"},
-			InitialToken: secret.New("initial"), SoftwareID: "sallyport", Reach: loopback(t), Store: shared, Ring: ring, Log: discard(),
+			InitialToken: secret.New("initial"), SoftwareID: "sallyport", Reach: loopback(t), Store: shared, Log: discard(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +210,7 @@ func TestRegistration(t *testing.T) {
 		t.Errorf("after the provider forgot its client: %v", err)
 	}
 	seen := 0
-	if err := shared.Scan(t.Context(), "", func(_ string, value []byte) bool {
+	if err := disk.Scan(t.Context(), "", func(_ string, value []byte) bool {
 		seen++
 		if bytes.Contains(value, []byte("secret-")) || bytes.Contains(value, []byte("registered-")) {
 			t.Error("the client can be read in the store")

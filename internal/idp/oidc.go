@@ -32,6 +32,11 @@ func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
 	if err := cfg.checkParams(); err != nil {
 		return nil, err
 	}
+	if cfg.UserInfo != nil {
+		if err := cfg.Reach.check("userinfo endpoint", cfg.UserInfo.URL); err != nil {
+			return nil, cfg.fail(err)
+		}
+	}
 	if cfg.SubjectClaim == "" {
 		cfg.SubjectClaim = "sub"
 	}

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
-	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
 )
@@ -34,8 +33,7 @@ type RegistrationConfig struct {
 	RedirectURI       string
 	Scopes            []string
 	Reach             Reach
-	Store             store.Store // keeps the client that all replicas are
-	Ring              *seal.Ring
+	Store             store.Store // keeps the client that all replicas are, and seals what it keeps
 	Log               *slog.Logger
 }
 
@@ -50,7 +48,7 @@ type Registration struct {
 	client *registered
 }
 
-// registered is a client as it is stored, sealed.
+// registered is a client as it is stored.
 type registered struct {
 	ID      string    `json:"id"`
 	Secret  string    `json:"secret,omitempty"`
@@ -59,7 +57,6 @@ type registered struct {
 }
 
 const (
-	registrationPurpose = "upstream client"
 	maxRegistration     = 64 << 10
 	registrationTimeout = 15 * time.Second
 	expiresSoon         = time.Minute
@@ -151,12 +148,11 @@ func (r *Registration) obtain(ctx context.Context) (*registered, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed := r.cfg.Ring.SealValue(registrationPurpose, key, text)
 	var written bool
 	if raw == nil {
-		written, err = r.cfg.Store.Add(ctx, key, sealed, 0)
+		written, err = r.cfg.Store.Add(ctx, key, text, 0)
 	} else {
-		written, err = r.cfg.Store.Swap(ctx, key, raw, sealed, 0)
+		written, err = r.cfg.Store.Swap(ctx, key, raw, text, 0)
 	}
 	if err != nil {
 		return nil, err
@@ -181,7 +177,7 @@ func (r *Registration) load(ctx context.Context, key string) (*registered, []byt
 		return nil, nil, err
 	}
 	var c registered
-	if text, ok := r.cfg.Ring.OpenValue(registrationPurpose, key, raw); !ok || json.Unmarshal(text, &c) != nil {
+	if json.Unmarshal(raw, &c) != nil {
 		return nil, raw, nil
 	}
 	return &c, raw, nil

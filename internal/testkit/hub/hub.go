@@ -48,7 +48,7 @@ type grant struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	h := &Server{
-		ID: "hub-client", Secret: "hub-secret", user: "alice", asked: map[string]int{},
+		ID: "hub-client", Secret: "secret-" + rand.Text(), user: "alice", asked: map[string]int{},
 		codes: map[string]grant{}, tokens: map[string]grant{}, renewals: map[string]grant{},
 	}
 	h.clients = map[string]string{h.ID: h.Secret}
