@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
@@ -85,6 +86,14 @@ func TestTLS(t *testing.T) {
 		if !strings.Contains(challenge, `resource_metadata="`+g.URL+"/") {
 			t.Errorf("the challenge leads to another address: %s", challenge)
 		}
+	}
+	socket, _, err := dialSocket(t, tlsClient(t, ca, false), g.URL+"/servers/docs/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.say(t, call("", "echo", `"text":"by socket"`).body)
+	if got := socket.hear(t); !strings.Contains(got, "by socket") {
+		t.Errorf("WebSocket: %s", got)
 	}
 	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MaxVersion: tls.VersionTLS11}}} //nolint:gosec // to be refused
 	if resp, err := old.Get(at(g, "docs")); err == nil {
@@ -211,6 +220,23 @@ func TestClientCertificates(t *testing.T) {
 	} {
 		if got := call(at(g, tt.server), "tool", "").with(tt.headers...).by(tt.client).do(t); got.Status != tt.want {
 			t.Errorf("%s at %s: status %d, want %d: %s", tt.who, tt.server, got.Status, tt.want, got.Body)
+		}
+	}
+	for _, tt := range []struct {
+		client *http.Client
+		good   bool
+	}{{tlsClient(t, ca, false, ca.Client(t, "robot")), true}, {tlsClient(t, ca, false), false}} {
+		socket, _, err := dialSocket(t, tt.client, g.URL+"/servers/any/ws")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !tt.good {
+			socket.wantClosed(t, websocket.StatusPolicyViolation, "authentication is required")
+			continue
+		}
+		socket.say(t, call("", "tool", "").body)
+		if got := socket.hear(t); !strings.Contains(got, `"ok":true`) {
+			t.Errorf("WebSocket: %s", got)
 		}
 	}
 	if resp, err := tlsClient(t, ca, true, strangers.Client(t, "robot")).Get(at(g, "any")); err == nil {

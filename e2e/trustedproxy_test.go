@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -404,6 +405,20 @@ func TestAssertions(t *testing.T) {
 					t.Errorf("status %d, want %d: %s", got.Status, want, got.Body)
 				}
 			})
+		}
+	}
+	for _, headers := range [][]string{good, nil, user("mallory")} {
+		socket, _, err := dialSocket(t, nil, g.URL+"/servers/docs/ws", headers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(headers) == 0 || headers[0] != good[0] {
+			socket.wantClosed(t, websocket.StatusPolicyViolation, "authentication is required")
+			continue
+		}
+		socket.say(t, call("", "tool", "").body)
+		if got := socket.hear(t); !strings.Contains(got, `"result"`) {
+			t.Errorf("WebSocket: %s", got)
 		}
 	}
 	if strings.Contains(backend.Wire(), good[1]) || strings.Contains(g.Stderr.String(), good[1]) {

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 const (
@@ -131,6 +132,11 @@ func TestServiceAccountGroups(t *testing.T) {
 		events := r.events.take()
 		if diff := cmp.Diff([]string{want, "system:serviceaccount:" + namespace + ":bot"}, []string{string(events[0].Outcome), events[0].Subject}); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+		claims := token.Claims{"sub": "system:serviceaccount:" + namespace + ":bot"}
+		said, err := gateway.Explain(load(t, docs), gateway.Question{Server: "docs", Claims: claims, Method: "tools/call", Name: "a"})
+		if err != nil || said.Decision.Allow != (want == "success") {
+			t.Errorf("explained as %+v, %v", said, err)
 		}
 	}
 }

@@ -17,6 +17,10 @@ func (a *accounts) only(c authn.Checker) authn.Checker {
 	if a == nil {
 		return c
 	}
+	return a.with(c)
+}
+
+func (a *accounts) with(c authn.Checker) authn.ServiceAccounts {
 	return authn.ServiceAccounts{Checker: c, Namespace: a.Namespace, Name: a.Name}
 }
 

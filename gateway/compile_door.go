@@ -70,7 +70,7 @@ func (c *compiler) tokenDoor(o *manifest.Object, in *v1alpha1.Incoming, e *Endpo
 		c.problem(o, "spec.passthroughAuthorization", "the gateway itself reads Authorization here (oidcConfig), and a client's token for the gateway is not forwarded; remove one of them")
 	}
 	e.protection = &protection{AuthorizationServers: []string{string(want.issuer.Issuer)}, Scopes: want.scopes}
-	if want.accounts != nil {
+	if e.accounts = want.accounts; e.accounts != nil {
 		e.protection.AuthorizationServers = nil // pods have their tokens; nobody can sign in at a cluster
 	}
 	e.settings = append(e.settings, want.issuer, want.accounts)

@@ -27,6 +27,7 @@ type Endpoint struct {
 	backendKey string // of the backend's address; a session is good for that backend alone
 	door       *authn.Resolver
 	mapping    authn.Mapping // how claims of a token become a caller
+	accounts   *accounts     // which service accounts are callers; nil for other issuers
 	protection *protection   // nil where nobody needs a token
 	authServer *embedded     // that people sign in with; nil for none
 	resources  []string      // that tokens of authServer may be for

@@ -41,7 +41,10 @@ func Explain(set *manifest.Set, q Question) (policy.Explanation, error) {
 	caller := identity.Anonymous()
 	if q.Claims != nil {
 		var err error
-		if caller, err = e.mapping.Explain(q.Claims); err != nil {
+		if caller, err = e.mapping.Explain(q.Claims); err == nil && e.accounts != nil {
+			caller, err = e.accounts.with(nil).Admit(caller)
+		}
+		if err != nil {
 			return policy.Explanation{}, err
 		}
 	}

@@ -17,13 +17,18 @@ type ServiceAccounts struct {
 	Name      string // "" for any
 }
 
-// Check verifies a token. Its caller has the groups that the API server gives an
-// account, unless the claims say others.
+// Check verifies a token.
 func (s ServiceAccounts) Check(ctx context.Context, raw string, now time.Time) (*identity.Caller, error) {
 	caller, err := s.Checker.Check(ctx, raw, now)
 	if err != nil {
 		return nil, err
 	}
+	return s.Admit(caller)
+}
+
+// Admit is the account that a caller is, with the groups that the API server gives
+// it, unless the claims say others. The error is a *token.Invalid.
+func (s ServiceAccounts) Admit(caller *identity.Caller) (*identity.Caller, error) {
 	account, ok := strings.CutPrefix(caller.Subject, "system:serviceaccount:")
 	namespace, name, two := strings.Cut(account, ":")
 	if !ok || !two || namespace == "" || name == "" || strings.Contains(name, ":") {
