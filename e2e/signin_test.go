@@ -33,20 +33,25 @@ func freeAddress(t *testing.T) string {
 // its block.
 func authServer(t *testing.T, issuer string, providers map[string]*testkit.IdP, names []string, lines ...string) string {
 	t.Helper()
+	return namedAuthServer(t, "people", issuer, providers, names, lines...)
+}
+
+func namedAuthServer(t *testing.T, called, issuer string, providers map[string]*testkit.IdP, names []string, lines ...string) string {
+	t.Helper()
 	spec := []string{"type: embeddedAuthServer", "embeddedAuthServer:", "  issuer: " + issuer, "  upstreamProviders:"}
 	secrets := ""
 	for _, name := range names {
 		id, secret := providers[name].Register(t, issuer+"/oauth/callback")
 		spec = append(spec,
 			"  - name: "+name, "    type: oidc", "    oidcConfig:", "      issuerUrl: "+providers[name].Issuer, "      clientId: "+id,
-			"      clientSecretRef: {name: upstream-"+name+", key: secret}", "      allowPrivateIPs: true",
+			"      clientSecretRef: {name: "+called+"-"+name+", key: secret}", "      allowPrivateIPs: true",
 		)
-		secrets += secretObject("upstream-"+name, "secret", secret)
+		secrets += secretObject(called+"-"+name, "secret", secret)
 	}
 	for _, line := range lines {
 		spec = append(spec, "  "+line)
 	}
-	return secrets + object("MCPExternalAuthConfig", "people", spec...)
+	return secrets + object("MCPExternalAuthConfig", called, spec...)
 }
 
 // signsIn connects the Go SDK's client, which finds out everything by itself; a

@@ -253,3 +253,13 @@ func (p *IdP) SignIn(ctx context.Context, authorization, user string) (*url.URL,
 	}
 	return end, nil
 }
+
+// Knows tells whether the provider issued a token that is good now (RFC 7662).
+func (p *IdP) Knows(t testing.TB, token string) bool {
+	t.Helper()
+	var answer struct {
+		Active bool `json:"active"`
+	}
+	p.post(t, "/token/introspection", IdPGatewayID, IdPGatewaySecret, url.Values{"token": {token}}, &answer)
+	return answer.Active
+}
