@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"crypto/x509"
-	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/credential"
@@ -14,15 +12,12 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-const authorization = "Authorization"
-
 // account compiles the gateway's own account at a remote server.
 func (c *compiler) account(o *manifest.Object, r remote, out *outgoing) {
 	if r.oauth == nil {
 		return
 	}
-	if out.sets(authorization) {
-		c.problem(o, "spec.oauth", "header Authorization is set by headerForward or passthroughAuthorization too; keep one of them")
+	if !c.claim(o, out, "spec.oauth", "Authorization") {
 		return
 	}
 	cfg, settings, ok := c.accountConfig(o, r)
@@ -95,10 +90,4 @@ func (c *compiler) accountConfig(o *manifest.Object, r remote) (cfg oauthclient.
 	roots, bundle := c.accountRoots(o, r.caBundle)
 	cfg.HTTP = oauthclient.NewHTTPClient(r.allowPrivate, roots)
 	return cfg, []any{"account", o.Namespace, o.Name, r.url, r.allowPrivate, spec, cfg.Secret.Reveal(), key.Reveal(), bundle}, true
-}
-
-// sets reports whether something already sets a header.
-func (o *outgoing) sets(name string) bool {
-	_, static := o.static[http.CanonicalHeaderKey(name)]
-	return static || slices.Contains(o.passthrough, name) || o.credential != nil && slices.Contains(o.credential.Headers(), name)
 }

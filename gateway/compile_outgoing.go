@@ -15,17 +15,8 @@ import (
 // outgoing compiles what a backend is shown. A header name that two settings
 // would set is a problem that names both (REQ E-3).
 func (c *compiler) outgoing(o backendUser, fwd *v1alpha1.HeaderForward, auth *v1alpha1.ObjectRef, passthrough []passedHeader) outgoing {
-	out := outgoing{static: http.Header{}}
-	setBy := map[string]string{} // canonical header name → the setting
-	claim := func(field, name string) bool {
-		name = http.CanonicalHeaderKey(name)
-		if other, ok := setBy[name]; ok {
-			c.problem(o.Object, field, "header %s is set by %s too; keep one of them", name, other)
-			return false
-		}
-		setBy[name] = field
-		return true
-	}
+	out := outgoing{static: http.Header{}, setBy: map[string]string{}}
+	claim := func(field, name string) bool { return c.claim(o.Object, &out, field, name) }
 	c.headerForward(o.Object, fwd, func(field, name string, value secret.Value) {
 		if claim(field, name) {
 			out.static[http.CanonicalHeaderKey(name)] = []string{value.Reveal()}
@@ -40,6 +31,17 @@ func (c *compiler) outgoing(o backendUser, fwd *v1alpha1.HeaderForward, auth *v1
 		}
 	}
 	return out
+}
+
+// claim notes that a setting sets a header, unless another one does.
+func (c *compiler) claim(o *manifest.Object, out *outgoing, field, name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	if other, ok := out.setBy[name]; ok {
+		c.problem(o, field, "header %s is set by %s too; keep one of them", name, other)
+		return false
+	}
+	out.setBy[name] = field
+	return true
 }
 
 // passedHeader is a client header to forward, and the setting that says so.
@@ -140,7 +142,7 @@ func index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) 
 // shows says what an endpoint shows its backend, for the log.
 func (o *outgoing) shows() string {
 	if _, ok := o.credential.(*credential.Account); ok {
-		return "the backend is sent the token of the gateway's own account, whoever calls"
+		return "if the backend asks for authorization it is sent the token of the gateway's own account, whoever calls"
 	}
 	if o.credential != nil || len(o.static) > 0 {
 		return "the backend is sent the headers that the manifest sets"

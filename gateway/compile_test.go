@@ -97,6 +97,27 @@ func TestProblems(t *testing.T) {
 			object("MCPExternalAuthConfig", "auth", "type: tokenExchange", "tokenExchange: {tokenUrl: \"https://10.0.0.1/token\"}"),
 			[]string{"MCPExternalAuthConfig/auth spec.tokenExchange.tokenUrl allowPrivateIPs: true every call will fail"},
 		},
+		"an account and a plain header": {
+			proxy("docs", url, "oauth: {}", "headerForward: {addPlaintextHeaders: {authorization: a}}"),
+			[]string{"MCPRemoteProxy/docs Authorization spec.oauth spec.headerForward.addPlaintextHeaders"},
+		},
+		"an account of an entry and a secret header": {
+			s + object("MCPServerEntry", "e", "remoteUrl: "+url, "transport: sse", "allowPrivateEndpoint: true", "oauth: {}",
+				"headerForward: {addHeadersFromSecret: [{headerName: AUTHORIZATION, valueSecretRef: {name: s, key: k}}]}"),
+			[]string{"MCPServerEntry/e Authorization spec.oauth spec.headerForward.addHeadersFromSecret[0]"},
+		},
+		"an account and the client's own": {
+			proxy("docs", url, "oauth: {}", "passthroughAuthorization: true"),
+			[]string{"MCPRemoteProxy/docs Authorization spec.oauth spec.passthroughAuthorization"},
+		},
+		"an account without its secret": {
+			proxy("docs", url, "oauth: {grant: clientCredentials, clientId: a, clientSecretRef: {name: gone, key: k}}"),
+			[]string{"MCPRemoteProxy/docs spec.oauth.clientSecretRef.name gone"},
+		},
+		"an account with a key that is none": {
+			s + proxy("docs", url, "oauth: {grant: clientCredentials, clientId: a, privateKeyRef: {name: s, key: k}}"),
+			[]string{"MCPRemoteProxy/docs spec.oauth.privateKeyRef PEM"},
+		},
 		"no such credential": {
 			proxy("docs", url, "externalAuthConfigRef: {name: nobody}"),
 			[]string{"MCPRemoteProxy/docs spec.externalAuthConfigRef.name MCPExternalAuthConfig nobody"},

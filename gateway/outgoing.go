@@ -22,6 +22,7 @@ type outgoing struct {
 	passthrough []string          // canonical names
 	credential  credential.Source // nil when there is none, or it is a fixed one
 	settings    any               // of the credential
+	setBy       map[string]string // canonical header name → the setting, while it is compiled
 }
 
 // private gives a request the headers for the backend's own origin. captured are the
