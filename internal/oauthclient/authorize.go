@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
@@ -90,6 +91,9 @@ func (c *Client) authorizationURL(p *place, r registration, scopes []string, sta
 	}
 	if len(scopes) > 0 {
 		q.Set("scope", strings.Join(scopes, " "))
+	}
+	if slices.Contains(scopes, offlineAccess) {
+		q.Set("prompt", "consent") // without it OpenID providers drop the scope (OpenID Connect Core §11)
 	}
 	u.RawQuery, u.Fragment = q.Encode(), ""
 	return u.String(), nil

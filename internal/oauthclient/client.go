@@ -213,7 +213,8 @@ func (c *Client) fly(f *flight, renew func(context.Context) error) {
 		close(f.done)
 	}()
 	f.err = renew(ctx)
-	if f.err != nil {
+	if _, known := errors.AsType[*SignInError](f.err); f.err != nil && !known {
+		// Who waited may be gone by now, and with them who would log it.
 		c.log.Warn("no token for the remote server", "error", f.err)
 	}
 }

@@ -69,8 +69,12 @@ func TestScopes(t *testing.T) {
 			w.server["scopes_supported"] = c.supported
 			client := w.open(t, func(cfg *oauthclient.Config) { cfg.Scopes = c.given })
 			mustRenew(t, client, challenge("scope", c.challenged))
-			if got := w.requests()[0].Get("scope"); got != c.want {
+			asked := w.requests()[0]
+			if got := asked.Get("scope"); got != c.want {
 				t.Errorf("asked for %q, want %q", got, c.want)
+			}
+			if offline := strings.Contains(c.want, "offline"); offline != (asked.Get("prompt") == "consent") {
+				t.Errorf("prompt %q", asked.Get("prompt"))
 			}
 		})
 	}
