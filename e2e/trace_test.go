@@ -355,6 +355,32 @@ func TestTelemetryOfOneResource(t *testing.T) {
 	}
 }
 
+// On a WebSocket each message says for itself where it belongs.
+func TestTraceOfASocket(t *testing.T) {
+	t.Parallel()
+	backend := saying(t, "a")
+	g, collector, stop := startTraced(t, remote("docs", backend.URL))
+	s := openSocket(t, g, "/servers/docs/ws", "Traceparent", "00-11111111111111111111111111111111-2222222222222222-01")
+	for _, meta := range []string{fmt.Sprintf(`"traceparent":%q`, sampled), `"x":1`} {
+		s.say(t, traced("", "tool", meta).body)
+		s.hear(t)
+	}
+	stop()
+	servers, clients := spansOf(t, collector)
+	if len(servers) != 2 || len(clients) != 2 {
+		t.Fatalf("%d server spans, %d client spans", len(servers), len(clients))
+	}
+	if servers[0].TraceID != traceID || servers[0].ParentSpanID != parentSpan || servers[0].get("network.protocol.name") != "websocket" {
+		t.Errorf("a message with a place of its own: %+v", servers[0])
+	}
+	if servers[1].ParentSpanID != "" || servers[1].TraceID == strings.Repeat("1", 32) {
+		t.Errorf("a message without: %+v", servers[1])
+	}
+	if got := backend.Requests()[0]; !strings.Contains(string(got.Body), "00-"+traceID+"-"+clients[0].SpanID+"-01") {
+		t.Errorf("the backend read %s", got.Body)
+	}
+}
+
 // REQ E-1: a header that a manifest lets through is the client's own, traced or not.
 func TestTraceHeaderPassedThrough(t *testing.T) {
 	t.Parallel()
