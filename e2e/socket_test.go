@@ -642,3 +642,33 @@ func TestSocketBehindNginx(t *testing.T) {
 		t.Errorf("callers in the audit (-want +got):\n%s", diff)
 	}
 }
+
+// REQ B-7, REQ C-6: a token that is no longer good ends its connection with the next message: here the issuer's keys
+// have changed meanwhile.
+func TestSocketOfAnOldKey(t *testing.T) {
+	t.Parallel()
+	idp := testkit.StartIdP(t)
+	goOn := make(chan struct{})
+	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+		if bodyOf(r).Params.Name == "wait" {
+			<-goOn
+		}
+		ok(w, r)
+	})
+	g := serve(t, idpObject(idp)+remote("docs", backend.URL, ofIDP(docsAudience), "audit: {enabled: true}"))
+	wish := testkit.TokenWish{Audience: docsAudience, Subject: "alice"}
+	s := openSocket(t, g, "/ws", bearer(idp.Token(t, wish))...)
+	s.say(t, strings.Replace(call("", "wait", "").body, `"id":7`, `"id":1`, 1))
+	testkit.Eventually(t, "the call arrives", func() bool { return len(backend.Requests()) == 1 })
+	idp.Restart(t)
+	call(g.MCP(), "tool", "").with(bearer(idp.Token(t, wish))...).do(t).wantResult(t, `{"ok":true}`)
+	s.say(t, call("", "tool", "").body)
+	if got := s.hear(t); !strings.Contains(got, `"id":7,"error"`) || !strings.Contains(got, "the token is invalid") {
+		t.Errorf("got %s", got)
+	}
+	close(goOn)
+	if got := s.hear(t); got != `{"jsonrpc":"2.0","id":1,"result":{"ok":true}}` {
+		t.Errorf("the call under way: %s", got)
+	}
+	s.wantClosed(t, websocket.StatusPolicyViolation, "the token is invalid")
+}

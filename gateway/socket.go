@@ -242,12 +242,18 @@ func (s *socket) admit(x *Exchange) *mcp.Error {
 	return nil
 }
 
-// refuse answers a message that is refused, if its client waits for an answer.
+// refuse answers a message that is refused, if its client waits for an answer. One
+// that is refused before it was read is read for its id, since nothing else tells the
+// client which of its requests that was.
 func (s *socket) refuse(x *Exchange, err *mcp.Error) {
-	if x.message.Kind == mcp.KindNotification || x.message.Kind == mcp.KindResponse {
+	m := x.message
+	if m.Raw == nil && x.body != nil {
+		m, _ = mcp.Parse(x.body, s.endpoint.server.opts.Message) // whatever is wrong with it, it is refused already
+	}
+	if m.Kind == mcp.KindNotification || m.Kind == mcp.KindResponse {
 		return
 	}
-	_ = s.send(err.Append(nil, x.message.ID)) // the client may be gone
+	_ = s.send(err.Append(nil, m.ID)) // the client may be gone
 }
 
 var errNotText = errors.New("the message is not valid UTF-8")
