@@ -140,7 +140,7 @@ func (s *Server) readRequest(req *request, client *clients.Client, query url.Val
 	if len(query["resource"]) > 1 {
 		return nil, refuse(oauth.CodeInvalidTarget, "one resource at a time")
 	}
-	if req.Audience, ok = s.resource(query.Get("resource")); !ok || !mayTarget(client, req.Audience) {
+	if req.Audience, ok = s.resource(query.Get("resource")); !ok || !s.mayTarget(client, req.Audience) {
 		return nil, badTarget(query.Get("resource"))
 	}
 	if req.Scopes = s.grantedScopes(client, strings.Fields(query.Get("scope"))); len(req.Scopes) > maxScopes {
@@ -161,8 +161,13 @@ func badTarget(resource string) *oauth.Error {
 	return refuse(oauth.CodeInvalidTarget, "resource is no endpoint that this server signs people in to")
 }
 
-func mayTarget(client *clients.Client, audience string) bool {
-	return len(client.Audiences) == 0 || slices.Contains(client.Audiences, audience)
+// mayTarget tells whether a client may have tokens for an audience. Its own are as
+// somebody wrote them, which may be another spelling.
+func (s *Server) mayTarget(client *clients.Client, audience string) bool {
+	return len(client.Audiences) == 0 || slices.ContainsFunc(client.Audiences, func(own string) bool {
+		meant, ok := s.resource(own)
+		return ok && own != "" && meant == audience
+	})
 }
 
 // grantedScopes are the scopes that somebody gets who asks for some: those that the

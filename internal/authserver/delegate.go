@@ -107,9 +107,9 @@ func (s *Server) exchangeTarget(req *tokenRequest) (string, error) {
 		}
 		audience = meant
 	case audience == "" && len(req.client.Audiences) == 1:
-		audience = req.client.Audiences[0]
+		audience, _ = s.resource(req.client.Audiences[0])
 	}
-	if audience == "" || !mayTarget(req.client, audience) {
+	if audience == "" || !s.mayTarget(req.client, audience) {
 		return "", badTarget(audience)
 	}
 	return audience, nil
@@ -127,7 +127,7 @@ func (g *assertionGrant) redeem(ctx context.Context, req *tokenRequest) (*issue,
 	if err != nil {
 		return nil, err
 	}
-	if !mayTarget(req.client, subject.Audience) {
+	if !s.mayTarget(req.client, subject.Audience) {
 		return nil, badTarget(subject.Audience)
 	}
 	scopes, err := s.delegated(req, subject)

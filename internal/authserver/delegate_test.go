@@ -89,10 +89,13 @@ func delegating(t *testing.T) (*rig, *token.Signer) {
 		Exchange:  &delegation.Exchange{Audience: "gateway", Clients: []string{"*"}},
 		Workloads: &delegation.Workloads{MaxAge: time.Hour, Resources: map[string][]string{}},
 	}
+	server := agent("server")
+	server.Audiences = []string{""}
 	g := newRig(t, setup{
-		clients: []clients.Static{agent("agent", grantExchange), agent("agent2", grantExchange), agent("enterprise", grantAssertion)},
+		clients: []clients.Static{agent("agent", grantExchange), agent("agent2", grantExchange), agent("enterprise", grantAssertion), server},
 		trusted: []delegation.Issuer{issuer},
 	})
+	server.Audiences[0] = g.origin() + resource
 	issuer.Workloads.Resources["repo:a"] = []string{g.origin() + resource}
 	return g, key
 }
@@ -274,7 +277,11 @@ func TestIntrospect(t *testing.T) {
 	if r.fields["exp"] == nil || r.fields["name"] != nil {
 		t.Errorf("%s", r.text)
 	}
+	if r := ask("server", a.Access); r.fields["active"] != true || r.get("sub") != "alice" {
+		t.Errorf("a token for the client's own resource: %s", r.text)
+	}
 	for name, c := range map[string][2]string{
+		"a server's, refresh":    {"server", a.Refresh},
 		"another client's":       {"agent2", own},
 		"the person's":           {"agent", a.Access},
 		"the person's, refresh":  {"agent", a.Refresh},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
@@ -77,7 +76,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, err)
 		return
 	}
-	if t == nil || t.client != client.ID && (t.claims == nil || !client.Static || !slices.Contains(client.Audiences, t.claims.Text("aud"))) {
+	if t == nil || t.client != client.ID && (t.claims == nil || !client.Static || len(client.Audiences) == 0 || !s.mayTarget(client, t.claims.Text("aud"))) {
 		writeJSON(w, http.StatusOK, map[string]any{"active": false})
 		return
 	}

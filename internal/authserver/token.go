@@ -94,7 +94,7 @@ func (s *Server) redeem(r *http.Request, arrived time.Time) (*issue, error) {
 	}
 	if resource := form.Get("resource"); resource != "" {
 		var ok bool
-		if req.audience, ok = s.resource(resource); !ok || !mayTarget(client, req.audience) {
+		if req.audience, ok = s.resource(resource); !ok || !s.mayTarget(client, req.audience) {
 			return nil, badTarget(resource)
 		}
 	}

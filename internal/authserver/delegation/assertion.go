@@ -102,9 +102,12 @@ func (t *Trust) workload(ctx context.Context, iss *Issuer, raw, audience string)
 		return nil, refuse(oauth.CodeInvalidGrant, "the assertion's subject is not one that the manifest names (subjectBindings)")
 	}
 	if audience == "" && len(resources) == 1 {
-		audience = resources[0]
+		audience, _ = t.cfg.Resource(resources[0])
 	}
-	if !slices.Contains(resources, audience) {
+	if audience == "" || !slices.ContainsFunc(resources, func(allowed string) bool {
+		meant, ok := t.cfg.Resource(allowed) // the manifest may spell it in another way
+		return ok && meant == audience
+	}) {
 		return nil, refuse(oauth.CodeInvalidTarget, "resource is missing or not one that the subject may ask for (allowedResources)")
 	}
 	s := t.subject(iss, claims, expires)

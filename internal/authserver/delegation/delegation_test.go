@@ -62,7 +62,7 @@ func newWorld(t *testing.T, change func(*delegation.Config)) *world {
 			},
 			{
 				URL: ci, Keys: w.ci, Exchange: &delegation.Exchange{Audience: "gateway", Clients: []string{"*"}},
-				Workloads: &delegation.Workloads{MaxAge: time.Hour, Resources: map[string][]string{"repo:a": {docs}, "repo:b": {docs, other}}},
+				Workloads: &delegation.Workloads{MaxAge: time.Hour, Resources: map[string][]string{"repo:a": {docs}, "repo:b": {docs, other + "/"}}},
 			},
 		},
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
