@@ -63,7 +63,11 @@ func (c *compiler) authServer(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 		Registration: clients.Registration{Disabled: spec.DisableClientRegistration, PublicOnly: !spec.AllowConfidentialClientRegistration},
 		Documents:    documents(spec.CIMD),
 	}
-	server, release, err := c.server.authServers.Acquire(digest("authserver", a.key.namespace, a.key.name, spec, settings, secrets, keys.texts), func() (*authserver.Server, error) {
+	more, ok := c.delegate(o.Object, spec, &cfg, &registry)
+	if !ok {
+		return
+	}
+	server, release, err := c.server.authServers.Acquire(digest("authserver", a.key.namespace, a.key.name, spec, settings, secrets, more, keys.texts), func() (*authserver.Server, error) {
 		var err error
 		if cfg.Signer, cfg.Ring, err = keys.open(c.server, a.key); err != nil {
 			return nil, err

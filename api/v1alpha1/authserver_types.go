@@ -23,6 +23,7 @@ type AuthServerRef struct {
 // +kubebuilder:validation:XValidation:rule=`!self.issuer.endsWith('/')`,fieldPath=".issuer",message="must not end with a slash; clients compare it letter by letter"
 // +kubebuilder:validation:XValidation:rule=`!has(self.primaryUpstreamProvider) || self.upstreamProviders.exists(p, has(p.name) && p.name == self.primaryUpstreamProvider) || self.upstreamProviders.size() == 1 && self.primaryUpstreamProvider == 'default'`,fieldPath=".primaryUpstreamProvider",message="must be the name of one of upstreamProviders"
 // +kubebuilder:validation:XValidation:rule=`!(has(self.allowConfidentialClientRegistration) && self.allowConfidentialClientRegistration) || !(has(self.insecureAllowHTTP) && self.insecureAllowHTTP)`,fieldPath=".allowConfidentialClientRegistration",message="cannot be set with insecureAllowHTTP: client secrets would travel in the clear; remove one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.delegateClients) || self.issuer.startsWith('https://') || self.issuer.matches('^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?(/.*)?$')`,fieldPath=".delegateClients",message="need an issuer that is https, or http on loopback: their secrets must not travel in the clear"
 type EmbeddedAuthServer struct {
 	// Issuer names the server, and is where it is: the gateway's own address, or a path
 	// below it, without a slash at its end.
@@ -87,20 +88,20 @@ type EmbeddedAuthServer struct {
 	// +optional
 	InsecureAllowHTTP bool `json:"insecureAllowHTTP,omitempty"`
 
+	// DelegateClients are services that may exchange tokens (RFC 8693).
+	// +optional
+	DelegateClients DelegateClients `json:"delegateClients,omitempty"`
+	// TrustedIssuers are other issuers whose tokens and assertions are taken at the
+	// token endpoint.
+	// +optional
+	TrustedIssuers TrustedIssuers `json:"trustedIssuers,omitempty"`
+
 	// Not built yet. Each of these is refused by name.
 
 	// Storage says where sign-ins are kept, if not where the process keeps them.
 	// +kubebuilder:validation:XValidation:rule="false",message="storage is not supported yet; remove it, and use --store"
 	// +optional
 	Storage *Unbuilt `json:"storage,omitempty"`
-	// DelegateClients are services that may exchange tokens (RFC 8693).
-	// +kubebuilder:validation:XValidation:rule="false",message="delegateClients is not supported yet; remove it"
-	// +optional
-	DelegateClients *Unbuilt `json:"delegateClients,omitempty"`
-	// TrustedIssuers are other issuers whose tokens are taken at the token endpoint.
-	// +kubebuilder:validation:XValidation:rule="false",message="trustedIssuers is not supported yet; remove it"
-	// +optional
-	TrustedIssuers *Unbuilt `json:"trustedIssuers,omitempty"`
 	// AuthorizationEndpointBaseURL advertises the authorization endpoint at another
 	// address.
 	// +kubebuilder:validation:XValidation:rule="false",message="authorizationEndpointBaseUrl is not supported: a sign-in that begins at one host and ends at another cannot be bound to the browser; remove it, and make issuer the address that browsers use"

@@ -373,18 +373,22 @@ func (in *EmbeddedAuthServer) DeepCopyInto(out *EmbeddedAuthServer) {
 		*out = make(Scopes, len(*in))
 		copy(*out, *in)
 	}
-	if in.Storage != nil {
-		in, out := &in.Storage, &out.Storage
-		*out = new(Unbuilt)
-		**out = **in
-	}
 	if in.DelegateClients != nil {
 		in, out := &in.DelegateClients, &out.DelegateClients
-		*out = new(Unbuilt)
-		**out = **in
+		*out = make(DelegateClients, len(*in))
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
 	}
 	if in.TrustedIssuers != nil {
 		in, out := &in.TrustedIssuers, &out.TrustedIssuers
+		*out = make(TrustedIssuers, len(*in))
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
+	}
+	if in.Storage != nil {
+		in, out := &in.Storage, &out.Storage
 		*out = new(Unbuilt)
 		**out = **in
 	}
