@@ -223,7 +223,7 @@ const issuer = "https://gateway.example.com"
 func (w *world) replica(change ...func(*accounts.Config)) *accounts.Book {
 	cfg := accounts.Config{
 		Store: w.store, Ring: w.ring, Issuer: issuer, Refresh: w.provider.refresh, Revoke: w.provider.revoke,
-		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: w.logger(),
 		Seen: func(provider, result string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -234,6 +234,16 @@ func (w *world) replica(change ...func(*accounts.Config)) *accounts.Book {
 		c(&cfg)
 	}
 	return accounts.New(cfg)
+}
+
+func (w *world) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (w *world) count(seen string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[seen]
 }
 
 func link(t testing.TB, b *accounts.Book, person, provider string, tokens *oauth.Tokens) {
