@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -180,6 +182,37 @@ func TestLogin(t *testing.T) {
 		if r := testkit.RunWith(t, testkit.Options{Env: env}, append([]string{"login"}, args...)...); r.Code == 0 || r.Stderr == "" {
 			t.Errorf("login %q: %+v", args, r)
 		}
+	}
+}
+
+// TestLoginKey proves where the key of the sign-ins is kept, and that a session that
+// does not reach the keyring makes no second one.
+//
+// REQ B-19
+func TestLoginKey(t *testing.T) {
+	t.Parallel()
+	docs := manifests(t, remote("docs", "http://127.0.0.1:1/mcp", "oauth: {}"))
+	forget := func(env ...string) testkit.Result {
+		return testkit.RunWith(t, testkit.Options{Env: append(env, "DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere")}, "login", "-f", docs, "--server", "docs", "--forget")
+	}
+	config := t.TempDir()
+	key := filepath.Join(config, "sallyport", "sign-ins", "key")
+	if r := forget("XDG_CONFIG_HOME=" + config); r.Code != 0 {
+		t.Fatalf("without a keyring: %+v", r)
+	}
+	text, err := os.ReadFile(key)
+	info, statErr := os.Stat(key)
+	if err != nil || statErr != nil || len(text) < 40 || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key beside the files: %d bytes, %v, %v", len(text), err, statErr)
+	}
+	if err := os.WriteFile(key, []byte("keyring\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := forget("XDG_CONFIG_HOME=" + config); r.Code != 1 || !strings.Contains(r.Stderr, "keyring") {
+		t.Errorf("with the key in a keyring out of reach: %+v", r)
+	}
+	if text, err := os.ReadFile(key); err != nil || string(text) != "keyring\n" {
+		t.Errorf("the key's place has changed: %q, %v", text, err)
 	}
 }
 
