@@ -30,10 +30,15 @@ func (c *compiler) awsSTS(o *manifest.Object, spec *v1alpha1.AWSSTS) credentialM
 			c.problem(user.Object, "spec.externalAuthConfigRef", "signs requests of Streamable HTTP (awsSts), and the transport is sse; change one of them")
 			return nil
 		}
+		subject, ok := c.subject(o, "spec.awsSts.subjectProviderName", string(spec.SubjectProviderName), user)
+		if !ok {
+			return nil
+		}
 		return c.keepSource(c.sourceKey(user, spec), func() credential.Source {
 			return credential.NewAWS(credential.AWSConfig{
-				STS:   &credential.STS{URL: at, Client: tokenClient(at, spec.AllowPrivateIPs), Duration: time.Duration(spec.SessionDuration) * time.Second},
-				Roles: roles, Region: spec.Region, Service: spec.Service, Seen: c.outcome(user, "").Seen,
+				Subject: subject,
+				STS:     &credential.STS{URL: at, Client: tokenClient(at, spec.AllowPrivateIPs), Duration: time.Duration(spec.SessionDuration) * time.Second},
+				Roles:   roles, Region: spec.Region, Service: spec.Service, Seen: c.outcome(user, "").Seen,
 			})
 		})
 	}

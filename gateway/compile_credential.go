@@ -132,7 +132,7 @@ func (c *compiler) wantsMet(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoi
 	switch configured := in.OIDCConfig != nil || in.OIDCConfigRef != nil || in.AuthServerRef != nil; {
 	case source.Wants() == credential.WantsIdentity:
 		if e.door.Everybody() {
-			c.problem(o, field, "tells the backend who the caller is, and nothing here asks callers for that; add oidcConfigRef, oidcConfig or trustedProxy")
+			c.problem(o, field, "tells the backend who the caller is, and nothing here asks callers for that; add oidcConfigRef, oidcConfig, authServerRef or trustedProxy")
 		}
 	case source.Wants() != credential.WantsToken || e.protection != nil:
 	case configured && tp.clientAuth:
@@ -140,6 +140,6 @@ func (c *compiler) wantsMet(o *manifest.Object, in *v1alpha1.Incoming, e *Endpoi
 	case configured:
 		c.problem(o, field, "needs the caller's token, and authentication of clients by token is switched off (trustedProxy.clientAuthEnabled or MCP_CLIENT_AUTH_ENABLED); switch it on, or use another type of credential")
 	default:
-		c.problem(o, field, "needs the caller's token, and nothing here asks callers for one; add oidcConfigRef or oidcConfig")
+		c.problem(o, field, "needs the caller's token, and nothing here asks callers for one; add oidcConfigRef, oidcConfig or authServerRef")
 	}
 }

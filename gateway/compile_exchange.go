@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -23,8 +25,14 @@ func (c *compiler) tokenExchange(o *manifest.Object, spec *v1alpha1.TokenExchang
 		return nil
 	}
 	return func(user backendUser) credential.Source {
+		subject, ok := c.subject(o, field+".subjectProviderName", string(spec.SubjectProviderName), user)
+		if !ok {
+			return nil
+		}
+		subject.IDToken = strings.HasSuffix(spec.SubjectTokenType, "id_token")
 		return c.keepSource(c.sourceKey(user, spec, password.Reveal()), func() credential.Source {
 			return credential.TokenExchange{
+				Subject:  subject,
 				Outcome:  c.outcome(user, string(spec.ExternalTokenHeaderName)),
 				Endpoint: oauth.Endpoint{URL: at, Auth: oauth.ClientAuth{ID: spec.ClientID, Secret: password}, Client: tokenClient(at, spec.AllowPrivateIPs)},
 				Audience: spec.Audience, Scopes: spec.Scopes, SubjectType: spec.SubjectTokenType,
@@ -49,8 +57,13 @@ func (c *compiler) onBehalfOf(o *manifest.Object, spec *v1alpha1.OBO) credential
 		scopes = []string{strings.TrimRight(spec.Audience, "/") + "/.default"}
 	}
 	return func(user backendUser) credential.Source {
+		subject, ok := c.subject(o, field+".subjectTokenProviderName", string(spec.SubjectTokenProviderName), user)
+		if !ok {
+			return nil
+		}
 		return c.keepSource(c.sourceKey(user, spec, password.Reveal()), func() credential.Source {
 			return credential.OnBehalfOf{
+				Subject: subject,
 				Outcome: c.outcome(user, ""),
 				Endpoint: oauth.Endpoint{
 					URL: at, Auth: oauth.ClientAuth{ID: spec.ClientID, Secret: password, Method: oauth.AuthPost}, Client: tokenClient(at, spec.AllowPrivateIPs),
@@ -80,8 +93,14 @@ func (c *compiler) crossApp(o *manifest.Object, spec *v1alpha1.XAA) credentialMa
 		targetClient = guardedClient(netguard.Policy{AllowPrivate: spec.AllowPrivateIPs, Setting: privateSetting}, nil)
 	}
 	return func(user backendUser) credential.Source {
+		subject, ok := c.subject(o, field+".subjectProviderName", string(spec.SubjectProviderName), user)
+		if !ok {
+			return nil
+		}
+		subject.IDToken = strings.HasSuffix(spec.SubjectTokenType, "id_token")
 		return c.keepSource(c.sourceKey(user, spec, idpPassword.Reveal(), targetPassword.Reveal()), func() credential.Source {
 			return credential.CrossApp{
+				Subject: subject,
 				Outcome: c.outcome(user, ""),
 				IDP:     oauth.Endpoint{URL: idp, Auth: oauth.ClientAuth{ID: spec.IDPClientID, Secret: idpPassword}, Client: tokenClient(idp, spec.AllowPrivateIPs)},
 				Target: oauth.Endpoint{
@@ -93,9 +112,34 @@ func (c *compiler) crossApp(o *manifest.Object, spec *v1alpha1.XAA) credentialMa
 	}
 }
 
-// sourceKey tells one endpoint's sources apart.
+// subject says whose token an endpoint's credential is made of: the caller's own, or
+// that of an upstream provider where callers sign in with an embedded authorization
+// server, whose own tokens mean nothing to others. ok is false with a problem.
+func (c *compiler) subject(o *manifest.Object, field, provider string, user backendUser) (s credential.Subject, ok bool) {
+	a := user.authServer
+	switch {
+	case provider == "" && a == nil:
+		return credential.Subject{}, true
+	case a == nil:
+		c.problem(user.Object, "spec.externalAuthConfigRef", "MCPExternalAuthConfig %q takes the token of a provider that people sign in at, and nobody signs in here; add authServerRef", o.Name)
+		return credential.Subject{}, false
+	case provider == "":
+		provider = a.names[0]
+	case !slices.Contains(a.names, provider):
+		c.problem(o, field, "the authorization server %s has no provider %q; it has %s", a.key.name, provider, strings.Join(a.names, ", "))
+		return credential.Subject{}, false
+	}
+	return credential.Subject{Upstream: a.tokens(provider)}, true
+}
+
+// sourceKey tells one endpoint's sources apart. One that takes the tokens of an
+// authorization server is good for that very server.
 func (c *compiler) sourceKey(user backendUser, settings ...any) string {
-	return digest(append([]any{"source", user.Namespace, user.Kind, user.Name}, settings...)...)
+	var server string
+	if user.authServer != nil {
+		server = fmt.Sprintf("%p", user.authServer.Server)
+	}
+	return digest(append([]any{"source", user.Namespace, user.Kind, user.Name, server}, settings...)...)
 }
 
 // outcome counts what becomes of an endpoint's exchanges.

@@ -84,14 +84,10 @@ type OBO struct {
 	// +kubebuilder:default=false
 	// +optional
 	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
-
-	// Not built yet. It is refused by name.
-
-	// SubjectTokenProviderName exchanges the token of an upstream provider in place of
-	// the caller's own.
-	// +kubebuilder:validation:XValidation:rule="false",message="subjectTokenProviderName is not supported yet; remove it"
+	// SubjectTokenProviderName takes the token of an upstream provider in place of the
+	// caller's own. With authServerRef it is the first provider's by default.
 	// +optional
-	SubjectTokenProviderName string `json:"subjectTokenProviderName,omitempty"`
+	SubjectTokenProviderName ProviderName `json:"subjectTokenProviderName,omitempty"`
 }
 
 // XAA is enterprise-managed authorization: the identity provider makes an assertion
@@ -148,14 +144,10 @@ type XAA struct {
 	// +kubebuilder:default=false
 	// +optional
 	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
-
-	// Not built yet. It is refused by name.
-
-	// SubjectProviderName exchanges the ID token of an upstream provider in place of
-	// the caller's own token.
-	// +kubebuilder:validation:XValidation:rule="false",message="subjectProviderName is not supported yet; remove it"
+	// SubjectProviderName takes the ID token of an upstream provider in place of the
+	// caller's own token. With authServerRef it is the first provider's by default.
 	// +optional
-	SubjectProviderName string `json:"subjectProviderName,omitempty"`
+	SubjectProviderName ProviderName `json:"subjectProviderName,omitempty"`
 }
 
 // AWSSTS signs requests to the backend (SigV4) with keys of an AWS role, which the
@@ -206,14 +198,10 @@ type AWSSTS struct {
 	// +kubebuilder:default=false
 	// +optional
 	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
-
-	// Not built yet. It is refused by name.
-
-	// SubjectProviderName uses the token of an upstream provider in place of the
-	// caller's own.
-	// +kubebuilder:validation:XValidation:rule="false",message="subjectProviderName is not supported yet; remove it"
+	// SubjectProviderName takes the access token of an upstream provider in place of the
+	// caller's own. With authServerRef it is the first provider's by default.
 	// +optional
-	SubjectProviderName string `json:"subjectProviderName,omitempty"`
+	SubjectProviderName ProviderName `json:"subjectProviderName,omitempty"`
 }
 
 // AWSRoleMapping gives callers with a value of the claim a role.
@@ -245,3 +233,10 @@ type AWSRoleMapping struct {
 // +kubebuilder:validation:MaxLength=2048
 // +kubebuilder:validation:Pattern=`^arn:(aws|aws-cn|aws-us-gov):iam::\d{12}:role/[\w+=,.@\-_/]+$`
 type RoleARN string
+
+// ProviderName is the name of one of the upstreamProviders of the authorization
+// server that the endpoint's authServerRef names; default for one that has no name.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=63
+type ProviderName string

@@ -153,14 +153,11 @@ type TokenExchange struct {
 	// +kubebuilder:default=false
 	// +optional
 	AllowPrivateIPs bool `json:"allowPrivateIPs,omitempty"`
-
-	// Not built yet. It is refused by name.
-
-	// SubjectProviderName exchanges the token of an upstream provider in place of the
-	// caller's own.
-	// +kubebuilder:validation:XValidation:rule="false",message="subjectProviderName is not supported yet; remove it"
+	// SubjectProviderName takes the token of an upstream provider in place of the
+	// caller's own: its ID token with subjectTokenType id_token. With authServerRef it
+	// is the first provider's by default.
 	// +optional
-	SubjectProviderName string `json:"subjectProviderName,omitempty"`
+	SubjectProviderName ProviderName `json:"subjectProviderName,omitempty"`
 }
 
 // MCPExternalAuthConfigStatus is what the operator saw.
