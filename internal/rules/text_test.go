@@ -80,6 +80,7 @@ var requirements = map[string]int{"A": 8, "B": 28, "C": 10, "D": 8, "E": 5, "F":
 var proved = []string{
 	"A-1", "A-3", "A-4", "A-5", "A-6", "A-7",
 	"B-19",
+	"D-1", "D-2", "D-3", "D-6",
 	"E-1", "E-2", "E-3", "E-4", "E-5",
 	"F-1", "F-2", "F-4", "F-5",
 }
