@@ -47,14 +47,15 @@ var (
 	errCancelled  = errors.New("the client cancelled the request")
 )
 
-// begin runs an exchange of the front, unless the front is closing.
+// begin runs an exchange of the front, unless the front is closing, or has been told to.
 func (f *front) begin(run func()) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.closing {
-		f.calls.Go(run)
+	if f.closing || f.listening.Err() != nil {
+		return false
 	}
-	return !f.closing
+	f.calls.Go(run)
+	return true
 }
 
 // finishLimit bounds how long the calls of a front may go on that takes no new ones.
