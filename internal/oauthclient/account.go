@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
@@ -85,20 +84,16 @@ func vaultKey(cfg Config) string {
 
 func loadAccount(ctx context.Context, v Vault, key string) (account, error) {
 	kept, err := v.Load(ctx, key)
-	if err != nil {
-		return account{}, err
-	}
-	return readAccount(kept)
+	return readAccount(kept), err
 }
 
-func readAccount(kept []byte) (a account, err error) {
-	if kept == nil {
-		return a, nil
-	}
+// readAccount reads what update wrote. What cannot be read, as by another version,
+// counts as nothing: somebody signs in again.
+func readAccount(kept []byte) (a account) {
 	if json.Unmarshal(kept, &a) != nil {
-		return account{}, errors.New("what is kept is not readable")
+		return account{}
 	}
-	return a, nil
+	return a
 }
 
 // update changes the account in the vault, and what this process knows of it. With an
@@ -106,10 +101,7 @@ func readAccount(kept []byte) (a account, err error) {
 func (c *Client) update(ctx context.Context, change func(*account) error) error {
 	var a account
 	err := c.vault.Update(ctx, c.key, func(old []byte) ([]byte, error) {
-		var err error
-		if a, err = readAccount(old); err != nil {
-			a = account{}
-		}
+		a = readAccount(old)
 		if err := change(&a); err != nil {
 			return nil, err
 		}

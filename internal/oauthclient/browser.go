@@ -21,7 +21,7 @@ type Browser struct {
 	// Open opens an address in the browser; nil prints it only.
 	Open func(address string) error
 
-	mu sync.Mutex // one sign-in at a time has the person
+	mu sync.Mutex // addresses of several servers are printed one after the other
 }
 
 const callbackPath = "/callback"

@@ -166,8 +166,36 @@ func TestTwoProcesses(t *testing.T) {
 	if n := len(w.requests()); n != 1 {
 		t.Errorf("%d sign-ins", n)
 	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.lock"))
+	if err != nil || len(files) != 2 { // the account's, and the key's
+		t.Errorf("locks %v, %v", files, err)
+	}
 	c := process()
 	if err := c.Forget(t.Context()); err != nil || !current(t, process()).Empty() {
 		t.Errorf("%v; the sign-in is still there", err)
 	}
+}
+
+// What another version has written is no reason to fail for ever.
+func TestUnreadableAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.open(t, func(cfg *oauthclient.Config) { cfg.Vault = garbage{oauthclient.NewMemory()} })
+	if !current(t, c).Empty() {
+		t.Error("there is a token")
+	}
+	if err := c.Renew(t.Context(), secret.Value{}, challenge()); err != nil {
+		t.Error(err)
+	}
+}
+
+// garbage is a vault that begins with what nobody can read.
+type garbage struct{ *oauthclient.Memory }
+
+func (g garbage) Load(ctx context.Context, key string) ([]byte, error) {
+	kept, err := g.Memory.Load(ctx, key)
+	if kept == nil {
+		kept = []byte(`{"access":7`)
+	}
+	return kept, err
 }
