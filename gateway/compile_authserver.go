@@ -47,29 +47,30 @@ func (c *compiler) authServer(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 	upstreams, settings, ok := c.upstreams(o.Object, spec)
 	static, secrets, ok2 := c.staticClients(o.Object, spec.StaticClients)
 	keys, ok3 := c.authServerKeys(o.Object, spec)
-	if !ok || !ok2 || !ok3 {
+	kept, keptKey := c.storage(o.Object, fieldAuthServer+".storage", spec.Storage)
+	if !ok || !ok2 || !ok3 || kept == nil {
 		return
 	}
 	for i := range upstreams {
 		a.names = append(a.names, upstreams[i].Name)
 	}
 	cfg := authserver.Config{
-		Issuer: string(spec.Issuer), Store: c.server.opts.Store, Upstreams: upstreams, Primary: spec.PrimaryUpstreamProvider,
+		Issuer: string(spec.Issuer), Store: kept, Upstreams: upstreams, Primary: spec.PrimaryUpstreamProvider,
 		Lifespans: lifespans(spec.TokenLifespans), Scopes: spec.BaselineClientScopes, Resource: c.server.resourceFor(a.key),
 		Refreshed: c.server.opts.Metrics.UpstreamRefreshed, Log: c.server.opts.Log,
 	}
 	registry := clients.Config{
 		Issuer: cfg.Issuer, Store: cfg.Store, Static: static, Baseline: spec.BaselineClientScopes, Log: cfg.Log,
-		Registration: clients.Registration{Disabled: spec.DisableClientRegistration, PublicOnly: !spec.AllowConfidentialClientRegistration},
+		Registration: clients.Registration{Disabled: spec.DisableClientRegistration, PublicOnly: !spec.ConfidentialRegistration()},
 		Documents:    documents(spec.CIMD),
 	}
 	more, ok := c.delegate(o.Object, spec, &cfg, &registry)
 	if !ok {
 		return
 	}
-	server, release, err := c.server.authServers.Acquire(digest("authserver", a.key.namespace, a.key.name, spec, settings, secrets, more, keys.texts), func() (*authserver.Server, error) {
+	server, release, err := c.server.authServers.Acquire(digest("authserver", a.key.namespace, a.key.name, spec, settings, secrets, more, keys.texts, keptKey), func() (*authserver.Server, error) {
 		var err error
-		if cfg.Signer, cfg.Ring, err = keys.open(c.server, a.key); err != nil {
+		if cfg.Signer, cfg.Ring, err = keys.open(c.server, kept, a.key); err != nil {
 			return nil, err
 		}
 		cfg.Clients = clients.New(registry)
@@ -210,21 +211,21 @@ func (c *compiler) authServerKeys(o *manifest.Object, spec *v1alpha1.EmbeddedAut
 
 // open makes signer and ring. What the manifest does not name is made once and kept
 // where sign-ins are, so that it lasts as long as they do.
-func (k *authServerKeys) open(s *Server, key objectKey) (*token.Signer, *seal.Ring, error) {
+func (k *authServerKeys) open(s *Server, in store.Store, key objectKey) (*token.Signer, *seal.Ring, error) {
 	signing, sealing := k.signing, k.sealing
-	_, memory := s.opts.Store.(*store.Memory)
+	_, memory := in.(*store.Memory)
 	if (signing == nil || sealing == nil) && memory && !s.checking {
 		s.opts.Log.Warn("an authorization server has keys that end with this process, and everybody will have to sign in again; set signingKeySecretRefs and hmacSecretRefs, or --store", "authServer", key.name)
 	}
 	if signing == nil {
-		made, err := s.keptKey(key, "signing", token.GenerateKey)
+		made, err := s.keptKey(in, key, "signing", token.GenerateKey)
 		if err != nil {
 			return nil, nil, err
 		}
 		signing = [][]byte{made}
 	}
 	if sealing == nil {
-		made, err := s.keptKey(key, "sealing", func() ([]byte, error) {
+		made, err := s.keptKey(in, key, "sealing", func() ([]byte, error) {
 			fresh := make([]byte, seal.KeySize)
 			_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
 			return fresh, nil
@@ -250,7 +251,7 @@ func (k *authServerKeys) open(s *Server, key objectKey) (*token.Signer, *seal.Ri
 
 // keptKey is a key out of the store, made when it is not there. The store seals it
 // under the process's own key.
-func (s *Server) keptKey(of objectKey, kind string, generate func() ([]byte, error)) ([]byte, error) {
+func (s *Server) keptKey(in store.Store, of objectKey, kind string, generate func() ([]byte, error)) ([]byte, error) {
 	fresh, err := generate()
 	if err != nil || s.checking {
 		return fresh, err
@@ -258,10 +259,10 @@ func (s *Server) keptKey(of objectKey, kind string, generate func() ([]byte, err
 	ctx, cancel := context.WithTimeout(context.Background(), keptKeyTimeout)
 	defer cancel()
 	at := "authserver-key/" + digestText(of.namespace, of.name, kind)
-	if _, err := s.opts.Store.Add(ctx, at, fresh, 0); err != nil {
+	if _, err := in.Add(ctx, at, fresh, 0); err != nil {
 		return nil, fmt.Errorf("keep the %s key: %w", kind, err)
 	}
-	kept, err := s.opts.Store.Get(ctx, at)
+	kept, err := in.Get(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("read the %s key: %w", kind, err)
 	}

@@ -88,7 +88,8 @@ type Server struct {
 	accounts keep.Pool[string, *oauthclient.Client]
 	// authServers are kept over configuration changes, and everybody signed in.
 	authServers keep.Pool[string, *authserver.Server]
-	checking    bool // compiles for nobody: nothing may be fetched
+	checking    bool                           // compiles for nobody: nothing may be fetched
+	stores      keep.Pool[string, store.Store] // that authorization servers have for themselves
 
 	current   atomic.Pointer[Snapshot]
 	swapping  sync.Mutex

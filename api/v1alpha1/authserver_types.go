@@ -24,6 +24,7 @@ type AuthServerRef struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.primaryUpstreamProvider) || self.upstreamProviders.exists(p, has(p.name) && p.name == self.primaryUpstreamProvider) || self.upstreamProviders.size() == 1 && self.primaryUpstreamProvider == 'default'`,fieldPath=".primaryUpstreamProvider",message="must be the name of one of upstreamProviders"
 // +kubebuilder:validation:XValidation:rule=`!(has(self.allowConfidentialClientRegistration) && self.allowConfidentialClientRegistration) || !(has(self.insecureAllowHTTP) && self.insecureAllowHTTP)`,fieldPath=".allowConfidentialClientRegistration",message="cannot be set with insecureAllowHTTP: client secrets would travel in the clear; remove one of them"
 // +kubebuilder:validation:XValidation:rule=`!has(self.delegateClients) || self.issuer.startsWith('https://') || self.issuer.matches('^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?(/.*)?$')`,fieldPath=".delegateClients",message="need an issuer that is https, or http on loopback: their secrets must not travel in the clear"
+// +kubebuilder:validation:XValidation:rule=`!has(self.storage) || !has(self.storage.redis) || has(self.hmacSecretRefs) && has(self.signingKeySecretRefs)`,fieldPath=".storage.redis",message="needs signingKeySecretRefs and hmacSecretRefs: every replica must have the same keys, and Redis must not have them"
 type EmbeddedAuthServer struct {
 	// Issuer names the server, and is where it is: the gateway's own address, or a path
 	// below it, without a slash at its end.
@@ -69,10 +70,10 @@ type EmbeddedAuthServer struct {
 	// +optional
 	DisableClientRegistration bool `json:"disableClientRegistration,omitempty"`
 	// AllowConfidentialClientRegistration issues secrets to clients that register and
-	// ask for one. Without it they are public clients.
-	// +kubebuilder:default=false
+	// ask for one, and otherwise makes them public clients. By default it is on, but not
+	// with insecureAllowHTTP.
 	// +optional
-	AllowConfidentialClientRegistration bool `json:"allowConfidentialClientRegistration,omitempty"`
+	AllowConfidentialClientRegistration *bool `json:"allowConfidentialClientRegistration,omitempty"`
 	// BaselineClientScopes are scopes that every client may ask for.
 	// +optional
 	BaselineClientScopes Scopes `json:"baselineClientScopes,omitempty"`
@@ -82,6 +83,9 @@ type EmbeddedAuthServer struct {
 	// +kubebuilder:default=false
 	// +optional
 	DisableUpstreamTokenInjection bool `json:"disableUpstreamTokenInjection,omitempty"`
+	// Storage says where sign-ins are kept, if not where the process keeps them.
+	// +optional
+	Storage *AuthServerStorage `json:"storage,omitempty"`
 	// InsecureAllowHTTP admits an http issuer that is not on loopback: whoever is on the
 	// way can then read tokens.
 	// +kubebuilder:default=false
@@ -98,10 +102,6 @@ type EmbeddedAuthServer struct {
 
 	// Not built yet. Each of these is refused by name.
 
-	// Storage says where sign-ins are kept, if not where the process keeps them.
-	// +kubebuilder:validation:XValidation:rule="false",message="storage is not supported yet; remove it, and use --store"
-	// +optional
-	Storage *Unbuilt `json:"storage,omitempty"`
 	// AuthorizationEndpointBaseURL advertises the authorization endpoint at another
 	// address.
 	// +kubebuilder:validation:XValidation:rule="false",message="authorizationEndpointBaseUrl is not supported: a sign-in that begins at one host and ends at another cannot be bound to the browser; remove it, and make issuer the address that browsers use"
@@ -120,6 +120,14 @@ type EmbeddedAuthServer struct {
 	// +kubebuilder:validation:XValidation:rule="!self",message="insecureAllowConfidentialOverLoopbackHTTP is not needed: allowConfidentialClientRegistration works on loopback too; remove it"
 	// +optional
 	InsecureAllowConfidentialOverLoopbackHTTP bool `json:"insecureAllowConfidentialOverLoopbackHTTP,omitempty"`
+}
+
+// ConfidentialRegistration reports whether clients that register can have secrets.
+func (s *EmbeddedAuthServer) ConfidentialRegistration() bool {
+	if s.AllowConfidentialClientRegistration != nil {
+		return *s.AllowConfidentialClientRegistration
+	}
+	return !s.InsecureAllowHTTP
 }
 
 // TokenLifespans say how long what an authorization server issues is good for.
