@@ -374,6 +374,10 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"run", "ftp://x"}, 2},
 		{[]string{"run", "--header", "X-Nobody-Set-This", "https://mcp.example.com"}, 2},
 		{[]string{"run", "--header", "Cookie=x", "https://mcp.example.com"}, 2},
+		{[]string{"run", "--oauth-client-id", "x", "--", "true"}, 2},
+		{[]string{"run", "--no-oauth", "--oauth-scopes", "x", "https://mcp.example.com"}, 2},
+		{[]string{"run", "--oauth-client-id", "x", "--oauth-cimd-url", "https://example.com/x", "https://mcp.example.com"}, 2},
+		{[]string{"run", "--oauth-client-credentials", "https://mcp.example.com"}, 2},
 	} {
 		t.Run(strings.Join(tt.args[:min(3, len(tt.args))], " "), func(t *testing.T) {
 			t.Parallel()

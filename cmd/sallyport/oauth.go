@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -70,6 +71,11 @@ func (f *oauthFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.machine, "oauth-client-credentials", false, "get tokens with the client's own credentials, and no person: the secret, or the key in the file that $"+keyVariable+" names")
 }
 
+// asked reports whether somebody wants a sign-in of a certain kind.
+func (f *oauthFlags) asked() bool {
+	return f.clientID != "" || len(f.scopes) > 0 || f.metadataURL != "" || f.issuer != "" || f.machine
+}
+
 // ask gives the process a browser and a place for sign-ins.
 func (f *oauthFlags) ask(flags *process.Flags, out io.Writer) error {
 	vault, err := signIns()
@@ -87,7 +93,10 @@ func (f *oauthFlags) account(spec *v1alpha1.MCPRemoteProxySpec, values map[strin
 	for name := range values {
 		own = own || strings.EqualFold(name, "Authorization")
 	}
-	if f.off || own {
+	switch {
+	case (f.off || own) && f.asked():
+		return errors.New("the --oauth flags are for a sign-in, and --no-oauth or an Authorization header of your own is none; keep one of them")
+	case f.off || own:
 		return nil
 	}
 	a := &v1alpha1.RemoteOAuth{

@@ -148,6 +148,9 @@ func (f *runFlags) local(command []string) (*manifest.Set, error) {
 	if len(f.headers) > 0 || len(f.passthrough) > 0 {
 		return nil, errors.New("--header and --passthrough-header are for a URL; a command takes --env")
 	}
+	if f.oauth.asked() {
+		return nil, errors.New("the --oauth flags are for a URL; a command signs in by itself")
+	}
 	values, err := nameValues(f.env, "--env", func(name string) string { return name })
 	if err != nil {
 		return nil, err
