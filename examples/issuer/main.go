@@ -5,7 +5,8 @@
 //	go run ./examples/issuer
 //	curl 'http://127.0.0.1:9000/token?sub=alice&groups=engineering'
 //
-// As an authenticating proxy's helper (nginx auth_request) it answers at /check who
+// It exchanges its tokens for others (POST /token, RFC 8693). As an authenticating
+// proxy's helper (nginx auth_request) it answers at /check who
 // the token in the cookie "session" is.
 package main
 
@@ -45,6 +46,7 @@ func serve(listen, audience string) error {
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /keys", i.keys)
 	mux.HandleFunc("GET /token", i.token)
+	mux.HandleFunc("POST /token", i.exchange)
 	mux.HandleFunc("GET /check", i.check)
 	fmt.Fprintf(os.Stdout, "issuer %s\n", i.url)
 	return (&http.Server{Addr: listen, Handler: mux, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
@@ -101,17 +103,42 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	if groups := q.Get("groups"); groups != "" {
 		c.Groups = strings.Split(groups, ",")
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: i.key}, (&jose.SignerOptions{}).WithType("at+jwt"))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	text, err := jwt.Signed(signer).Claims(c).Serialize()
+	text, err := i.sign(c)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	_, _ = fmt.Fprint(w, text)
+}
+
+func (i *issuer) sign(c claims) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: i.key}, (&jose.SignerOptions{}).WithType("at+jwt"))
+	if err != nil {
+		return "", err
+	}
+	return jwt.Signed(signer).Claims(c).Serialize()
+}
+
+// exchange gives who has a token of this issuer another one, for the audience that
+// is asked for (RFC 8693).
+func (i *issuer) exchange(w http.ResponseWriter, r *http.Request) {
+	c, err := i.verify(r.PostFormValue("subject_token"))
+	if err != nil || r.PostFormValue("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange" {
+		w.WriteHeader(http.StatusBadRequest)
+		show(w, map[string]string{"error": "invalid_grant"})
+		return
+	}
+	const life = 5 * time.Minute
+	c.Audience, c.Scope, c.ID = jwt.Audience{r.PostFormValue("audience")}, r.PostFormValue("scope"), rand.Text()
+	c.IssuedAt, c.Expiry = jwt.NewNumericDate(time.Now()), jwt.NewNumericDate(time.Now().Add(life))
+	text, err := i.sign(c)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	show(w, map[string]any{ //nolint:gosec // the names of a type
+		"access_token": text, "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "token_type": "Bearer", "expires_in": life.Seconds(),
+	})
 }
 
 // check answers 200 and who the session is, or 401.
@@ -131,7 +158,12 @@ func (i *issuer) session(r *http.Request) (c claims, err error) {
 	if err != nil {
 		return c, err
 	}
-	token, err := jwt.ParseSigned(cookie.Value, []jose.SignatureAlgorithm{jose.ES256})
+	return i.verify(cookie.Value)
+}
+
+// verify reads a token of this issuer.
+func (i *issuer) verify(text string) (c claims, err error) {
+	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return c, err
 	}
