@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
@@ -216,4 +217,56 @@ func TestUpstreamProblems(t *testing.T) {
 			t.Errorf("%s: problems are %v, want one with %s", name, problems, test.want)
 		}
 	}
+}
+
+// REQ D-8: calls go on over the lives of several tokens of the provider's; when it ends
+// the grant, the caller is asked to sign in again.
+func TestUpstreamTokensAreRenewed(t *testing.T) {
+	t.Parallel()
+	h, b := hub.Start(t), newBackend(t, "docs")
+	h.SetLife(time.Second)
+	origin := front(t, func(origin string) string {
+		return object("MCPExternalAuthConfig", "auth", "type: embeddedAuthServer",
+			fmt.Sprintf("embeddedAuthServer: {issuer: %q, upstreamProviders: [%s]}", origin, hubProvider("code-host", h, "clientId: "+h.ID))) +
+			proxy("docs", b.URL+"/mcp", "authServerRef: {kind: MCPExternalAuthConfig, name: auth}")
+	}, func(o *gateway.Options) {
+		o.LookupEnv = func(string) (string, bool) { return h.Secret, true }
+	})
+	p, resource := newPerson(t, origin), origin+"/servers/docs/mcp"
+	access := p.signIn(t, resource)
+	call := func() *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, resource, strings.NewReader(
+			`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "application/json, text/event-stream")
+		req.Header.Set("Authorization", "Bearer "+access)
+		resp, err := p.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		return resp
+	}
+	shown := map[string]bool{}
+	eventually(t, "the backend was shown four tokens", func() bool {
+		if resp := call(); resp.StatusCode != http.StatusOK {
+			t.Fatalf("a call in between: %s %v", resp.Status, resp.Header)
+		}
+		for _, head := range b.taken() {
+			shown[head.Get("Authorization")] = true
+		}
+		return len(shown) >= 4
+	})
+	h.EndGrants()
+	eventually(t, "the caller is asked to sign in again", func() bool {
+		resp := call()
+		if resp.StatusCode >= http.StatusInternalServerError {
+			t.Fatalf("a grant that ended: %s", resp.Status)
+		}
+		return resp.StatusCode == http.StatusUnauthorized && strings.Contains(resp.Header.Get("WWW-Authenticate"), "resource_metadata")
+	})
 }
