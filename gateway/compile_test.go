@@ -33,6 +33,15 @@ func exchange(name string, lines ...string) string {
 	return object("MCPExternalAuthConfig", name, block...)
 }
 
+// signIn is an authorization server; lines are those of its block.
+func signIn(name string, lines ...string) string {
+	block := []string{"type: embeddedAuthServer", "embeddedAuthServer:", `  upstreamProviders: [{type: oidc, oidcConfig: {issuerUrl: "https://idp.example.com", clientId: gateway}}]`}
+	for _, line := range lines {
+		block = append(block, "  "+line)
+	}
+	return object("MCPExternalAuthConfig", name, block...)
+}
+
 // incoming asks callers for tokens.
 const incoming = `oidcConfig: {inline: {issuer: "http://127.0.0.1:1", jwksAllowPrivateIP: true, audience: docs}}`
 
@@ -53,6 +62,46 @@ func TestProblems(t *testing.T) {
 		docs string
 		want []string // words of one problem each, all in one string
 	}{
+		"two authorization servers at one place": {
+			signIn("a", "issuer: https://gw.example.com") + signIn("b", "issuer: https://other.example.com"),
+			[]string{"MCPExternalAuthConfig/b spec.embeddedAuthServer.issuer overlaps a https://gw.example.com"},
+		},
+		"an authorization server where endpoints are": {
+			signIn("a", "issuer: https://gw.example.com/servers/a"),
+			[]string{"MCPExternalAuthConfig/a spec.embeddedAuthServer.issuer servers path"},
+		},
+		"short and missing secrets of an authorization server": {
+			s + signIn("a", "issuer: https://gw.example.com", "hmacSecretRefs: [{name: s, key: k}]", "signingKeySecretRefs: [{name: s, key: k}, {name: none, key: k}]"),
+			[]string{"MCPExternalAuthConfig/a spec.embeddedAuthServer.signingKeySecretRefs[0].key no PEM openssl"},
+		},
+		"a short secret of an authorization server": {
+			s + signIn("a", "issuer: https://gw.example.com", "hmacSecretRefs: [{name: s, key: k}]"),
+			[]string{"MCPExternalAuthConfig/a spec.embeddedAuthServer.hmacSecretRefs[0].key 32 openssl"},
+		},
+		"a credential in place of an authorization server, and the other way round": {
+			s + bearer("auth", "s") + signIn("people", "issuer: https://gw.example.com") + proxy("docs", url, "authServerRef: {name: auth}") +
+				proxy("more", url, "externalAuthConfigRef: {name: people}") + proxy("none", url, "authServerRef: {name: nobody}"),
+			[]string{
+				"MCPRemoteProxy/docs spec.authServerRef.name embeddedAuthServer externalAuthConfigRef",
+				"MCPRemoteProxy/more spec.externalAuthConfigRef.name authServerRef",
+				"MCPRemoteProxy/none spec.authServerRef.name MCPExternalAuthConfig nobody",
+			},
+		},
+		"a provider's token where nobody signs in, and one of no provider": {
+			signIn("people", "issuer: https://gw.example.com") +
+				object("MCPExternalAuthConfig", "inject", "type: upstreamInject", "upstreamInject: {providerName: okta}") +
+				proxy("docs", url, "externalAuthConfigRef: {name: inject}") +
+				proxy("more", url, "externalAuthConfigRef: {name: inject}", "authServerRef: {name: people}"),
+			[]string{
+				"MCPExternalAuthConfig/inject spec.upstreamInject.providerName okta default",
+				"MCPRemoteProxy/docs spec.externalAuthConfigRef authServerRef",
+			},
+		},
+		"a header that the provider's token has": {
+			signIn("people", "issuer: https://gw.example.com") +
+				proxy("docs", url, "authServerRef: {name: people}", "headerForward: {addPlaintextHeaders: {Authorization: a}}"),
+			[]string{"MCPRemoteProxy/docs spec.headerForward Authorization spec.authServerRef disableUpstreamTokenInjection"},
+		},
 		"passthrough and an injected header": {
 			s + injection("auth", "x-tenant") + proxy("docs", url, "passthroughHeaders: [X-A, X-Tenant]", "externalAuthConfigRef: {name: auth}"),
 			[]string{"MCPRemoteProxy/docs spec.passthroughHeaders[1] X-Tenant spec.externalAuthConfigRef"},

@@ -80,6 +80,9 @@ func (u *upstream) client(id string, spec *v1alpha1.UpstreamClient, field string
 	if len(c.Scopes) == 0 {
 		c.Scopes = u.preset.Scopes
 	}
+	if len(c.Scopes) == 0 && u.spec.Type == v1alpha1.UpstreamOIDCType {
+		c.Scopes = []string{"openid", "offline_access"}
+	}
 	u.scopes = c.Scopes
 	for name, value := range spec.AdditionalAuthorizationParams {
 		if c.Params == nil {

@@ -137,29 +137,33 @@ type TokenLifespans struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="must be between 1m and 24h"
 	// +kubebuilder:default="15m"
 	// +optional
-	AccessTokenLifespan Period `json:"accessTokenLifespan,omitempty"`
+	AccessTokenLifespan Lifespan `json:"accessTokenLifespan,omitempty"`
 	// RefreshTokenLifespan is between an hour and 30 days, since the token was last used.
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('720h')",message="must be between 1h and 720h (30 days)"
 	// +kubebuilder:default="168h"
 	// +optional
-	RefreshTokenLifespan Period `json:"refreshTokenLifespan,omitempty"`
+	RefreshTokenLifespan Lifespan `json:"refreshTokenLifespan,omitempty"`
 	// AuthCodeLifespan is between 30 seconds and 10 minutes.
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('10m')",message="must be between 30s and 10m"
 	// +kubebuilder:default="5m"
 	// +optional
-	AuthCodeLifespan Period `json:"authCodeLifespan,omitempty"`
+	AuthCodeLifespan Lifespan `json:"authCodeLifespan,omitempty"`
 }
+
+// Lifespan is how long something is good for, like 15m or 72h.
+//
+// +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$`
+type Lifespan string
 
 // Lifespans are the three as lengths of time; zero for what is not said.
 func (t *TokenLifespans) Lifespans() (access, refresh, code time.Duration) {
 	if t == nil {
 		return 0, 0, 0
 	}
-	of := func(p Period) time.Duration {
-		if p == "" {
-			return 0
-		}
-		return p.Duration()
+	of := func(l Lifespan) time.Duration {
+		d, _ := time.ParseDuration(string(l)) // the schema has checked it
+		return d
 	}
 	return of(t.AccessTokenLifespan), of(t.RefreshTokenLifespan), of(t.AuthCodeLifespan)
 }

@@ -54,9 +54,12 @@ func (s *Server) consentFacts(p *page.Page, client *clients.Client, req *request
 	if name == "" {
 		name = "no name given"
 	}
-	if client.Host != "" {
+	switch {
+	case client.Host != "":
 		p.Field("Application", name, "published by "+client.Host)
-	} else {
+	case client.Static:
+		p.Field("Application", name, "registered by who runs this service")
+	default:
 		p.Field("Application", name, "It chose this name itself; nobody has checked it.")
 	}
 	p.Field("Wants to use", req.Audience)
@@ -67,17 +70,28 @@ func (s *Server) consentFacts(p *page.Page, client *clients.Client, req *request
 	} else {
 		p.Field("The answer goes to", to)
 	}
-	var titles []string
-	for i := range s.upstreams {
-		if !s.upstreams[i].OnDemand {
-			titles = append(titles, s.upstreams[i].title())
-		}
-	}
-	p.Field("You sign in with", titles...)
+	p.Field("You sign in with", s.providerFacts()...)
 	p.Close("dl")
 	if client.OnlyLocal() {
 		p.Element("p", "Any program on your computer could have opened this page and can claim this name. Allow it only if you have just started to connect the application yourself.", "class", "warning")
 	}
+}
+
+// providerFacts are the providers that will be visited, and what each is asked for:
+// that is what the gateway can do there in the person's name.
+func (s *Server) providerFacts() []string {
+	var facts []string
+	for i := range s.upstreams {
+		u := &s.upstreams[i]
+		switch {
+		case u.OnDemand:
+		case len(u.Scopes) > 0:
+			facts = append(facts, u.title()+", which is asked for: "+strings.Join(u.Scopes, ", "))
+		default:
+			facts = append(facts, u.title())
+		}
+	}
+	return facts
 }
 
 func describeScopes(scopes []string) []string {
