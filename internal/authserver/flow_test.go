@@ -150,6 +150,7 @@ func TestRefusedRequests(t *testing.T) {
 		want   string // the error that goes back; "" for a page
 	}{
 		"unknown client":      {[]string{"client_id", "other"}, ""},
+		"no document":         {[]string{"client_id", "http://127.0.0.1:1/client.json"}, ""}, // nobody listens there
 		"other redirect":      {[]string{"redirect_uri", "http://127.0.0.1:9/callback/x"}, ""},
 		"redirect with query": {[]string{"redirect_uri", redirectURI + "?x=1"}, ""},
 		"token":               {[]string{"response_type", "token"}, "unsupported_response_type"},

@@ -92,7 +92,7 @@ func newRig(t testing.TB, o setup) *rig {
 	}
 	cfg := authserver.Config{
 		Issuer: g.issuer, Signer: signer, Ring: ring, Store: o.store, Lifespans: o.lifespans,
-		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Static: append(o.clients, g.client)}), Scopes: []string{"docs:read"}, Resource: g.resource, Trusted: o.trusted,
+		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Documents: clients.Documents{Enabled: true, AllowPrivate: true}, Static: append(o.clients, g.client)}), Scopes: []string{"docs:read"}, Resource: g.resource, Trusted: o.trusted,
 		Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	}
 	for _, name := range o.upstreams {
