@@ -36,7 +36,6 @@ const (
 	retain  = 180 * 24 * time.Hour // how long an account stays that nobody uses
 	touch   = 30 * 24 * time.Hour  // one that is used is written again after
 	retainX = 7 * 24 * time.Hour   // an account that has ended, for the person to see
-	maxName = 256                  // of what a provider says, in bytes
 )
 
 // take puts tokens into the record. What a provider leaves out of a renewal goes on:
