@@ -62,7 +62,7 @@ func (c *compiler) authServer(o manifest.Item[v1alpha1.MCPExternalAuthConfig]) {
 	registry := clients.Config{
 		Issuer: cfg.Issuer, Store: cfg.Store, Static: static, Baseline: spec.BaselineClientScopes, Log: cfg.Log,
 		Registration: clients.Registration{Disabled: spec.DisableClientRegistration, PublicOnly: !spec.ConfidentialRegistration()},
-		Documents:    documents(spec.CIMD),
+		Documents:    documents(spec.CIMD), Address: c.server.callerAddress(a.key),
 	}
 	more, ok := c.delegate(o.Object, spec, &cfg, &registry)
 	if !ok {
