@@ -211,3 +211,54 @@ func TestAuthServersShareNothing(t *testing.T) {
 		}
 	}
 }
+
+// Behind a proxy that takes a prefix off, or leaves it: the server is found, and says
+// its issuer's addresses whatever a request claims about them.
+func TestAuthServerBehindAPrefix(t *testing.T) {
+	t.Parallel()
+	idp := testkit.StartIdP(t)
+	backend := testkit.Record(t, sessionBackend("s"))
+	const issuer = "https://mcp.example.com/gw/login"
+	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"})+
+		remote("docs", backend.URL, "authServerRef: {name: people}", "trustProxyHeaders: true"), "--public-url", "https://mcp.example.com/gw")
+	for _, path := range []string{
+		"/.well-known/oauth-authorization-server/gw/login", "/.well-known/openid-configuration/gw/login",
+		"/gw/login/.well-known/openid-configuration", "/login/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+	} {
+		got := request{method: http.MethodGet, url: g.URL + path}.with("X-Forwarded-Host", "evil.example", "X-Forwarded-Prefix", "/evil").do(t)
+		if got.Status != http.StatusOK || !strings.Contains(got.Body, `"issuer":"`+issuer+`"`) || strings.Contains(got.Body, "evil") || got.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+		}
+	}
+	const resource = "https://mcp.example.com/gw/servers/docs/mcp"
+	about := request{method: http.MethodGet, url: g.URL + "/.well-known/oauth-protected-resource/servers/docs/mcp"}.do(t)
+	if !strings.Contains(about.Body, `"resource":"`+resource+`"`) || !strings.Contains(about.Body, `"authorization_servers":["`+issuer+`"]`) {
+		t.Errorf("metadata of the endpoint: %d %s", about.Status, about.Body)
+	}
+	client := register(t, g.URL+"/login") // the proxy took /gw off
+	ask := url.Values{
+		"response_type": {"code"}, "client_id": {client.id}, "redirect_uri": {appRedirect}, "resource": {resource},
+		"code_challenge": {oauth.Challenge(oauth.NewVerifier())}, "code_challenge_method": {"S256"},
+	}
+	got := request{method: http.MethodGet, url: g.URL + "/login/oauth/authorize?" + ask.Encode()}.do(t)
+	cookie := got.Header.Get("Set-Cookie")
+	if got.Status != http.StatusOK || !strings.HasPrefix(cookie, "__Host-") || !strings.Contains(cookie, "; Secure") || !strings.Contains(cookie, "SameSite=Lax") || !strings.Contains(cookie, "HttpOnly") {
+		t.Errorf("consent: %d, cookie %q\n%s", got.Status, cookie, got.Body)
+	}
+	if !strings.Contains(got.Body, `action="`+issuer+`/oauth/consent"`) {
+		t.Errorf("the form goes elsewhere: %s", got.Body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/login/oauth/connections", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example"
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("under a rebound name: %d", resp.StatusCode)
+	}
+}

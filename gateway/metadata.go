@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
 // protection is what an endpoint tells clients about getting a token for it.
@@ -15,15 +17,6 @@ type protection struct {
 // metadataPath is where protected-resource metadata stands: the resource's own path
 // follows (RFC 9728 §3.1).
 const metadataPath = "/.well-known/oauth-protected-resource"
-
-// metadata is the document of RFC 9728 §2.
-type metadata struct {
-	Resource             string   `json:"resource"`
-	AuthorizationServers []string `json:"authorization_servers,omitempty"`
-	BearerMethods        []string `json:"bearer_methods_supported"`
-	Scopes               []string `json:"scopes_supported,omitempty"`
-	Name                 string   `json:"resource_name"`
-}
 
 // serveMetadata answers a request for protected-resource metadata. It needs no
 // token and any web page may read it: it is how clients find out about tokens.
@@ -47,7 +40,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *Sna
 		http.NotFound(w, r)
 		return
 	}
-	body, err := json.Marshal(metadata{
+	body, err := json.Marshal(oauth.ResourceMetadata{
 		Resource:             s.publicURL(r, e.link) + path,
 		AuthorizationServers: e.protection.AuthorizationServers,
 		BearerMethods:        []string{"header"},

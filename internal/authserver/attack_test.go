@@ -12,7 +12,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // TestAttacks: each is a way in that was open somewhere once.
@@ -358,6 +360,16 @@ func TestAtTheSameTime(t *testing.T) {
 		"memory": func(*testing.T) store.Store { return store.NewMemory() },
 		"file": func(t *testing.T) store.Store {
 			s, err := store.OpenFile(filepath.Join(t.TempDir(), "store"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			return s
+		},
+		"redis": func(t *testing.T) store.Store {
+			s, err := store.NewRedis(store.RedisConfig{
+				Addresses: []string{testkit.StartRedis(t).Address}, Username: testkit.RedisUser, Password: secret.New(testkit.RedisPassword),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
