@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
@@ -179,5 +180,23 @@ func TestRefusedRequests(t *testing.T) {
 	b := g.browser()
 	if back := b.open(g.authorization() + "&" + url.Values{"state": {"two"}}.Encode()); back == nil || back.Query().Get("error") != "invalid_request" {
 		t.Errorf("two states: %v", back)
+	}
+}
+
+// A client that registered for no refresh tokens, and asked for offline_access, can use
+// what it was given.
+func TestOfflineAccess(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{clients: []clients.Static{{ID: "desk", RedirectURIs: []string{redirectURI}, Grants: []string{"authorization_code"}}}})
+	g.client.ID = "desk"
+	a := g.redeem(g.signIn("scope", "profile offline_access"))
+	if a.Refresh == "" {
+		t.Fatalf("no refresh token: %+v", a)
+	}
+	if next := g.refresh(a.Refresh); next.Status != http.StatusOK {
+		t.Errorf("refreshed: %+v", next)
+	}
+	if b := g.redeem(g.signIn()); b.Refresh != "" {
+		t.Error("a refresh token that nobody asked for")
 	}
 }

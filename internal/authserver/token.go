@@ -83,7 +83,7 @@ func (s *Server) redeem(r *http.Request, arrived time.Time) (*issue, error) {
 	switch {
 	case g == nil:
 		return nil, refuse(oauth.CodeUnsupportedGrantType, "grant_type is missing or not one of the server's")
-	case !client.May(g.name()):
+	case !client.May(g.name()) && g.name() != "refresh_token": // whoever was given a refresh token may use it
 		return nil, refuse(oauth.CodeUnauthorizedClient, "the client is not registered for this grant")
 	case len(form["resource"]) > 1:
 		return nil, refuse(oauth.CodeInvalidTarget, "one resource at a time")
