@@ -199,3 +199,28 @@ func TestUpstreamOnDemand(t *testing.T) {
 		t.Errorf("the backend's challenge reached the client: %v", got.Header)
 	}
 }
+
+// REQ D-8: a client of an older revision, which needs the account before it can be
+// asked for it, signs its person in again, and that connects the account.
+func TestUpstreamOnDemandByOldClients(t *testing.T) {
+	t.Parallel()
+	providers := map[string]*testkit.IdP{"okta": testkit.StartIdP(t), "github": testkit.StartIdP(t)}
+	backend := testkit.Record(t, sessionBackend("backend-session"))
+	address := freeAddress(t)
+	issuer := "http://" + address
+	people := strings.Replace(authServer(t, issuer, providers, []string{"okta", "github"}), "- name: github\n", "- name: github\n      login: onDemand\n", 1)
+	g := serve(t, people+object("MCPExternalAuthConfig", "hub", "type: upstreamInject", "upstreamInject: {providerName: github}")+
+		remote("docs", backend.URL, signsInHere, "externalAuthConfigRef: {name: hub}"), "--listen", address)
+	browser := testkit.NewBrowser(t)
+	alice := bearer(tokenFrom(t, browser, issuer, at(g, "docs")))
+	begin := initialization(at(g, "docs"))
+	begin.with(alice...).do(t).wantChallenge(t, 401, "invalid_token")
+	alice = bearer(tokenFrom(t, browser, issuer, at(g, "docs")))
+	if got := begin.with(alice...).do(t); got.Status != 200 {
+		t.Fatalf("after signing in again: %+v", got)
+	}
+	shown := strings.TrimPrefix(backend.Requests()[0].Header.Get("Authorization"), "Bearer ")
+	if by := issuedBy(t, providers, shown); by != "github" {
+		t.Errorf("the backend saw a token of %s", by)
+	}
+}

@@ -228,7 +228,7 @@ func (c *compiler) inject(o *manifest.Object, ref *v1alpha1.ObjectRef, e *Endpoi
 // tokens shows the callers' tokens of one provider.
 func (a *embedded) tokens(provider string) *credential.Upstream {
 	return &credential.Upstream{
-		Accounts: a.Accounts(), Issuer: a.Issuer(), Provider: provider, Connect: a.ConnectURL,
+		Accounts: a.Accounts(), Issuer: a.Issuer(), Provider: provider, Connect: a.ConnectURL, Want: a.Want,
 		Missing: func(err error) (string, bool) {
 			missing, ok := errors.AsType[*linked.NotLinked](err)
 			if !ok {

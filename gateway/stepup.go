@@ -17,6 +17,9 @@ import (
 func (e *Endpoint) stepUp(x *Exchange, step *credential.StepUp) *mcp.Error {
 	reason := "credential: " + step.Reason
 	if step.URL == "" || !x.canElicit() {
+		if step.Again != nil {
+			step.Again(x.r.Context())
+		}
 		return e.deny(x, &authn.Denied{Status: http.StatusUnauthorized, Code: authn.CodeInvalidToken, Reason: reason})
 	}
 	x.note(reason)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sallyport-dev/sallyport/internal/accounts"
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -87,17 +86,17 @@ func (s *Server) next(ctx context.Context, f *flow) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	var demanded wanted
+	if f.Request != nil {
+		demanded = s.wantedBy(ctx, f.Person.Subject)
+	}
 	for i := range s.upstreams {
 		u := &s.upstreams[i]
-		wanted := u.Name == f.Connect || f.Request != nil && !u.OnDemand
+		wanted := u.Name == f.Connect || f.Request != nil && (!u.OnDemand || demanded[u.Name] != nil)
 		if !wanted || slices.Contains(f.Done, u.Name) {
 			continue
 		}
-		usable := slices.ContainsFunc(linked, func(a accounts.Account) bool {
-			return a.Provider == u.Name && !a.Ended && (a.CanRefresh || a.Expires.IsZero() || now.Before(a.Expires))
-		})
-		if !usable || f.fresh() || u.Name == f.Connect {
+		if !usable(linked, u.Name) || f.fresh() || u.Name == f.Connect {
 			return u, nil
 		}
 	}

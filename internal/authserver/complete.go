@@ -36,6 +36,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, f *flow) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
+	s.records.remove(ctx, s.wantedKey(f.Person.Subject))
 	s.remember(ctx, f.Person.Subject, f.Request)
 	value := oauth.NewVerifier()
 	c := code{Request: *f.Request, Person: f.Person, Family: newFamilyID(), At: f.At}

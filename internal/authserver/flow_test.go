@@ -118,6 +118,36 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+// TestWant: a client that cannot send its person to a page signs them in again, and
+// that links the account which its call lacked. Until then it cannot refresh, or it
+// would never sign in again (REQ D-8).
+func TestWant(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{upstreams: []string{"a", "b", "c"}, onDemand: []string{"b", "c"}})
+	b := g.browser()
+	b.open(g.authorization())
+	first := g.redeem(g.codeOf(b.press("decision", "allow")))
+	g.server.Want(t.Context(), "alice", "app", "b")
+	g.server.Want(t.Context(), "alice", "app", "nobody")
+	g.server.Want(t.Context(), "bob", "app", "c")
+	if r := g.refresh(first.Refresh); r.Status != http.StatusBadRequest || r.Error != "invalid_grant" {
+		t.Errorf("refreshed without the account: %+v", r)
+	}
+	again := g.redeem(g.codeOf(b.open(g.authorization())))
+	if g.providers["b"].visits != 1 || g.providers["c"].visits != 0 {
+		t.Errorf("visits: %d, %d; want the first alone", g.providers["b"].visits, g.providers["c"].visits)
+	}
+	for _, token := range []string{first.Refresh, again.Refresh} {
+		if r := g.refresh(token); r.Status != http.StatusOK {
+			t.Errorf("not refreshed with the account: %+v", r)
+		}
+	}
+	g.codeOf(b.open(g.authorization()))
+	if g.providers["b"].visits != 1 {
+		t.Error("the provider was visited again")
+	}
+}
+
 // TestMetadata: every form of the address, for issuers with and without a path (AS1, AS2).
 func TestMetadata(t *testing.T) {
 	t.Parallel()

@@ -101,6 +101,11 @@ func (g *refreshGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, e
 			}
 			return nil, bad
 		}
+		if lacks, err := s.lacks(ctx, f.Person.Subject, f.Client); err != nil {
+			return nil, err
+		} else if lacks {
+			return nil, refuse(oauth.CodeInvalidGrant, "an account at a provider is missing; sign in again")
+		}
 		scopes, refused := narrowed(&f, req)
 		if refused != nil {
 			return nil, refused

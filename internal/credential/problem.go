@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -15,6 +16,9 @@ type StepUp struct {
 	Provider string // whose account is wanted; "" for the sign-in at the gateway itself
 	URL      string // where the person goes; "" when signing in again is what helps
 	Reason   string // for the log
+	// Again notes, where signing in again is what helps, that it has to connect the
+	// account; nil where it does so anyway.
+	Again func(context.Context)
 }
 
 func (s *StepUp) Error() string { return s.Reason }

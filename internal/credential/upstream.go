@@ -31,6 +31,9 @@ type Upstream struct {
 	Missing func(err error) (provider string, ok bool)
 	// Connect is the page where a person connects an account; "" when there is none.
 	Connect func(person, provider string) string
+	// Want notes that the person's next sign-in with a client has to connect an
+	// account; nil where none can.
+	Want func(ctx context.Context, person, client, provider string)
 }
 
 // Headers is Authorization.
@@ -89,6 +92,9 @@ func (u *Upstream) take(ctx context.Context, req *Request, ask func(ctx context.
 		step := &StepUp{Provider: provider, Reason: fmt.Sprintf("no account of provider %s is connected, or it ended there", provider)}
 		if u.Connect != nil {
 			step.URL = u.Connect(c.Subject, provider)
+		}
+		if u.Want != nil {
+			step.Again = func(ctx context.Context) { u.Want(ctx, c.Subject, c.ClientID, provider) }
 		}
 		return nil, step
 	}
