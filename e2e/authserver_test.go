@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,7 +103,8 @@ func TestSignInsOutliveARestart(t *testing.T) {
 	issuer := "http://" + address
 	docs := authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"}) +
 		remote("docs", backend.URL, "authServerRef: {name: people}")
-	flags := []string{"--listen", address, "--store", "file:" + filepath.Join(t.TempDir(), "s.db")}
+	file := filepath.Join(t.TempDir(), "s.db")
+	flags := []string{"--listen", address, "--store", "file:" + file, "--log-level", "debug"}
 	g := serve(t, docs, flags...)
 	client := register(t, issuer)
 	first := client.signIn(testkit.NewBrowser(t), at(g, "docs"))
@@ -111,6 +113,16 @@ func TestSignInsOutliveARestart(t *testing.T) {
 	}
 	if err := g.Stop(); err != nil {
 		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := strings.TrimPrefix(backend.Requests()[0].Header.Get("Authorization"), "Bearer ")
+	for what, secret := range map[string]string{"access token": first.Access, "refresh token": first.Refresh, "provider's token": upstream, "person": "alice"} {
+		if secret == "" || strings.Contains(string(kept), secret) || what != "person" && strings.Contains(g.Stderr.String(), secret) {
+			t.Errorf("the %s is in the store's file or in the log, or there was none", what)
+		}
 	}
 	g = serve(t, docs, flags...)
 	if !opens(t, at(g, "docs"), first.Access) {

@@ -59,6 +59,9 @@ func (s *Server) serveAuthServer(w http.ResponseWriter, r *http.Request, a *embe
 		writeError(w, err, nil)
 		return
 	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // a form that trickles in must not keep a goroutine
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	a.Handler().ServeHTTP(w, r)
 }
 
