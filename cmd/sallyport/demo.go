@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
@@ -20,47 +21,66 @@ import (
 
 func demoCommand() *cobra.Command {
 	var flags process.Flags
+	var signIn bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a gateway before a demo server, all in this process, and say what to try",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			backend, stop, err := startDemoServer()
+			backend, stop, err := startDemo(demo.Handler())
 			if err != nil {
 				return err
 			}
 			defer stop()
-			src := process.Source{Load: func() (*manifest.Set, error) { return demoManifest(backend) }}
+			objects, say := []runtime.Object{demoServer(backend + "/mcp")}, sayDemo
+			if signIn {
+				if cmd.Flags().Changed("tls-cert") {
+					return process.UsageError{Err: errors.New("demo --sign-in speaks http, on this machine alone: leave --tls-cert out")}
+				}
+				people, stop, err := demoSignIn(flags.Listen, backend+"/mcp")
+				if err != nil {
+					return err
+				}
+				defer stop()
+				objects, say = people, saySignIn
+			}
+			src := process.Source{Load: func() (*manifest.Set, error) { return demoManifest(objects...) }}
 			return process.Serve(&flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
-				sayDemo(cmd.OutOrStdout(), at+"/mcp")
+				say(cmd.OutOrStdout(), at+"/mcp")
 			})
 		},
 	}
 	flags.Register(cmd.Flags())
+	cmd.Flags().BoolVar(&signIn, "sign-in", false, "have clients sign in, at a demo identity provider that asks for no password")
 	return cmd
 }
 
-// startDemoServer serves the demo server on a loopback address of its own, so that
+// startDemo serves a part of the demo on a loopback address of its own, so that
 // the gateway reaches it as it reaches any other.
-func startDemoServer() (url string, stop func(), err error) {
+func startDemo(h http.Handler) (url string, stop func(), err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, fmt.Errorf("start the demo server: %w", err)
+		return "", nil, fmt.Errorf("start the demo: %w", err)
 	}
-	server := &http.Server{Handler: demo.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	url, stop = serveDemo(ln, h)
+	return url, stop, nil
+}
+
+func serveDemo(ln net.Listener, h http.Handler) (url string, stop func()) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	ended := make(chan struct{})
 	go func() {
 		_ = server.Serve(ln) // it ends when it is closed
 		close(ended)
 	}()
-	return "http://" + ln.Addr().String() + "/mcp", func() {
+	return "http://" + ln.Addr().String(), func() {
 		_ = server.Close() // the process ends; there is nothing to do about it
 		<-ended
-	}, nil
+	}
 }
 
-func demoManifest(backend string) (*manifest.Set, error) {
-	set, err := manifest.FromObjects(&v1alpha1.MCPRemoteProxy{
+func demoServer(backend string) *v1alpha1.MCPRemoteProxy {
+	return &v1alpha1.MCPRemoteProxy{
 		ObjectMeta: metav1.ObjectMeta{Name: "demo"},
 		Spec: v1alpha1.MCPRemoteProxySpec{
 			RemoteURL:            v1alpha1.RemoteURL(backend),
@@ -69,7 +89,11 @@ func demoManifest(backend string) (*manifest.Set, error) {
 				AddPlaintextHeaders: map[string]v1alpha1.HeaderValue{"X-Demo-Tenant": "sallyport"},
 			},
 		},
-	})
+	}
+}
+
+func demoManifest(objects ...runtime.Object) (*manifest.Set, error) {
+	set, err := manifest.FromObjects(objects...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +122,8 @@ func sayDemo(w io.Writer, url string) {
 
     claude mcp add --transport http demo %[1]s
     npx -y @modelcontextprotocol/inspector --cli %[1]s --transport http --method tools/list
+
+  The same with people who sign in:  sallyport demo --sign-in
 
   Ctrl-C ends it.
 

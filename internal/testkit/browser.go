@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ import (
 // Browser is a person's browser without scripts: it keeps cookies, follows redirects,
 // and fills in the forms of the gateway's own pages.
 type Browser struct {
-	Press string // the value of the button that is pressed on forms; "" for allow
+	Press string // the value of the button that is pressed on forms, or several, by spaces; "" for allow
 	Forms int    // how many forms were sent
 
 	client *http.Client
@@ -90,7 +91,7 @@ func (b *Browser) fill(body string) url.Values {
 		press = "allow"
 	}
 	for _, button := range pageButton.FindAllStringSubmatch(body, -1) {
-		if button[2] == press {
+		if slices.Contains(strings.Fields(press), button[2]) {
 			form.Set(button[1], button[2])
 			return form
 		}
