@@ -94,7 +94,7 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 	}
 	client, err := s.clients.Find(r.Context(), query.Get("client_id"))
 	if err != nil {
-		if refused, ok := errors.AsType[*oauth.Error](err); ok { // also where its document cannot be had: that is the application's
+		if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Code != oauth.CodeServerError { // also where its document cannot be had: that is the application's
 			bad("The application that sent you here is not known, or its description cannot be used: "+refused.Description+".", err)
 		} else {
 			s.log.Error("client not found", "issuer", s.issuer, "error", err)

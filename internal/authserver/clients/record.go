@@ -73,9 +73,12 @@ func (r *Registry) load(ctx context.Context, id string) (*record, []byte, error)
 	return &rec, raw, nil
 }
 
+// storeFailed is the one fault that is no client's, which its code tells.
 func (r *Registry) storeFailed(err error) *oauth.Error {
 	r.cfg.Log.Error("client store failed", "error", err)
-	return unavailable("the store of clients cannot be asked now; try again in a moment")
+	refused := unavailable("the store of clients cannot be asked now; try again in a moment")
+	refused.Code = oauth.CodeServerError
+	return refused
 }
 
 // Used renews a registered client's registration, once a day. The token endpoint
