@@ -113,10 +113,16 @@ func StartScript(t testing.TB, script string, args ...string) *Script {
 	return s
 }
 
-// Cue lets the script take its next step: it writes a line to its stdin.
+// Cue lets the script take its next step.
 func (s *Script) Cue(t testing.TB) {
 	t.Helper()
-	if _, err := io.WriteString(s.stdin, "go on\n"); err != nil {
+	s.Say(t, "go on")
+}
+
+// Say writes a line to the script's stdin.
+func (s *Script) Say(t testing.TB, line string) {
+	t.Helper()
+	if _, err := io.WriteString(s.stdin, line+"\n"); err != nil {
 		t.Fatalf("cue the script: %v", err)
 	}
 }
