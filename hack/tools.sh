@@ -60,6 +60,8 @@ e2e_tools() {
 	debian npm npm
 	debian nginx nginx # proxies before the gateway
 	debian redis-server redis-server # state that replicas share
+	debian chromium chromium # a real browser for the pages that people see
+	debian chromedriver chromium-driver
 	debian apache2 "apache2-bin libapache2-mod-auth-openidc"
 	SALLYPORT_TEST_JS=$(js)
 	SALLYPORT_TEST_EVERYTHING=$(tool everything-server)

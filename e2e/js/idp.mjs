@@ -1,5 +1,6 @@
 // An OpenID provider on loopback: node idp.mjs PORT (0 for a free one) [OPTIONS]. Prints its issuer when it serves.
-// The option accessTTL, in seconds, is how long access tokens last that people get by signing in.
+// Options: accessTTL, in seconds, is how long access tokens last that people get by signing in; skew, in seconds, is what
+// its clock is ahead of others; loginPage lets people press a button to sign in.
 //
 // It exchanges its own tokens for ones of the wanted audience (RFC 8693), which live ttl=N seconds, if the audience's query
 // says so. Everybody may register, and signs in as the login_hint. What a token for a resource shall be like stands in the
@@ -16,6 +17,10 @@ const wish = (resource, name) => new URL(resource).searchParams.get(name);
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }); // another one at each start
 
 const options = JSON.parse(process.argv[3] ?? '{}');
+if (options.skew) {
+  const now = Date.now.bind(Date);
+  Date.now = () => now() + options.skew * 1000;
+}
 
 const configuration = {
   jwks: { keys: [{ ...key, alg: 'RS256', use: 'sig' }] },
@@ -96,6 +101,10 @@ server.listen(Number(process.argv[2]), '127.0.0.1', () => {
   server.on('request', async (req, res) => {
     if (!req.url.startsWith('/interaction/')) return callback(req, res);
     const { prompt, params } = await provider.interactionDetails(req, res);
+    if (options.loginPage && prompt.name === 'login' && req.method === 'GET') {
+      res.setHeader('Content-Type', 'text/html');
+      return res.end('<!doctype html><title>Sign in</title><h1>The provider</h1><form method="post"><button id="login">Sign in as alice</button></form>');
+    }
     const result = prompt.name === 'login' ? { login: { accountId: params.login_hint ?? 'alice' } } : { consent: {} };
     return provider.interactionFinished(req, res, result);
   });

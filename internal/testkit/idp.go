@@ -48,6 +48,19 @@ func StartIdPWith(t testing.TB, accessTTL time.Duration) *IdP {
 	return startIdP(t, fmt.Sprintf(`{"accessTTL":%d}`, int(accessTTL.Seconds())))
 }
 
+// StartSkewedIdP starts a provider whose clock is ahead of everybody else's, or behind.
+func StartSkewedIdP(t testing.TB, ahead time.Duration) *IdP {
+	t.Helper()
+	return startIdP(t, fmt.Sprintf(`{"skew":%d}`, int(ahead.Seconds())))
+}
+
+// StartIdPWithPage starts a provider that signs in whoever clicks the button #login of
+// its page.
+func StartIdPWithPage(t testing.TB) *IdP {
+	t.Helper()
+	return startIdP(t, `{"loginPage":true}`)
+}
+
 func startIdP(t testing.TB, options string) *IdP {
 	t.Helper()
 	transport := &http.Transport{}
