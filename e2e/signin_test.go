@@ -45,6 +45,7 @@ func namedAuthServer(t *testing.T, called, issuer string, providers map[string]*
 		spec = append(spec,
 			"  - name: "+name, "    type: oidc", "    oidcConfig:", "      issuerUrl: "+providers[name].Issuer, "      clientId: "+id,
 			"      clientSecretRef: {name: "+called+"-"+name+", key: secret}", "      allowPrivateIPs: true",
+			"      additionalAuthorizationParams: {prompt: consent}", // without it this provider gives no refresh token
 		)
 		secrets += secretObject(called+"-"+name, "secret", secret)
 	}

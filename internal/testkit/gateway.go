@@ -28,6 +28,8 @@ type Gateway struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process is gone
 	err   error         // of the process, valid after ended
+
+	killed bool // by Kill, so that its end is no failure
 }
 
 // raceOptions are for binaries with the race detector: end at the first race, and
@@ -160,10 +162,17 @@ func (g *Gateway) Stop() error {
 	if strings.Contains(g.Stderr.String(), "WARNING: DATA RACE") {
 		return errors.New("stop sallyport: the race detector found a data race; see its stderr")
 	}
-	if g.err != nil {
+	if g.err != nil && !g.killed {
 		return fmt.Errorf("stop sallyport: %w", g.err)
 	}
 	return nil
+}
+
+// Kill ends the process as a lost machine would. Start it again by starting another.
+func (g *Gateway) Kill() {
+	_ = g.cmd.Process.Kill()
+	<-g.ended
+	g.killed = true
 }
 
 // Ended is closed when the process has ended.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -89,6 +90,19 @@ func (r *Redis) Start(t testing.TB) {
 func (r *Redis) Kill() {
 	_ = r.cmd.Process.Kill()
 	<-r.ended
+}
+
+// Pause lets the server answer nobody, without ending a connection, until Resume.
+func (r *Redis) Pause(t testing.TB) { r.signal(t, syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (r *Redis) Resume(t testing.TB) { r.signal(t, syscall.SIGCONT) }
+
+func (r *Redis) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := r.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("signal Redis: %v", err)
+	}
 }
 
 // Command sends one command, as the server's user where there is one, and returns
