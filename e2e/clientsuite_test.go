@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/suite"
 )
 
 // TestConformanceAsClient runs the official suite's client scenarios against the
@@ -70,16 +71,16 @@ func TestConformanceUnscored(t *testing.T) {
 	}
 }
 
-func runAsClient(t *testing.T, args ...string) map[string]testkit.ClientRun {
+func runAsClient(t *testing.T, args ...string) map[string]suite.ClientRun {
 	t.Helper()
 	driver, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testkit.RunClientSuite(t, driver, []string{driverVariable + "=" + testkit.Binary(t)}, args...)
+	return suite.RunClient(t, driver, []string{driverVariable + "=" + testkit.Binary(t)}, args...)
 }
 
-func checkRuns(t *testing.T, runs map[string]testkit.ClientRun, want int) {
+func checkRuns(t *testing.T, runs map[string]suite.ClientRun, want int) {
 	t.Helper()
 	if len(runs) != want {
 		t.Errorf("%d scenarios ran, not %d", len(runs), want)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/suite"
 )
 
 // TestConformance runs the official suite's server scenarios against the Go
@@ -31,7 +32,7 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			backend := testkit.StartConformanceServer(t, tt.stateful)
+			backend := suite.StartServer(t, tt.stateful)
 			gateway := testkit.Start(t, "run", backend)
 			idle := gateway.Metric(t, "go_goroutines")
 			tt.run.compare(t, backend, gateway.MCP())
@@ -62,7 +63,7 @@ func TestConformanceStdio(t *testing.T) {
 			t.Parallel()
 			gateway := testkit.Start(t, "run", "--", testkit.ConformanceServer(t))
 			idle := gateway.Metric(t, "go_goroutines")
-			tt.run.compareExcept(t, testkit.StartConformanceServer(t, tt.stateful), gateway.MCP(), elsewhere)
+			tt.run.compareExcept(t, suite.StartServer(t, tt.stateful), gateway.MCP(), elsewhere)
 			gateway.SettlesAt(t, idle, idleConnections)
 		})
 	}
@@ -98,7 +99,7 @@ func (r suiteRun) compare(t *testing.T, direct, through string) {
 func (r suiteRun) compareExcept(t *testing.T, direct, through string, scenarios []string) {
 	t.Helper()
 	if r.pin != "" {
-		direct, through = testkit.PinRevision(t, direct, r.pin), testkit.PinRevision(t, through, r.pin)
+		direct, through = suite.PinRevision(t, direct, r.pin), suite.PinRevision(t, through, r.pin)
 	}
 	var problem string
 	for range 3 {
@@ -112,18 +113,18 @@ func (r suiteRun) compareExcept(t *testing.T, direct, through string, scenarios 
 
 func (r suiteRun) once(t *testing.T, direct, through string, scenarios []string) (problem string) {
 	t.Helper()
-	want := testkit.RunSuite(t, direct, r.args...)
-	got := testkit.RunSuite(t, through, r.args...)
-	t.Logf("direct:  %s", testkit.Tally(want))
-	t.Logf("through: %s", testkit.Tally(got))
-	if n := testkit.Passed(want); n < r.passes {
+	want := suite.Run(t, direct, r.args...)
+	got := suite.Run(t, through, r.args...)
+	t.Logf("direct:  %s", suite.Tally(want))
+	t.Logf("through: %s", suite.Tally(got))
+	if n := suite.Passed(want); n < r.passes {
 		return fmt.Sprintf("%d checks succeed direct, want %d: the rig is broken, not the gateway", n, r.passes)
 	}
 	for _, scenario := range scenarios {
 		delete(want, scenario)
 		delete(got, scenario)
 	}
-	if worse := testkit.Worse(want, got); worse != "" {
+	if worse := suite.Worse(want, got); worse != "" {
 		return "worse through the gateway:\n" + worse
 	}
 	return ""

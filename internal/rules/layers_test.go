@@ -70,6 +70,7 @@ var levels = map[string]int{
 	"internal/testkit":          beside,
 	"internal/testkit/hub":      beside,
 	"internal/testkit/chromium": beside,
+	"internal/testkit/suite":    beside,
 }
 
 const beside = 9 // the level of what is no part of the product

@@ -1,4 +1,9 @@
-package testkit
+// Package suite runs the official conformance suite, and reads and compares what it
+// found.
+//
+// It owns the suite's command lines and results, and the server that the suite is run
+// against. It owns no assertions: those belong to the tests. Only tests may import it.
+package suite
 
 import (
 	"bytes"
@@ -20,6 +25,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // Check is one check of one scenario of the official conformance suite.
@@ -29,16 +36,16 @@ type Check struct {
 	Message string `json:"errorMessage"`
 }
 
-// RunSuite runs the suite's server scenarios against url, chosen by args such
+// Run runs the suite's server scenarios against url, chosen by args such
 // as "--requirements", "2025-11-25", and returns the checks by scenario. A
 // scenario that fails is no error here: it is for the caller to compare.
-func RunSuite(t testing.TB, url string, args ...string) map[string][]Check {
+func Run(t testing.TB, url string, args ...string) map[string][]Check {
 	t.Helper()
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	suite := filepath.Join(NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
-	cmd := Node(ctx, t, suite, append([]string{"server", "--url", url, "-o", dir}, args...)...)
+	suite := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
+	cmd := testkit.Node(ctx, t, suite, append([]string{"server", "--url", url, "-o", dir}, args...)...)
 	out, runErr := cmd.CombinedOutput()
 	results, err := readChecks(dir)
 	if err != nil || len(results) == 0 {
@@ -75,17 +82,17 @@ func readChecks(dir string) (map[string][]Check, error) {
 	return results, nil
 }
 
-// StartConformanceServer starts the Go SDK's conformance fixture on a free loopback
+// StartServer starts the Go SDK's conformance fixture on a free loopback
 // port and returns the URL of its endpoint. Stateful serves the revisions with
 // sessions, the other form 2026-07-28.
-func StartConformanceServer(t testing.TB, stateful bool) string {
+func StartServer(t testing.TB, stateful bool) string {
 	t.Helper()
-	program := ConformanceServer(t)
+	program := testkit.ConformanceServer(t)
 	// It takes an address and does not say which port it got, so one is picked and, should somebody be faster, another.
 	for range 5 {
 		addr := freeAddr(t)
 		cmd := exec.Command(program, "-http="+addr, fmt.Sprintf("-stateless=%t", !stateful))
-		var stderr Output
+		var stderr testkit.Output
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatalf("start everything-server: %v", err)

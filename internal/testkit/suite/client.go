@@ -1,4 +1,4 @@
-package testkit
+package suite
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // ClientRun is what one client scenario of the conformance suite came to.
@@ -38,16 +40,16 @@ func (r ClientRun) Failed() string {
 	return strings.Join(rows, "\n")
 }
 
-// RunClientSuite runs the suite's client scenarios, chosen by args such as
+// RunClient runs the suite's client scenarios, chosen by args such as
 // "--requirements", "2025-11-25", with a command that gets the URL of the scenario's
 // server as its last argument, and returns what came of them by scenario.
-func RunClientSuite(t testing.TB, command string, env []string, args ...string) map[string]ClientRun {
+func RunClient(t testing.TB, command string, env []string, args ...string) map[string]ClientRun {
 	t.Helper()
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	suite := filepath.Join(NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
-	cmd := Node(ctx, t, suite, append([]string{"client", "--command", command, "--timeout", "90000", "-o", dir}, args...)...)
+	suite := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
+	cmd := testkit.Node(ctx, t, suite, append([]string{"client", "--command", command, "--timeout", "90000", "-o", dir}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	out, runErr := cmd.CombinedOutput()
 	runs, err := readClientRuns(dir)
