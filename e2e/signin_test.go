@@ -118,7 +118,7 @@ func TestSignInByDiscovery(t *testing.T) {
 			lines := []string{fmt.Sprintf("disableUpstreamTokenInjection: %t", disabled)}
 			g := serve(t, authServer(t, "http://"+address, map[string]*testkit.IdP{"default": idp}, []string{"default"}, lines...)+
 				remote("docs", backend.URL+"/old", "authServerRef: {kind: MCPExternalAuthConfig, name: people}",
-					`authzConfig: {type: inline, inline: {policies: ['permit(principal == Client::"alice", action, resource);']}}`),
+					`authzConfig: {type: inline, inline: {policies: ['permit(principal, action, resource) when { context has claim_sub && context.claim_sub == "alice" };']}}`),
 				"--listen", address)
 			session := signsIn(t, testkit.NewBrowser(t), at(g, "docs"))
 			tools, err := session.ListTools(t.Context(), nil)
@@ -131,7 +131,19 @@ func TestSignInByDiscovery(t *testing.T) {
 			if _, err := session.ListResources(t.Context(), nil); err != nil {
 				t.Errorf("resources/list: %v", err)
 			}
+			issuer := "http://" + address
+			bob := register(t, issuer)
+			try := bob.attempt(at(g, "docs"))
+			code := goes(t, testkit.NewBrowser(t), try.address+"&login_hint=bob", appRedirect).URL.Query().Get("code")
+			token := bob.token(try.form(code)).Access
+			if got := call(at(g, "docs"), "echo", "").with(bearer(token)...).do(t); token == "" || got.Status != http.StatusForbidden {
+				t.Errorf("somebody whom no policy permits: %d %s", got.Status, got.Body)
+			}
+			redirected := 0
 			for _, r := range backend.Requests() {
+				if r.Target == "/old" {
+					redirected++
+				}
 				got := r.Header.Get("Authorization")
 				if disabled && got != "" {
 					t.Errorf("%s %s was sent a credential", r.Method, r.Target)
@@ -139,6 +151,9 @@ func TestSignInByDiscovery(t *testing.T) {
 				if !disabled && (!strings.HasPrefix(got, "Bearer ") || strings.Count(got, ".") == 2) {
 					t.Errorf("%s %s: Authorization is %q, want the provider's opaque token", r.Method, r.Target, got)
 				}
+			}
+			if redirected == 0 {
+				t.Error("no request went by the backend's redirect")
 			}
 		})
 	}
