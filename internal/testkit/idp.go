@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,6 +28,7 @@ type IdP struct {
 
 	client  *http.Client
 	options string // of the script, as JSON
+	process *os.Process
 	stop    func()
 }
 
@@ -89,6 +92,12 @@ func (p *IdP) Stop() {
 	p.stop()
 }
 
+// Pause lets the provider answer nobody until Resume; it takes requests all the same.
+func (p *IdP) Pause(t testing.TB) { signal(t, p.process, syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (p *IdP) Resume(t testing.TB) { signal(t, p.process, syscall.SIGCONT) }
+
 var issuerLine = regexp.MustCompile(`(?m)^issuer (\S+)$`)
 
 func (p *IdP) start(t testing.TB, port string) {
@@ -102,6 +111,7 @@ func (p *IdP) start(t testing.TB, port string) {
 		cancel()
 		t.Fatalf("start the identity provider: %v", err)
 	}
+	p.process = cmd.Process
 	ended := make(chan struct{})
 	go func() {
 		_ = cmd.Wait() // it is killed

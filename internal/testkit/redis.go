@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -93,15 +94,15 @@ func (r *Redis) Kill() {
 }
 
 // Pause lets the server answer nobody, without ending a connection, until Resume.
-func (r *Redis) Pause(t testing.TB) { r.signal(t, syscall.SIGSTOP) }
+func (r *Redis) Pause(t testing.TB) { signal(t, r.cmd.Process, syscall.SIGSTOP) }
 
 // Resume ends a Pause.
-func (r *Redis) Resume(t testing.TB) { r.signal(t, syscall.SIGCONT) }
+func (r *Redis) Resume(t testing.TB) { signal(t, r.cmd.Process, syscall.SIGCONT) }
 
-func (r *Redis) signal(t testing.TB, s syscall.Signal) {
+func signal(t testing.TB, p *os.Process, s os.Signal) {
 	t.Helper()
-	if err := r.cmd.Process.Signal(s); err != nil {
-		t.Fatalf("signal Redis: %v", err)
+	if err := p.Signal(s); err != nil {
+		t.Fatalf("send %v: %v", s, err)
 	}
 }
 
