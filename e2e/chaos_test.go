@@ -189,6 +189,9 @@ func TestRedisAwayInMidFlow(t *testing.T) {
 	if r := client.refresh(got.Refresh); r.Status < 500 || r.Access != "" {
 		t.Errorf("without Redis a token is renewed: %+v", r)
 	}
+	if !opens(t, at(g[0], "docs"), got.Access) {
+		t.Error("without Redis a token that was good is not")
+	}
 	redis.Start(t)
 	if r := client.refresh(got.Refresh); r.Status != http.StatusOK {
 		t.Errorf("with Redis again a token is not renewed: %+v", r)
