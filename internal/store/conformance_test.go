@@ -153,6 +153,20 @@ func testExpiry(t *testing.T, s store.Store) {
 		t.Errorf("an expired value was in the way: %v, %v", ok, err)
 	}
 	want(t, s, "short", "z")
+	// A time that was over before the write is not no time at all.
+	if err := s.Put(ctx, "late", []byte("x"), -time.Second); !errors.Is(err, store.ErrOver) {
+		t.Errorf("written too late: %v", err)
+	}
+	if ok, err := s.Add(ctx, "late", []byte("x"), -1); ok || !errors.Is(err, store.ErrOver) {
+		t.Errorf("added too late: %v, %v", ok, err)
+	}
+	if ok, err := s.Swap(ctx, "short", []byte("z"), []byte("x"), -1); ok || !errors.Is(err, store.ErrOver) {
+		t.Errorf("swapped too late: %v, %v", ok, err)
+	}
+	if _, err := s.Get(ctx, "late"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what was written too late is there: %v", err)
+	}
+	want(t, s, "short", "z")
 }
 
 func testScan(t *testing.T, s store.Store) {

@@ -123,7 +123,7 @@ func (f *File) Swap(ctx context.Context, key string, old, value []byte, ttl time
 
 // write writes value if what is there now is as wanted.
 func (f *File) write(ctx context.Context, key string, value []byte, ttl time.Duration, wanted func(now []byte, there bool) bool) (written bool, err error) {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return false, err
 	}
 	if err := ctx.Err(); err != nil {

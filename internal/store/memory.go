@@ -38,7 +38,7 @@ func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
 
 // Put implements Store.
 func (m *Memory) Put(_ context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -49,7 +49,7 @@ func (m *Memory) Put(_ context.Context, key string, value []byte, ttl time.Durat
 
 // Add implements Store.
 func (m *Memory) Add(_ context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return false, err
 	}
 	m.mu.Lock()
@@ -75,7 +75,7 @@ func (m *Memory) Take(_ context.Context, key string) ([]byte, error) {
 
 // Swap implements Store.
 func (m *Memory) Swap(_ context.Context, key string, old, value []byte, ttl time.Duration) (bool, error) {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return false, err
 	}
 	m.mu.Lock()

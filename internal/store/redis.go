@@ -175,7 +175,7 @@ func (r *Redis) Get(ctx context.Context, key string) (value []byte, err error) {
 
 // Put implements Store.
 func (r *Redis) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return err
 	}
 	return r.do(ctx, func(ctx context.Context, c rueidis.Client) error {
@@ -189,7 +189,7 @@ func (r *Redis) Put(ctx context.Context, key string, value []byte, ttl time.Dura
 
 // Add implements Store.
 func (r *Redis) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error) {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return false, err
 	}
 	err = r.do(ctx, func(ctx context.Context, c rueidis.Client) error {
@@ -219,7 +219,7 @@ func (r *Redis) Take(ctx context.Context, key string) (value []byte, err error) 
 
 // Swap implements Store.
 func (r *Redis) Swap(ctx context.Context, key string, old, value []byte, ttl time.Duration) (swapped bool, err error) {
-	if err := fits(key, value); err != nil {
+	if err := fits(key, value, ttl); err != nil {
 		return false, err
 	}
 	err = r.do(ctx, func(ctx context.Context, c rueidis.Client) error {

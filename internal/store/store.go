@@ -7,8 +7,9 @@ import (
 )
 
 // Store keeps values by key. A value with a ttl is gone when that is over; one with
-// ttl 0 stays until it is deleted. Keys are at most MaxKey bytes, values at most
-// MaxValue. An error other than ErrNotFound and ErrTooLarge means that the store
+// ttl 0 stays until it is deleted, and one with a negative ttl, whose time was over
+// before it was written, is refused with ErrOver. Keys are at most MaxKey bytes, values at most
+// MaxValue. An error other than ErrNotFound, ErrTooLarge and ErrOver means that the store
 // cannot be asked now, and that nothing is known about whether a write happened.
 type Store interface {
 	// Get returns a value, or ErrNotFound.
@@ -43,9 +44,15 @@ var ErrNotFound = errors.New("not found")
 // ErrTooLarge means that a key or a value is over the limits.
 var ErrTooLarge = errors.New("key or value is too large")
 
-func fits(key string, value []byte) error {
+// ErrOver means that a value was not written, since its time is over.
+var ErrOver = errors.New("the time to keep it for is over")
+
+func fits(key string, value []byte, ttl time.Duration) error {
 	if len(key) > MaxKey || len(value) > MaxValue {
 		return ErrTooLarge
+	}
+	if ttl < 0 {
+		return ErrOver
 	}
 	return nil
 }
