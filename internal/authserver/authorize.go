@@ -35,6 +35,7 @@ const (
 	codeRequestNotSupported     = "request_not_supported"
 	codeLoginRequired           = "login_required"
 	codeConsentRequired         = "consent_required"
+	codeUnavailable             = "temporarily_unavailable"
 )
 
 const (

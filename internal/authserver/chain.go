@@ -107,6 +107,11 @@ func (s *Server) next(ctx context.Context, f *flow) (*Upstream, error) {
 // The cookie that the state is bound to is set now and not before: after consent,
 // immediately before the redirect.
 func (s *Server) visit(w http.ResponseWriter, r *http.Request, f *flow, u *Upstream) {
+	if _, ok := s.underWay.Take(r.Context(), s.clients.Sender(r), time.Now()); !ok {
+		s.log.Warn("sign-in refused: too many were begun from its address and not ended", "issuer", s.issuer)
+		s.abort(w, r, f, refuse(codeUnavailable, "too many sign-ins were begun from this address and not ended; try again in some minutes"))
+		return
+	}
 	state := oauth.NewVerifier()
 	f.Provider, f.Nonce, f.Verifier = u.Name, oauth.NewVerifier(), oauth.NewVerifier()
 	if err := s.records.put(r.Context(), s.records.key("flow", state), f, time.Until(f.Deadline)); err != nil {
@@ -164,6 +169,9 @@ func (s *Server) serveCallback(w http.ResponseWriter, r *http.Request) {
 		s.log.Error("sign-in not read", "issuer", s.issuer, "error", err)
 		s.refusePage(w, http.StatusServiceUnavailable, title, "The service cannot go on now. Go back to your application and try again soon.")
 		return
+	}
+	if err == nil {
+		s.underWay.Give(r.Context(), s.clients.Sender(r))
 	}
 	u := s.upstream(f.Provider)
 	if err != nil || u == nil {

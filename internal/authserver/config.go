@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/authserver/revoked"
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
@@ -76,6 +77,11 @@ func DefaultLifespans() Lifespans {
 // flowLife is how long a person may take from consent to the last provider.
 const flowLife = 10 * time.Minute
 
+// flowsAtOnce is how many sign-ins one address may have begun and not ended. A
+// program can press the consent page's button too, and each press is kept for
+// flowLife; an office behind one address ends what it begins.
+const flowsAtOnce = 500
+
 // Server is one authorization server. It is safe for use by many goroutines.
 type Server struct {
 	issuer    string
@@ -91,6 +97,7 @@ type Server struct {
 	resource  func(string) (string, bool)
 	revoked   *revoked.List
 	answered  answered
+	underWay  *ratelimit.Limiter // visits of providers, by address
 	grants    map[string]grant
 	own       *token.Verifier // of the server's own access tokens, whomever they are for
 	trust     *delegation.Trust
@@ -114,20 +121,22 @@ func New(cfg Config) (*Server, error) {
 	}
 	sum := sha256.Sum256([]byte(cfg.Issuer))
 	id := hex.EncodeToString(sum[:8])
+	prefix := "authserver/" + id + "/"
 	s := &Server{
 		issuer: cfg.Issuer, id: id, secure: u.Scheme == "https", signer: cfg.Signer,
-		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: "authserver/" + id + "/"},
+		// Subjects are the primary provider's: where another one takes its place, the
+		// same name is somebody else, who must inherit no sign-in.
+		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: prefix + hash(upstreams[0].Name)[:8] + "/"},
 		upstreams: upstreams, clients: cfg.Clients, lifespans: cfg.Lifespans,
 		scopes: allScopes(cfg.Scopes), resource: cfg.Resource, log: cfg.Log,
+		underWay: ratelimit.New(ratelimit.Rate{Burst: flowsAtOnce, Period: flowLife}),
 	}
 	s.revoked = revoked.New(revoked.Config{
-		Store: cfg.Store, Key: func(part string) string { return s.records.key("revoked", part) },
+		Store: cfg.Store, Key: func(part string) string { return (&records{prefix: prefix}).key("revoked", part) },
 		Life: cfg.Lifespans.Access, Log: cfg.Log.With("issuer", cfg.Issuer),
 	})
 	s.accounts = accounts.New(accounts.Config{
 		Store: cfg.Store, Ring: cfg.Ring, Log: cfg.Log, Seen: cfg.Refreshed,
-		// Subjects are the primary provider's: where another one takes its place, the
-		// same name is somebody else.
 		Issuer:  cfg.Issuer + " " + upstreams[0].Name,
 		Refresh: s.refreshUpstream, Revoke: s.revokeUpstream,
 	})

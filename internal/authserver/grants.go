@@ -106,6 +106,9 @@ func (g *refreshGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, e
 		} else if lacks {
 			return nil, refuse(oauth.CodeInvalidGrant, "an account at a provider is missing; sign in again")
 		}
+		if !s.mayTarget(req.client, f.Audience) { // the manifest has taken it from the client since
+			return nil, badTarget(f.Audience)
+		}
 		scopes, refused := narrowed(&f, req)
 		if refused != nil {
 			return nil, refused

@@ -36,6 +36,7 @@ type rig struct {
 	t         testing.TB
 	issuer    string
 	server    *authserver.Server
+	config    authserver.Config // that it was made of
 	store     store.Store
 	signer    *token.Signer
 	providers map[string]*provider
@@ -99,6 +100,7 @@ func newRig(t testing.TB, o setup) *rig {
 		g.providers[name] = &provider{name: name, user: "alice", codes: map[string]idp.Leg{}}
 		cfg.Upstreams = append(cfg.Upstreams, authserver.Upstream{Name: name, Provider: g.providers[name], OnDemand: slices.Contains(o.onDemand, name)})
 	}
+	g.config = cfg
 	if g.server, err = authserver.New(cfg); err != nil {
 		t.Fatal(err)
 	}

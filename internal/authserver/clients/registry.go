@@ -180,6 +180,9 @@ func (r *Registry) Metadata(m *oauth.ServerMetadata) {
 
 func (r *Registry) registrationURL() string { return r.cfg.Issuer + registrationPath }
 
+// Sender is who sent a request, for limits that others have.
+func (r *Registry) Sender(req *http.Request) string { return r.address(req) }
+
 // address is who sent a request, for limits. Of an IPv6 address it is the network:
 // one household has more addresses than there are limits.
 func (r *Registry) address(req *http.Request) string {
