@@ -2,9 +2,6 @@ package accounts
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -122,32 +119,20 @@ func (r *record) usable(now time.Time) bool {
 // purpose of sealing; a record opens under its own key alone.
 const purpose = "linked account"
 
-// The kinds of keys.
+// The kinds of keys. What follows a kind is a digest, since people and providers name
+// themselves (REQ D-6).
 const (
 	accountKind = "account/"
 	indexKind   = "accounts/"
 	leaseKind   = "refreshing/"
 )
 
-// name is a store key of parts that strangers chose. Each part's length stands before
-// it, so that no two lists of parts read the same (REQ D-6).
-func name(kind string, parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
-	}
-	return kind + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
-}
-
 func (b *Book) key(a account) string {
-	return name(accountKind, b.cfg.Issuer, a.person, a.provider)
+	return accountKind + store.Digest(b.cfg.Issuer, a.person, a.provider)
 }
 
 func (b *Book) leaseKey(a account) string {
-	return name(leaseKind, b.cfg.Issuer, a.person, a.provider)
+	return leaseKind + store.Digest(b.cfg.Issuer, a.person, a.provider)
 }
 
 func (b *Book) sealed(a account, r *record) []byte {
@@ -176,7 +161,7 @@ func (b *Book) load(ctx context.Context, a account) (*record, []byte, error) {
 
 // indexed are the providers that a person has, or had, accounts at.
 func (b *Book) indexed(ctx context.Context, person string) ([]string, error) {
-	list, _, err := b.loadIndex(ctx, name(indexKind, b.cfg.Issuer, person))
+	list, _, err := b.loadIndex(ctx, indexKind+store.Digest(b.cfg.Issuer, person))
 	return list, err
 }
 
@@ -197,7 +182,7 @@ func (b *Book) loadIndex(ctx context.Context, key string) ([]string, []byte, err
 
 // index notes that a person has an account at a provider, or has none any more.
 func (b *Book) index(ctx context.Context, person, provider string, has bool) error {
-	key := name(indexKind, b.cfg.Issuer, person)
+	key := indexKind + store.Digest(b.cfg.Issuer, person)
 	for {
 		list, raw, err := b.loadIndex(ctx, key)
 		if err != nil {

@@ -2,9 +2,6 @@ package authserver
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,14 +27,7 @@ const recordPurpose = "authserver record"
 var errGone = errors.New("it is unknown, used or expired")
 
 func (r *records) key(kind string, parts ...string) string {
-	h := sha256.New()
-	var n [8]byte
-	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
-	}
-	return r.prefix + kind + "/" + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	return r.prefix + kind + "/" + store.Digest(parts...)
 }
 
 func (r *records) seal(key string, v any) ([]byte, error) {

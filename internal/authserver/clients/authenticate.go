@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
+	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -46,7 +47,7 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request, form url
 	// Guessing one client's secret from one place is slowed down; from another
 	// place the client itself goes on. Who proves itself takes nothing, however many
 	// of its requests are under way.
-	guess := digest(p.id, r.address(req))
+	guess := store.Digest(p.id, r.address(req))
 	if !spare(ctx, r.guesses, guess) {
 		return nil, &oauth.Error{Code: codeTryLater, Description: "too many failed attempts for this client; try again in a minute", Status: http.StatusTooManyRequests}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/binary"
-	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/http"
@@ -94,7 +92,7 @@ func New(cfg Config) *Registry {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Registry{
-		cfg: cfg, scope: digest(cfg.Issuer), static: map[string]*Client{}, documents: newFetcher(cfg.Documents, cfg.Log),
+		cfg: cfg, scope: store.Digest(cfg.Issuer), static: map[string]*Client{}, documents: newFetcher(cfg.Documents, cfg.Log),
 		registers: ratelimit.New(ratelimit.Rate{Burst: registerBurst, Period: registerPeriod}),
 		manages:   ratelimit.New(ratelimit.Rate{Burst: guessBurst, Period: time.Minute}),
 		guesses:   ratelimit.New(ratelimit.Rate{Burst: guessBurst, Period: time.Minute}),
@@ -195,23 +193,11 @@ func (r *Registry) address(req *http.Request) string {
 	return network(a)
 }
 
-// key names something of this server in the store. Parts carry their length, so
-// that no crafted part can look like two.
+// key names something of this server in the store.
 func (r *Registry) key(kind string, parts ...string) string {
-	return r.prefix(kind) + digest(parts...)
+	return r.prefix(kind) + store.Digest(parts...)
 }
 
 // prefix is what the keys of one kind begin with; servers of other issuers that
 // use the same store have others.
 func (r *Registry) prefix(kind string) string { return "client/" + kind + "/" + r.scope + "/" }
-
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -145,7 +146,7 @@ func (t *Trust) once(ctx context.Context, iss *Issuer, s *Subject, raw string) e
 	if s.Claims.Text("jti") == "" {
 		id = raw[:strings.LastIndexByte(raw, '.')]
 	}
-	fresh, err := t.cfg.Store.Add(ctx, "assertion/"+t.scope+"/"+digest(iss.URL, id), nil, max(time.Until(s.Expires), time.Second))
+	fresh, err := t.cfg.Store.Add(ctx, "assertion/"+t.scope+"/"+store.Digest(iss.URL, id), nil, max(time.Until(s.Expires), time.Second))
 	if err != nil {
 		return &token.Unavailable{Cause: err}
 	}

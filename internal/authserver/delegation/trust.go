@@ -1,9 +1,6 @@
 package delegation
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -102,7 +99,7 @@ func New(cfg Config) (*Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trust{cfg: cfg, scope: digest(cfg.Issuer), own: own, issuers: map[string]*Issuer{}}
+	t := &Trust{cfg: cfg, scope: store.Digest(cfg.Issuer), own: own, issuers: map[string]*Issuer{}}
 	for i := range cfg.Issuers {
 		iss := &cfg.Issuers[i]
 		if iss.URL == cfg.Issuer || t.issuers[iss.URL] != nil {
@@ -139,17 +136,6 @@ func (t *Trust) subject(iss *Issuer, claims token.Claims, expires time.Time) *Su
 	}
 	s.Actor, _ = claims["act"].(map[string]any)
 	return s
-}
-
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func refuse(code, format string, args ...any) *oauth.Error {
