@@ -125,17 +125,17 @@ var modules = []struct {
 	{"github.com/google/jsonschema-go", []string{"internal/demo"}, "the schemas of the demo's tools"},
 	{"github.com/modelcontextprotocol/go-sdk", []string{"internal/demo"}, "the official SDK is a peer for the demo and for tests, never the data plane: it loses unknown fields"},
 	{"github.com/prometheus/client_golang", []string{"internal/telemetry"}, "metrics"},
-	{"github.com/redis/rueidis", []string{"internal/store"}, "Redis, standalone, Cluster and Sentinel; it heeds deadlines when Redis stalls"},
 	{"github.com/prometheus/client_model", []string{"internal/telemetry"}, "what client_golang gathers, for collectors"},
+	{"github.com/redis/rueidis", []string{"internal/store"}, "Redis, standalone, Cluster and Sentinel; it heeds deadlines when Redis stalls"},
 	{"github.com/spf13/cobra", []string{"cmd/sallyport"}, "the command line"},
 	{"github.com/spf13/pflag", []string{"cmd/internal/process", "cmd/sallyportd"}, "the flags that both mains have"},
-	{"go.etcd.io/bbolt", []string{"internal/store"}, "a file of state that survives a kill"},
 	{"github.com/zalando/go-keyring", []string{"internal/keyring"}, "the operating system's keyring"},
+	{"go.etcd.io/bbolt", []string{"internal/store"}, "a file of state that survives a kill"},
 	{"go.yaml.in/yaml/v3", []string{"internal/manifest"}, "the places of fields in files"},
 	{"golang.org/x/sys", []string{"internal/backend"}, "process groups of stdio servers"},
 	{"k8s.io/apiextensions-apiserver", []string{"internal/manifest/strict"}, "the API server's own validation"},
-	{"k8s.io/apiserver", []string{"internal/manifest/strict"}, "the API server's own limits of CEL"},
 	{"k8s.io/apimachinery", []string{"api/v1alpha1", "cmd/sallyport", "internal/manifest", "internal/manifest/strict"}, "the vocabulary of Kubernetes resources"},
+	{"k8s.io/apiserver", []string{"internal/manifest/strict"}, "the API server's own limits of CEL"},
 	{"sigs.k8s.io/yaml", []string{"internal/manifest"}, "YAML as the API server reads it"},
 }
 
@@ -143,7 +143,6 @@ var modules = []struct {
 var testModules = []string{
 	"github.com/google/go-cmp",
 	"github.com/modelcontextprotocol/go-sdk",
-	"github.com/rogpeppe/go-internal",
 	"go.uber.org/goleak",
 }
 
