@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -69,7 +70,11 @@ func TestCompileRefuses(t *testing.T) {
 func lines(problems []policy.Problem) string {
 	var all []string
 	for _, p := range problems {
-		all = append(all, p.String())
+		kind := "error"
+		if p.Warning {
+			kind = "warning"
+		}
+		all = append(all, fmt.Sprintf("%d:%d:%d: %s: %s", p.Policy, p.Line, p.Column, kind, p.Message))
 	}
 	return strings.Join(all, "\n")
 }

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"fmt"
-
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/policy/schema"
 )
@@ -34,14 +32,6 @@ type Problem struct {
 	// Warning is set where the policy can be used but, as far as can be told, can
 	// never match: a name that nothing has.
 	Warning bool
-}
-
-func (p Problem) String() string {
-	kind := "error"
-	if p.Warning {
-		kind = "warning"
-	}
-	return fmt.Sprintf("%d:%d:%d: %s: %s", p.Policy, p.Line, p.Column, kind, p.Message)
 }
 
 // Action is what a caller wants to do.

@@ -29,7 +29,6 @@ type Server struct {
 	ID, Secret string // of a client that has every loopback address as its redirect URI
 
 	mu       sync.Mutex
-	user     string
 	life     time.Duration // of access tokens; 0 for ever, and no refresh tokens
 	forms    bool          // answer forms whatever is asked for
 	clients  map[string]string
@@ -48,7 +47,7 @@ type grant struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	h := &Server{
-		ID: "hub-client", Secret: "secret-" + rand.Text(), user: "alice", asked: map[string]int{},
+		ID: "hub-client", Secret: "secret-" + rand.Text(), asked: map[string]int{},
 		codes: map[string]grant{}, tokens: map[string]grant{}, renewals: map[string]grant{},
 	}
 	h.clients = map[string]string{h.ID: h.Secret}
@@ -70,9 +69,6 @@ func Start(t testing.TB) *Server {
 	})
 	return h
 }
-
-// SetUser says who approves where a request has no login_hint.
-func (h *Server) SetUser(user string) { h.set(func() { h.user = user }) }
 
 // SetLife lets access tokens end so long after they were issued, and come with refresh
 // tokens that are good once.
@@ -110,7 +106,7 @@ func (h *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	user := q.Get("login_hint")
 	if user == "" {
-		user = h.user
+		user = "alice"
 	}
 	code := rand.Text()
 	h.codes[code] = grant{
