@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -81,7 +82,7 @@ func newFetcher(cfg Documents, log *slog.Logger) *fetcher {
 		usual: cfg.FreshFor, log: log, slots: make(chan struct{}, maxFetches), going: map[string]*flight{},
 		hosts:     ratelimit.New(ratelimit.Rate{Burst: 10, Period: time.Minute}),
 		addresses: ratelimit.New(ratelimit.Rate{Burst: 60, Period: time.Minute}),
-		kept:      token.NewCache[*document](cmpOr(cfg.CacheSize, documentsKept)),
+		kept:      token.NewCache[*document](cmp.Or(max(cfg.CacheSize, 0), documentsKept)),
 	}
 	if f.usual <= 0 {
 		f.usual = freshDefault
@@ -90,13 +91,6 @@ func newFetcher(cfg Documents, log *slog.Logger) *fetcher {
 	f.secure = f.client(netguard.Policy{AllowPrivate: cfg.AllowPrivate, Setting: setting}, cfg.Roots, cfg.Resolver)
 	f.plain = f.client(netguard.Policy{AllowPrivate: true, PlainOnlyPrivate: true, Setting: setting}, nil, cfg.Resolver)
 	return f
-}
-
-func cmpOr(n, otherwise int) int {
-	if n > 0 {
-		return n
-	}
-	return otherwise
 }
 
 // client makes a client that checks each address when it dials, uses no proxy,
