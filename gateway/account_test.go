@@ -181,7 +181,5 @@ func TestAccountCanaries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.mu.Lock()
-	defer log.mu.Unlock()
-	canaries.Check(t, "answers, log and audit", text+log.text.String()+string(events))
+	canaries.Check(t, "answers, log and audit", text+log.String()+string(events))
 }

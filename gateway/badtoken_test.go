@@ -180,7 +180,7 @@ func TestBadKeySets(t *testing.T) {
 				t.Errorf("the issuer was asked %d times for 20 requests", n)
 			}
 			if tt.log != "" && log.count(tt.log) == 0 {
-				t.Errorf("the log does not say %q:\n%s", tt.log, log.text.String())
+				t.Errorf("the log does not say %q:\n%s", tt.log, log.String())
 			}
 			if n := len(b.taken()); n > 0 {
 				t.Errorf("%d requests reached the backend", n)
@@ -218,7 +218,7 @@ func TestSlowKeySet(t *testing.T) {
 	for n := range 20 {
 		wait.Go(func() { codes <- fmt.Sprint(send(t.Context(), n)) })
 	}
-	eventually(t, "the issuer is asked", func() bool { return i.Asked() > 0 })
+	testkit.Eventually(t, "the issuer is asked", func() bool { return i.Asked() > 0 })
 	close(answering)
 	wait.Wait()
 	close(codes)

@@ -181,7 +181,7 @@ func TestServiceAccountsOutside(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable && w.Code != http.StatusUnauthorized {
 		t.Errorf("status %d", w.Code)
 	}
-	eventually(t, "the log says what to do", func() bool { return log.count("useClusterAuth: false") > 0 })
+	testkit.Eventually(t, "the log says what to do", func() bool { return log.count("useClusterAuth: false") > 0 })
 }
 
 // An IPv6 address of the API server is one host.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // dial opens a WebSocket, after change has had the handshake's headers.
@@ -77,7 +78,7 @@ func TestOrderOfStepsBySocket(t *testing.T) {
 		case resp == nil || resp.StatusCode != want.status:
 			t.Errorf("%s: %v, want status %d", want.step, err, want.status)
 		}
-		eventually(t, want.step+" is audited", func() bool {
+		testkit.Eventually(t, want.step+" is audited", func() bool {
 			got := full.events.take()
 			if len(got) > 0 {
 				if diff := cmp.Diff([]string{want.reason}, reasons(got)); diff != "" || got[0].Status != want.status {
@@ -104,7 +105,7 @@ func TestOrderOfStepsBySocket(t *testing.T) {
 		if got, _ := read(t, conn); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: got %s", tt.reason, got)
 		}
-		eventually(t, tt.reason+" is audited", func() bool {
+		testkit.Eventually(t, tt.reason+" is audited", func() bool {
 			got := tight.events.take()
 			if len(got) > 0 && got[0].Reason != tt.reason {
 				t.Errorf("audited as %s, want %s", got[0].Reason, tt.reason)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // TestSwapUnderLoad changes the configuration while requests are under way, and takes it away at the end.
@@ -65,14 +66,14 @@ func TestSwapUnderLoad(t *testing.T) {
 	if err := g.Apply(good[1]); err != nil { // now only a is used
 		t.Fatal(err)
 	}
-	eventually(t, "the connections to a backend that is not used any more are closed", func() bool { return b.open() == 0 })
+	testkit.Eventually(t, "the connections to a backend that is not used any more are closed", func() bool { return b.open() == 0 })
 	if a.open() == 0 {
 		t.Error("the connections to a backend that is still used were closed")
 	}
 	if err := g.Close(); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "all connections are closed", func() bool { return a.open() == 0 })
+	testkit.Eventually(t, "all connections are closed", func() bool { return a.open() == 0 })
 	if w := g.send(post("/servers/docs/mcp", toolCall)); w.Code != 503 {
 		t.Errorf("after the end: status %d, want 503", w.Code)
 	}
@@ -105,7 +106,7 @@ func TestOldSnapshotFinishes(t *testing.T) {
 	if w := <-done; w.Code != 200 || !strings.Contains(w.Body.String(), "slow") {
 		t.Errorf("the old exchange ended with %d, %s", w.Code, w.Body)
 	}
-	eventually(t, "the old backend is let go", func() bool { return slow.open() == 0 })
+	testkit.Eventually(t, "the old backend is let go", func() bool { return slow.open() == 0 })
 }
 
 // REQ A-1: anonymity is said once per endpoint, not with every reload.

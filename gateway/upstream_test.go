@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 	"github.com/sallyport-dev/sallyport/internal/testkit/hub"
 )
 
@@ -252,7 +253,7 @@ func TestUpstreamTokensAreRenewed(t *testing.T) {
 		return resp
 	}
 	shown := map[string]bool{}
-	eventually(t, "the backend was shown four tokens", func() bool {
+	testkit.Eventually(t, "the backend was shown four tokens", func() bool {
 		if resp := call(); resp.StatusCode != http.StatusOK {
 			t.Fatalf("a call in between: %s %v", resp.Status, resp.Header)
 		}
@@ -262,7 +263,7 @@ func TestUpstreamTokensAreRenewed(t *testing.T) {
 		return len(shown) >= 4
 	})
 	h.EndGrants()
-	eventually(t, "the caller is asked to sign in again", func() bool {
+	testkit.Eventually(t, "the caller is asked to sign in again", func() bool {
 		resp := call()
 		if resp.StatusCode >= http.StatusInternalServerError {
 			t.Fatalf("a grant that ended: %s", resp.Status)

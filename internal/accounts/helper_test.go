@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -184,29 +183,10 @@ type world struct {
 	store    *shakyStore
 	ring     *seal.Ring
 	provider *provider
-	log      *lockedBuffer
+	log      *testkit.Output
 	mu       sync.Mutex
 	seen     map[string]int
 }
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-var _ io.Writer = (*lockedBuffer)(nil)
 
 func newWorld(t testing.TB, s store.Store, p *provider) *world {
 	t.Helper()
@@ -214,7 +194,7 @@ func newWorld(t testing.TB, s store.Store, p *provider) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{store: &shakyStore{Store: s}, ring: ring, provider: p, log: &lockedBuffer{}, seen: map[string]int{}}
+	return &world{store: &shakyStore{Store: s}, ring: ring, provider: p, log: &testkit.Output{}, seen: map[string]int{}}
 }
 
 const issuer = "https://gateway.example.com"

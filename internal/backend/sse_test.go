@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // eventServer speaks HTTP+SSE of 2024-11-05, one stream per GET.
@@ -202,7 +203,7 @@ func TestSSEHeaders(t *testing.T) {
 	// The stream that is opened again has the session's.
 	close(s.stream(0).end)
 	<-s.stream(0).ended
-	eventually(t, "the break is noticed", func() bool { return strings.Contains(p.logs.String(), "event stream of backend ended") })
+	testkit.Eventually(t, "the break is noticed", func() bool { return strings.Contains(p.logs.String(), "event stream of backend ended") })
 	send(`{"jsonrpc":"2.0","id":3,"method":"ping"}`, "canary-third")
 	diff(t, "X-Tenant of the second GET", "canary-first", s.stream(1).request.Header.Get("X-Tenant"))
 	posts = s.posted()
@@ -343,7 +344,7 @@ func TestSSEBreaks(t *testing.T) {
 			resp, err := p.Do(t.Context(), p.request(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}`))
 			failed <- asFailure(t, resp, err)
 		}()
-		eventually(t, "the call has arrived", func() bool { return len(s.posted()) > n })
+		testkit.Eventually(t, "the call has arrived", func() bool { return len(s.posted()) > n })
 	}
 	call()
 	close(s.stream(0).end)

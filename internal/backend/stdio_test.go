@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // peer is a client of a duplex backend.
@@ -185,21 +186,6 @@ func (p *peer) stream(resp *backend.Response) []string {
 	}
 }
 
-// eventually waits for what nothing announces.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for !ok() {
-		select {
-		case <-poll.C:
-		case <-deadline:
-			t.Fatalf("not within 20 s: %s", what)
-		}
-	}
-}
-
 // REQ F-1, F-4
 func TestStdio(t *testing.T) {
 	t.Parallel()
@@ -244,7 +230,7 @@ func TestStdioSessionsAreApart(t *testing.T) {
 	if err != nil || resp.Status != http.StatusNoContent {
 		t.Fatalf("DELETE: %v, %v", resp, err)
 	}
-	eventually(t, "the process of an ended session is gone", func() bool { return !alive(a) })
+	testkit.Eventually(t, "the process of an ended session is gone", func() bool { return !alive(a) })
 	if o.pid() != b {
 		t.Error("the other session lost its process")
 	}
@@ -315,7 +301,7 @@ func TestStdioWorkingDirectory(t *testing.T) {
 			t.Error("cat has answered")
 		}
 	}()
-	eventually(t, "the command says where it is", func() bool { return strings.Contains(p.logs.String(), dir) })
+	testkit.Eventually(t, "the command says where it is", func() bool { return strings.Contains(p.logs.String(), dir) })
 	cancel()
 	<-done
 }
@@ -455,11 +441,11 @@ func TestStdioStderr(t *testing.T) {
 	var done string
 	p.call("stderr", "hello "+hidden+" second-line-of-key 1234567 \x1b[2J", 1, &done)
 	want := fmt.Sprintf(`level=INFO msg="stderr of command" pid=%d text="hello [redacted] [redacted] 1234567 \x1b[2J"`, pid)
-	eventually(t, "the line is in the log", func() bool { return strings.Contains(p.logs.String(), want) })
+	testkit.Eventually(t, "the line is in the log", func() bool { return strings.Contains(p.logs.String(), want) })
 
 	p.call("stderr", strings.Repeat("z", 100<<10), 1, &done)
 	p.call("stderr", "after", 1, &done)
-	eventually(t, "the line is in the log", func() bool { return strings.Contains(p.logs.String(), "text=after") })
+	testkit.Eventually(t, "the line is in the log", func() bool { return strings.Contains(p.logs.String(), "text=after") })
 	if n := strings.Count(p.logs.String(), "z"); n < 4<<10 || n > 5<<10 {
 		t.Errorf("%d bytes of a long line are in the log", n)
 	}
@@ -498,7 +484,7 @@ func TestStdioGrandchildren(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, pid := range children {
-				eventually(t, "the child is gone", func() bool { return !alive(pid) })
+				testkit.Eventually(t, "the child is gone", func() bool { return !alive(pid) })
 			}
 		})
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,22 +49,9 @@ func shown(t *testing.T, k *certfile.Keeper) time.Time {
 }
 
 // log keeps lines.
-type log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
+type log struct{ testkit.Output }
 
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) count(words string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), words)
-}
+func (l *log) count(words string) int { return strings.Count(l.String(), words) }
 
 func logger(l *log) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
@@ -124,7 +110,7 @@ func TestExpiredCertificate(t *testing.T) {
 	write(t, f.Cert, cert)
 	write(t, f.Key, key)
 	if _, err := certfile.Open(f.Files, logger(said)); err != nil || said.count("has expired") != 1 {
-		t.Errorf("%v, %q", err, said.text.String())
+		t.Errorf("%v, %q", err, said.String())
 	}
 }
 
@@ -161,7 +147,7 @@ func TestWatch(t *testing.T) {
 				t.Errorf("%s: in use until %s, want %s", what, got, untils[use])
 			}
 			if r, b := said.count("TLS certificate renewed"), said.count("the old one goes on"); r != renewed || b != broken {
-				t.Errorf("%s: %d times renewed and %d broken, want %d and %d:\n%s", what, r, b, renewed, broken, said.text.String())
+				t.Errorf("%s: %d times renewed and %d broken, want %d and %d:\n%s", what, r, b, renewed, broken, said.String())
 			}
 		}
 		pass(time.Minute)

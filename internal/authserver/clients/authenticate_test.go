@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 const robotSecret = "canary+secret of a/robot%"
@@ -306,7 +307,7 @@ func (failing) Scan(ctx, string, func(key string, value []byte) bool) error { re
 
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
-	var logged output
+	var logged testkit.Output
 	r := staticRegistry(func(c *clients.Config) { c.Store, c.Log = failing{}, logTo(&logged) })
 	for i := range 20 { // an outage is nobody's guess
 		if _, refused := authenticate(t, r, url.Values{"client_id": {"ABC"}}, nil); refused == nil || refused.Status != 503 || strings.Contains(refused.Description, "canary") {

@@ -8,35 +8,17 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 const issuer = "https://gw.example.com/auth"
-
-// output collects what is logged.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // registry makes a registry with a store in memory.
 func registry(change func(*clients.Config)) *clients.Registry {
@@ -47,7 +29,7 @@ func registry(change func(*clients.Config)) *clients.Registry {
 	return clients.New(cfg)
 }
 
-func logTo(o *output) *slog.Logger {
+func logTo(o *testkit.Output) *slog.Logger {
 	return slog.New(slog.NewTextHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 

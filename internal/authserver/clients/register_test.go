@@ -435,7 +435,7 @@ func TestConcurrentChanges(t *testing.T) {
 // REQ A-7: no secret is stored or logged as it is.
 func TestSecretsStayHere(t *testing.T) {
 	t.Parallel()
-	var logged output
+	var logged testkit.Output
 	kept := store.NewMemory()
 	r := registry(func(c *clients.Config) { c.Store, c.Log = kept, logTo(&logged) })
 	a := register(t, r, nil)
