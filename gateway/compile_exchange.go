@@ -106,7 +106,7 @@ func (c *compiler) crossApp(o *manifest.Object, spec *v1alpha1.XAA) credentialMa
 				Target: oauth.Endpoint{
 					URL: string(spec.TargetTokenURL), Auth: oauth.ClientAuth{ID: spec.TargetClientID, Secret: targetPassword}, Client: targetClient,
 				},
-				Issuer: spec.TargetAudience, Resource: spec.TargetResource, Scopes: spec.Scopes, SubjectType: spec.SubjectTokenType,
+				Issuer: spec.TargetAudience, Resource: cmp.Or(spec.TargetResource, user.remoteURL), Scopes: spec.Scopes, SubjectType: spec.SubjectTokenType,
 			}.Source()
 		})
 	}

@@ -122,7 +122,8 @@ type XAA struct {
 	// TargetClientSecretRef names that client's secret.
 	// +optional
 	TargetClientSecretRef *SecretKeyRef `json:"targetClientSecretRef,omitempty"`
-	// TargetResource is the backend, as its authorization server knows it (RFC 8707).
+	// TargetResource is the backend, as its authorization server knows it (RFC 8707). By
+	// default it is the backend's remoteUrl.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	TargetResource string `json:"targetResource,omitempty"`

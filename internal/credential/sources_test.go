@@ -139,6 +139,37 @@ func TestCrossApp(t *testing.T) {
 	}
 }
 
+// The client authenticates as the metadata of the backend's authorization server has it.
+func TestCrossAppAuthentication(t *testing.T) {
+	t.Parallel()
+	for supported, user := range map[string]string{
+		`null`:                   "b",
+		`["client_secret_post"]`: "",
+		`["client_secret_post","private_key_jwt","client_secret_basic"]`: "b",
+	} {
+		idp, target := &place{}, &place{}
+		idp.answers(200, `{"access_token":"the-jag","issued_token_type":"urn:ietf:params:oauth:token-type:id-jag","token_type":"N_A"}`)
+		target.answer = func(r asked) (int, string) {
+			if strings.Contains(r.url, "/.well-known/") {
+				return 200, `{"issuer":"https://as.example.com","token_endpoint":"https://as.example.com/token","token_endpoint_auth_methods_supported":` + supported + `}`
+			}
+			return 200, `{"access_token":"backend-token","token_type":"Bearer"}`
+		}
+		cfg := credential.CrossApp{IDP: idp.endpoint("a", "one"), Target: target.endpoint("b", "two"), Issuer: "https://as.example.com"}
+		cfg.Target.URL = ""
+		source := cfg.Source()
+		for _, caller := range []string{"alice", "bob"} { // found out, and remembered
+			if _, err := apply(t, source, of(caller)); err != nil {
+				t.Fatalf("%s: %v", supported, err)
+			}
+			last := target.asked[len(target.asked)-1]
+			if posted := last.form.Get("client_secret") == "two" && last.form.Get("client_id") == "b"; last.user != user || posted == (user != "") {
+				t.Errorf("%s: %s authenticates by the header as %q, by the form %v", supported, caller, last.user, posted)
+			}
+		}
+	}
+}
+
 // The metadata of another issuer, or a plain endpoint, is not believed.
 func TestCrossAppDiscovery(t *testing.T) {
 	t.Parallel()

@@ -3,8 +3,8 @@ package credential
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,19 +31,19 @@ type CrossApp struct {
 
 // Source prepares the exchange; nothing is asked yet.
 func (c CrossApp) Source() *Exchange {
-	target := &discovered{issuer: c.Issuer, url: c.Target.URL, client: c.Target.Client}
+	target := &discovered{issuer: c.Issuer, endpoint: c.Target}
 	return newExchange(c.Subject, c.Outcome, func(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error) {
 		assertion, err := c.assertion(ctx, subject)
 		if err != nil {
 			return secret.Value{}, time.Time{}, err
 		}
-		end := c.Target
-		if end.URL, err = target.tokenEndpoint(ctx); err != nil {
+		end, err := target.tokenEndpoint(ctx)
+		if err != nil {
 			return secret.Value{}, time.Time{}, &Failure{Kind: Unavailable, Public: "the backend's authorization server cannot be found; try again soon", Cause: err}
 		}
 		form := url.Values{"grant_type": {grantAssertion}}
 		setUnlessEmpty(form, "scope", strings.Join(c.Scopes, " "))
-		return ask(ctx, &end, with(form, "assertion", assertion), subject, assertion)
+		return ask(ctx, end, with(form, "assertion", assertion), subject, assertion)
 	})
 }
 
@@ -71,29 +71,33 @@ func (c *CrossApp) assertion(ctx context.Context, subject secret.Value) (secret.
 // discovered finds a token endpoint by its issuer, once.
 type discovered struct {
 	issuer string
-	client *http.Client
 
-	mu  sync.Mutex
-	url string
+	mu       sync.Mutex
+	endpoint oauth.Endpoint // without a URL until it was found
 }
 
-func (d *discovered) tokenEndpoint(ctx context.Context) (string, error) {
+func (d *discovered) tokenEndpoint(ctx context.Context) (*oauth.Endpoint, error) {
 	d.mu.Lock()
-	known := d.url
+	end := d.endpoint
 	d.mu.Unlock()
-	if known != "" {
-		return known, nil
+	if end.URL != "" {
+		return &end, nil
 	}
-	meta, err := oauth.DiscoverServer(ctx, d.client, d.issuer)
+	meta, err := oauth.DiscoverServer(ctx, end.Client, d.issuer)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	// What is sent there is good for a token: plain http only where the issuer has it.
 	if u, err := url.Parse(meta.TokenEndpoint); err != nil || u.Host == "" || u.Scheme != "https" && !strings.HasPrefix(d.issuer, "http://") {
-		return "", errors.New("the metadata of the backend's authorization server names no token endpoint with https")
+		return nil, errors.New("the metadata of the backend's authorization server names no token endpoint with https")
+	}
+	end.URL = meta.TokenEndpoint
+	// Metadata that says nothing means Basic (RFC 8414 §2).
+	if end.Auth.Method == "" && !slices.Contains(meta.TokenAuthMethods, oauth.AuthBasic) && slices.Contains(meta.TokenAuthMethods, oauth.AuthPost) {
+		end.Auth.Method = oauth.AuthPost
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.url = meta.TokenEndpoint
-	return d.url, nil
+	d.endpoint = end
+	return &end, nil
 }
