@@ -28,6 +28,7 @@ type suiteContext struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
 	PrivateKey   string `json:"private_key_pem"`
+	enterprise          // of its scenario; its fields are beside the others
 	ToolCalls    []struct {
 		Name      string         `json:"name"`
 		Arguments map[string]any `json:"arguments"`
@@ -52,10 +53,17 @@ func drive(binary, server string) error {
 	}
 	defer os.RemoveAll(home)
 	args, env, err := told.settings(scenario, home)
+	args = append(append([]string{"run", "--listen", "127.0.0.1:0", "--admin-listen", "", "--no-browser"}, args...), server)
+	httpClient := &http.Client{}
+	if told.IDToken != "" {
+		var token string
+		args, token, err = told.enterprise.settings(ctx, &told, server, home)
+		env, httpClient.Transport = nil, &bearing{token: token}
+	}
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, binary, append(append([]string{"run", "--listen", "127.0.0.1:0", "--admin-listen", "", "--no-browser"}, args...), server)...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(append(os.Environ(), "XDG_CONFIG_HOME="+home, "SALLYPORT_KEYRING=off"), env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
@@ -70,7 +78,10 @@ func drive(binary, server string) error {
 	go watchGateway(ctx, stderr, address)
 	select {
 	case url := <-address:
-		err = use(ctx, url, scenario, told)
+		if url == "" {
+			return errors.Join(errors.New("the gateway does not serve"), cmd.Wait())
+		}
+		err = use(ctx, httpClient, url, scenario, told)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -103,6 +114,7 @@ var mcpAddress = regexp.MustCompile(`\bserving\b.*\bmcp=(http://\S+)`)
 // watchGateway reads what the gateway says: where it serves, and the addresses that a
 // person is to open, which it opens.
 func watchGateway(ctx context.Context, stderr io.Reader, address chan<- string) {
+	defer close(address)
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		line := lines.Text()
@@ -133,7 +145,7 @@ func browse(ctx context.Context, address string) {
 }
 
 // use does what a client can do, as far as the scenario has it.
-func use(ctx context.Context, url, scenario string, told suiteContext) error {
+func use(ctx context.Context, httpClient *http.Client, url, scenario string, told suiteContext) error {
 	content := map[string]any{}
 	if scenario == "sep-2322-client-request-state" {
 		content["confirmed"] = true
@@ -143,7 +155,7 @@ func use(ctx context.Context, url, scenario string, told suiteContext) error {
 			return &mcp.ElicitResult{Action: "accept", Content: content}, nil
 		},
 	})
-	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url}, nil)
+	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient}, nil)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
