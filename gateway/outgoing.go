@@ -30,7 +30,7 @@ type outgoing struct {
 // if it opens one.
 func (e *Endpoint) private(x *Exchange, req *backend.Request) (captured http.Header, err *mcp.Error) {
 	o := &e.outgoing
-	captured = x.session.captured
+	captured = pick(x.session.captured, o.passthrough) // what passed when it began may pass no more
 	if x.session.presented == "" {
 		captured = pick(x.r.Header, o.passthrough)
 		if headerSize(captured) > maxCaptured {

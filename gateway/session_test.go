@@ -152,3 +152,20 @@ func TestSessionCapture(t *testing.T) {
 		t.Errorf("header %v", h)
 	}
 }
+
+// REQ E-3, REQ E-4: a header that the manifest lets through no more leaves the sessions
+// that began with it, so that no client's value stands in place of the operator's own.
+func TestSessionCaptureEnds(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	g := newRig(t, proxy("docs", b.URL, "passthroughHeaders: [X-Tenant, X-Team]"), nil)
+	id := g.open(t, "/mcp", "X-Tenant", "forged", "X-Team", "red")
+	if err := g.Apply(load(t, proxy("docs", b.URL, "passthroughHeaders: [X-Team]", "headerForward: {addPlaintextHeaders: {X-Tenant: acme}}"))); err != nil {
+		t.Fatal(err)
+	}
+	b.taken()
+	g.send(post("/mcp", toolCall, "Mcp-Session-Id", id))
+	if h := b.taken()[0]; h.Get("X-Tenant") != "acme" || h.Get("X-Team") != "red" {
+		t.Errorf("header %v", h)
+	}
+}
