@@ -1,7 +1,6 @@
 package netguard_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/netguard"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // listener counts the connections that reach a loopback port.
@@ -83,7 +83,7 @@ func TestOddSpellings(t *testing.T) {
 		"①②⑦.⓪.⓪.①", "127。0。0。1", "loopback.example.com",
 	} {
 		d := netguard.Policy{}.Dialer(time.Second)
-		d.Resolver = resolver(t, func() netip.Addr { return netip.MustParseAddr("127.0.0.1") })
+		d.Resolver = testkit.Resolver(t, func() netip.Addr { return netip.MustParseAddr("127.0.0.1") })
 		_, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(host, l.port))
 		if err == nil {
 			t.Errorf("%s was dialled", host)
@@ -101,7 +101,7 @@ func TestRebinding(t *testing.T) {
 	l := listen(t)
 	var asked atomic.Int32
 	d := netguard.Policy{}.Dialer(time.Second)
-	d.Resolver = resolver(t, func() netip.Addr {
+	d.Resolver = testkit.Resolver(t, func() netip.Addr {
 		if asked.Add(1) == 1 {
 			return netip.MustParseAddr("93.184.215.14")
 		}
@@ -127,54 +127,4 @@ func TestDialerRefusesWhatIsNoAddress(t *testing.T) {
 	if _, ok := errors.AsType[*netguard.RefusedError](err); !ok {
 		t.Errorf("a socket file: got %v, want a refusal", err)
 	}
-}
-
-// resolver asks a name server of the test's own, which has the same answer for
-// every name.
-func resolver(t *testing.T, answer func() netip.Addr) *net.Resolver {
-	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = pc.Close() })
-	go func() {
-		buf := make([]byte, 1<<10)
-		for {
-			n, from, err := pc.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if reply := dnsReply(buf[:n], answer); reply != nil {
-				_, _ = pc.WriteTo(reply, from)
-			}
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
-	}}
-}
-
-// dnsReply answers an A question, and every other one with no records (RFC 1035 §4).
-func dnsReply(query []byte, answer func() netip.Addr) []byte {
-	const header = 12
-	end := header
-	for end < len(query) && query[end] != 0 { // the name's labels
-		end += int(query[end]) + 1
-	}
-	end += 1 + 4 // its end, type and class
-	if end > len(query) {
-		return nil
-	}
-	reply := append([]byte(nil), query[:end]...)
-	reply[2], reply[3] = 0x81, 0x80 // a response, recursion available
-	clear(reply[6:header])          // no answers yet, and no additional records
-	if isA := query[end-4] == 0 && query[end-3] == 1; isA {
-		ip := answer().As4()
-		reply[7] = 1
-		reply = append(reply, 0xc0, header, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4) // name as asked, A, IN, TTL 0, 4 bytes
-		reply = append(reply, ip[:]...)
-	}
-	return reply
 }

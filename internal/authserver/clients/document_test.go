@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // publisher is a host on which clients publish documents.
@@ -316,7 +317,7 @@ func TestDocumentDomains(t *testing.T) {
 func TestDocumentRebinding(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	resolver := nameServer(t, func() netip.Addr {
+	resolver := testkit.Resolver(t, func() netip.Addr {
 		asked.Add(1)
 		return netip.MustParseAddr("127.0.0.1")
 	})
