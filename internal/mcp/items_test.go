@@ -123,6 +123,7 @@ func TestReadListRefuses(t *testing.T) {
 		in(`{"tools":[{}]}`):                "has no name",
 		in(`{"tools":[{"name":1}]}`):        "not a string",
 		in(`{"tools":[{"name":"\ud800"}]}`): "not valid JSON",
+
 		in(`{"tools":[{"name":"a","name":"b"}]}`):                                        "same key twice",
 		in(`{"tools":[{"name":"a","x":{"y":1,"y":2}}]}`):                                 "same key twice",
 		in(`{"tools":[{"name":"a","annotations":{"readOnlyHint":1,"readOnlyHint":2}}]}`): "same key twice",
