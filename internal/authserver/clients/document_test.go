@@ -389,6 +389,27 @@ func TestDocumentHostLimit(t *testing.T) {
 	}
 }
 
+// Whoever asks for documents that are not there pushes out none that is.
+func TestDocumentsStayThroughAFlood(t *testing.T) {
+	t.Parallel()
+	var p *publisher
+	p = publish(t, func(w http.ResponseWriter, r *http.Request) { describing(&p, "/c", nil)(w, r) })
+	r := p.registry(nil)
+	for i := range 1000 {
+		if i%999 == 0 { // before all and after all
+			if _, err := r.Find(t.Context(), p.URL+"/c"); err != nil {
+				t.Fatalf("after %d others: %v", i, err)
+			}
+		}
+		if _, err := r.Find(t.Context(), fmt.Sprintf("http://127.0.0.1:1/%d", i)); err == nil {
+			t.Fatal("there is a document where nobody listens")
+		}
+	}
+	if n := p.hits.Load(); n != 1 {
+		t.Errorf("%d requests came, want 1", n)
+	}
+}
+
 // A host that is slow holds nobody for long.
 func TestDocumentSlow(t *testing.T) {
 	t.Parallel()

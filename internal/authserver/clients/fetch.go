@@ -49,7 +49,8 @@ type fetcher struct {
 	hosts         *ratelimit.Limiter // by name, as the URL has it
 	addresses     *ratelimit.Limiter // by the address that is dialled: names are free to make
 	slots         chan struct{}
-	kept          *token.Cache[*document]
+	// Apart, so that whoever asks for what is not there pushes out nothing that is.
+	kept, failed *token.Cache[*document]
 
 	mu    sync.Mutex
 	going map[string]*flight
@@ -83,6 +84,7 @@ func newFetcher(cfg Documents, log *slog.Logger) *fetcher {
 		hosts:     ratelimit.New(ratelimit.Rate{Burst: 10, Period: time.Minute}),
 		addresses: ratelimit.New(ratelimit.Rate{Burst: 60, Period: time.Minute}),
 		kept:      token.NewCache[*document](cmp.Or(max(cfg.CacheSize, 0), documentsKept)),
+		failed:    token.NewCache[*document](documentsKept),
 	}
 	if f.usual <= 0 {
 		f.usual = freshDefault
@@ -143,7 +145,10 @@ func fetchable(address string, plainLoopback bool) error {
 func (f *fetcher) get(ctx context.Context, address string, newer time.Time) (*document, error) {
 	key := token.HashOf(address)
 	now := time.Now()
-	old, _ := f.kept.Get(key, now)
+	old, ok := f.kept.Get(key, now)
+	if !ok {
+		old, _ = f.failed.Get(key, now)
+	}
 	if old != nil && now.Before(old.fresh) && !old.fetched.Before(newer) {
 		return old.result()
 	}
@@ -192,16 +197,27 @@ func (f *fetcher) fly(ctx context.Context, address string, old *document, g *fli
 			doc.fresh = now.Add(failureSpell)
 		}
 	}
-	keep := doc.fresh
-	if doc.err == nil && !doc.strict {
-		keep = doc.fetched.Add(freshMost)
-	}
-	f.kept.Put(token.HashOf(address), doc, keep)
+	f.keep(token.HashOf(address), doc)
 	f.mu.Lock()
 	delete(f.going, address)
 	f.mu.Unlock()
 	g.doc = doc
 	close(g.done)
+}
+
+// keep remembers a document, or why there is none.
+func (f *fetcher) keep(key token.Hash, doc *document) {
+	if doc.err != nil {
+		f.kept.Drop(key)
+		f.failed.Put(key, doc, doc.fresh)
+		return
+	}
+	until := doc.fresh
+	if !doc.strict {
+		until = doc.fetched.Add(freshMost)
+	}
+	f.failed.Drop(key)
+	f.kept.Put(key, doc, until)
 }
 
 func (f *fetcher) fetch(ctx context.Context, address string) (*document, *fetchError) {
