@@ -99,7 +99,7 @@ func TestSignInsOutliveARestart(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)
 	backend := testkit.Record(t, sessionBackend("s"))
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	docs := authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"}) +
 		remote("docs", backend.URL, "authServerRef: {name: people}")
@@ -143,7 +143,7 @@ func TestChainOfProviders(t *testing.T) {
 	t.Parallel()
 	providers := map[string]*testkit.IdP{"staff": testkit.StartIdP(t), "partner": testkit.StartIdP(t)}
 	one, two := testkit.Record(t, sessionBackend("s")), testkit.Record(t, sessionBackend("s"))
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	g := serve(t, authServer(t, issuer, providers, []string{"staff", "partner"})+
 		object("MCPExternalAuthConfig", "partners-token", "type: upstreamInject", "upstreamInject: {providerName: partner}")+
@@ -188,7 +188,7 @@ func TestAuthServersShareNothing(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)
 	backend := testkit.Record(t, sessionBackend("s"))
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	a, b := "http://"+address, "http://"+address+"/partners"
 	providers, names := map[string]*testkit.IdP{"default": idp}, []string{"default"}
 	g := serve(t, namedAuthServer(t, "a", a, providers, names)+namedAuthServer(t, "b", b, providers, names)+

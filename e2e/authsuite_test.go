@@ -16,7 +16,7 @@ func TestAuthorizationSuite(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)
 	backend := testkit.Record(t, sessionBackend("s"))
-	address, callback := freeAddress(t), freeAddress(t)
+	address, callback := testkit.FreeAddress(t), testkit.FreeAddress(t)
 	issuer := "http://" + address
 	port := regexp.MustCompile(`\d+$`).FindString(callback)
 	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"},

@@ -23,7 +23,7 @@ import (
 func replicas(t *testing.T, idp *testkit.IdP, backend string, lines ...string) (redis *testkit.Redis, issuer string, g [2]*testkit.Gateway) {
 	t.Helper()
 	redis = testkit.StartRedis(t)
-	address, key := freeAddress(t), auditKey(t, 'S')
+	address, key := testkit.FreeAddress(t), auditKey(t, 'S')
 	issuer = "http://" + address
 	docs := authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"}, lines...) +
 		remote("docs", backend, "authServerRef: {name: people}")
@@ -205,7 +205,7 @@ func TestKilledBeforeAnswering(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)
 	backend := testkit.Record(t, sessionBackend("s"))
-	address, path := freeAddress(t), filepath.Join(t.TempDir(), "s.db")
+	address, path := testkit.FreeAddress(t), filepath.Join(t.TempDir(), "s.db")
 	issuer := "http://" + address
 	docs := authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"}) +
 		remote("docs", backend.URL, "authServerRef: {name: people}")
@@ -290,7 +290,7 @@ func TestProvidersClockIsOff(t *testing.T) {
 		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
 			t.Parallel()
 			backend := testkit.Record(t, sessionBackend("s"))
-			address := freeAddress(t)
+			address := testkit.FreeAddress(t)
 			issuer := "http://" + address
 			g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": testkit.StartSkewedIdP(t, ahead)}, []string{"default"})+
 				remote("docs", backend.URL, "authServerRef: {name: people}"), "--listen", address)

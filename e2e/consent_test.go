@@ -27,7 +27,7 @@ func TestConsentInABrowser(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdPWithPage(t)
 	backend := testkit.Record(t, sessionBackend("s"))
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://localhost" + address[strings.LastIndexByte(address, ':'):]
 	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"staff": idp}, []string{"staff"})+
 		remote("docs", backend.URL, "authServerRef: {name: people}"), "--listen", address)

@@ -94,7 +94,7 @@ func askToken(t *testing.T, issuer string, pairs ...string) (status int, fields 
 func TestDelegation(t *testing.T) {
 	t.Parallel()
 	idp, ci := testkit.StartIdP(t), startBuildServer(t)
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	docs := issuer + "/servers/docs/mcp"
 	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"},
@@ -155,7 +155,7 @@ func TestDelegation(t *testing.T) {
 func TestBecomingAClient(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	asked := testkit.Record(t, http.NotFound)
 	serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"}, "allowConfidentialClientRegistration: true", "cimd: {enabled: true}")+
@@ -204,7 +204,7 @@ func TestRegistrationLimitBehindAProxy(t *testing.T) {
 	for name, trusted := range map[string]bool{"trusted": true, "not trusted": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			address := freeAddress(t)
+			address := testkit.FreeAddress(t)
 			issuer := "http://" + address
 			lines := []string{"authServerRef: {name: people}"}
 			if trusted {

@@ -15,7 +15,7 @@ import (
 // alone, and sees what the policy has for who it is.
 func TestDemoSignIn(t *testing.T) {
 	t.Parallel()
-	g := testkit.Start(t, "demo", "--sign-in", "--listen", freeAddress(t))
+	g := testkit.Start(t, "demo", "--sign-in", "--listen", testkit.FreeAddress(t))
 	g.Stdout.WaitFor(t, "for people who sign in:  "+g.MCP())
 	for who, want := range map[string][]string{
 		"alice": {"add", "ask_name", "clock", "count", "echo", "received_headers"},

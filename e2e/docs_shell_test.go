@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +75,7 @@ func newStage(t *testing.T) *stage {
 		"audit.jsonl", dir + "/audit.jsonl",
 	}
 	for _, port := range []string{"8080", "8081", "8088", "9000", "9090"} {
-		pairs = append(pairs, "127.0.0.1:"+port, freePort(t))
+		pairs = append(pairs, "127.0.0.1:"+port, testkit.FreeAddress(t))
 	}
 	s := &stage{t: t, own: strings.NewReplacer(pairs...)}
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
@@ -87,16 +86,6 @@ func newStage(t *testing.T) *stage {
 	}
 	s.copyManifests(filepath.Join(dir, "examples"))
 	return s
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // copyManifests makes the examples anew, with the stage's ports and paths.

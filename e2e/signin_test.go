@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -16,18 +15,6 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
-
-// freeAddress is a loopback address where nobody listens: an authorization server's
-// issuer says where it is before it is there.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
 
 // authServer is an authorization server with providers; lines are further lines of
 // its block.
@@ -114,7 +101,7 @@ func TestSignInByDiscovery(t *testing.T) {
 				}
 				behind.ServeHTTP(w, r)
 			}))
-			address := freeAddress(t)
+			address := testkit.FreeAddress(t)
 			lines := []string{fmt.Sprintf("disableUpstreamTokenInjection: %t", disabled)}
 			g := serve(t, authServer(t, "http://"+address, map[string]*testkit.IdP{"default": idp}, []string{"default"}, lines...)+
 				remote("docs", backend.URL+"/old", "authServerRef: {kind: MCPExternalAuthConfig, name: people}",

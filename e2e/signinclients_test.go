@@ -42,7 +42,7 @@ func TestSDKsSignIn(t *testing.T) {
 	for name, chained := range map[string]bool{"one provider": false, "three providers": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			issuer := "http://" + freeAddress(t)
+			issuer := "http://" + testkit.FreeAddress(t)
 			providers, names, lines, secret := map[string]*testkit.IdP{"staff": one}, []string{"staff"}, []string(nil), ""
 			if chained {
 				providers["partner"] = two
@@ -103,7 +103,7 @@ func signInByScript(t *testing.T, version, endpoint string) {
 func TestInspectorSignsIn(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)
-	issuer := "http://" + freeAddress(t)
+	issuer := "http://" + testkit.FreeAddress(t)
 	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"})+
 		remote("docs", testkit.StartBackend(t, testkit.Dual).URL, "authServerRef: {name: people}"),
 		"--listen", strings.TrimPrefix(issuer, "http://"))
@@ -111,7 +111,7 @@ func TestInspectorSignsIn(t *testing.T) {
 	defer cancel()
 	inspector := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
 	cmd := testkit.Node(ctx, t, inspector, "--cli", at(g, "docs"), "--transport", "http", "--protocol-era", "auto",
-		"--callback-url", "http://"+freeAddress(t)+"/oauth/callback", "--method", "tools/list", "--format", "json")
+		"--callback-url", "http://"+testkit.FreeAddress(t)+"/oauth/callback", "--method", "tools/list", "--format", "json")
 	home := t.TempDir()
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "MCP_AUTO_OPEN_ENABLED=true", "PATH="+home, "NO_COLOR=1")
 	stdout, stderr := &testkit.Output{}, &testkit.Output{}

@@ -81,7 +81,7 @@ func TestUpstreamTokens(t *testing.T) {
 	providers := map[string]*testkit.IdP{"okta": testkit.StartIdP(t), "github": testkit.StartIdP(t)}
 	backend, place := testkit.Record(t, ok), newExchanger(t)
 	place.gives("exchanged", 300)
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	g := serve(t, authServer(t, issuer, providers, []string{"okta", "github"})+
 		object("MCPExternalAuthConfig", "hub", "type: upstreamInject", "upstreamInject: {providerName: github}")+
@@ -148,7 +148,7 @@ func TestUpstreamOnDemand(t *testing.T) {
 		}
 		sessionBackend("backend-session")(w, r)
 	})
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	people := strings.Replace(authServer(t, issuer, providers, []string{"okta", "github"}), "- name: github\n", "- name: github\n      login: onDemand\n", 1)
 	g := serve(t, people+object("MCPExternalAuthConfig", "hub", "type: upstreamInject", "upstreamInject: {providerName: github}")+
@@ -206,7 +206,7 @@ func TestUpstreamOnDemandByOldClients(t *testing.T) {
 	t.Parallel()
 	providers := map[string]*testkit.IdP{"okta": testkit.StartIdP(t), "github": testkit.StartIdP(t)}
 	backend := testkit.Record(t, sessionBackend("backend-session"))
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	people := strings.Replace(authServer(t, issuer, providers, []string{"okta", "github"}), "- name: github\n", "- name: github\n      login: onDemand\n", 1)
 	g := serve(t, people+object("MCPExternalAuthConfig", "hub", "type: upstreamInject", "upstreamInject: {providerName: github}")+

@@ -131,6 +131,7 @@ func (r *Redis) options() rueidis.ClientOption {
 		// The defaults are half a megabyte each for every connection.
 		ReadBufferEachConn: 32 << 10, WriteBufferEachConn: 32 << 10, PipelineMultiplex: 1,
 		ForceSingleClient: !c.Cluster && c.Master == "",
+		RetryDelay:        retryDelay,
 	}
 	opt.Dialer.Timeout = c.DialTimeout
 	if c.Master != "" {
@@ -140,6 +141,15 @@ func (r *Redis) options() rueidis.ClientOption {
 		opt.Sentinel.Dialer.Timeout = c.DialTimeout
 	}
 	return opt
+}
+
+// retryDelay lets what only reads be tried again over a new connection, and no more:
+// people wait for the answer, also for the one that Redis is away.
+func retryDelay(attempts int, _ rueidis.Completed, _ error) time.Duration {
+	if attempts > 2 {
+		return -1
+	}
+	return 20 * time.Millisecond
 }
 
 // do runs one operation within its time.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,15 +207,21 @@ func lacking(t testing.TB, debian string) {
 	t.Skipf("needs Debian's %s: run make test", debian)
 }
 
-// freePort is a port of loopback that nobody listens at.
-func freePort(t testing.TB) string {
+// FreeAddress is a loopback address, host:port, where nobody listens.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return l.Addr().String()
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(FreeAddress(t))
+	return port
 }
 
 func writeFile(t testing.TB, dir, name, text string) string {
