@@ -82,7 +82,7 @@ func TestEnterpriseManaged(t *testing.T) {
 	t.Parallel()
 	people := startDecision(t)
 	backend := testkit.Record(t, ok)
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	issuer := "http://" + address
 	resource := issuer + "/servers/docs/mcp"
 	far := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": testkit.StartIdP(t)}, []string{"default"},

@@ -42,6 +42,28 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// TestUnverifiedAddress: an address that the provider knows to be unverified is
+// nobody's, since policies go by addresses.
+func TestUnverifiedAddress(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		says        *bool
+		email, mark any
+	}{
+		"says nothing": {nil, "alice@example.com", nil},
+		"verified":     {&yes, "alice@example.com", true},
+		"unverified":   {&no, nil, nil},
+	} {
+		g := newRig(t, setup{upstreams: []string{"a"}})
+		g.providers["a"].verified = c.says
+		claims, err := g.claims(g.redeem(g.signIn()).Access)
+		if err != nil || claims["email"] != c.email || claims["email_verified"] != c.mark {
+			t.Errorf("%s: %v, %v, %v", name, claims["email"], claims["email_verified"], err)
+		}
+	}
+}
+
 // TestChain: every provider in turn, in one sign-in; the next one visits none (REQ D-4).
 func TestChain(t *testing.T) {
 	t.Parallel()

@@ -126,6 +126,7 @@ func (g *rig) origin() string {
 type provider struct {
 	name, user string
 	refuse     string // an error to send the browser back with
+	verified   *bool  // what it says of addresses; nil for nothing
 
 	mu     sync.Mutex
 	codes  map[string]idp.Leg
@@ -151,9 +152,10 @@ func (p *provider) Finish(_ context.Context, leg idp.Leg, code, _ string) (*idp.
 	if !ok || begun.Nonce != leg.Nonce || begun.Verifier != leg.Verifier || begun.RedirectURI != leg.RedirectURI {
 		return nil, errors.New("provider " + p.name + ": no such code")
 	}
+	says := p.verified != nil
 	return &idp.Grant{
 		Tokens: &oauth.Tokens{Access: secret.New("canary-" + p.name), Refresh: secret.New("refresh-" + p.name), Type: "Bearer", Expires: time.Now().Add(time.Hour)},
-		Person: idp.Person{Subject: p.user, Name: strings.ToUpper(p.user), Email: p.user + "@example.com", Groups: []string{"staff"}},
+		Person: idp.Person{Subject: p.user, Name: strings.ToUpper(p.user), Email: p.user + "@example.com", Groups: []string{"staff"}, EmailVerified: says && *p.verified, EmailUnverified: says && !*p.verified},
 	}, nil
 }
 

@@ -13,11 +13,13 @@ import (
 
 // identity is what the server knows of a person: what the primary provider said.
 type identity struct {
-	Subject string   `json:"s"`
-	Name    string   `json:"n,omitempty"`
-	Email   string   `json:"e,omitempty"`
-	Groups  []string `json:"g,omitempty"`
-	Roles   []string `json:"r,omitempty"`
+	Subject string `json:"s"`
+	Name    string `json:"n,omitempty"`
+	Email   string `json:"e,omitempty"`
+	// Verified is what the provider says of the address; false where it says nothing.
+	Verified bool     `json:"v,omitempty"`
+	Groups   []string `json:"g,omitempty"`
+	Roles    []string `json:"r,omitempty"`
 }
 
 // title is what people see of themselves.
@@ -122,5 +124,12 @@ func hash(secret string) string {
 }
 
 func personOf(p *idp.Person) identity {
-	return identity{Subject: p.Subject, Name: p.Name, Email: p.Email, Groups: slices.Clone(p.Groups), Roles: slices.Clone(p.Roles)}
+	who := identity{
+		Subject: p.Subject, Name: p.Name, Email: p.Email, Verified: p.EmailVerified,
+		Groups: slices.Clone(p.Groups), Roles: slices.Clone(p.Roles),
+	}
+	if p.EmailUnverified {
+		who.Email = "" // anybody can give an address that is somebody else's, and policies go by it
+	}
+	return who
 }

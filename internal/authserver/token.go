@@ -154,6 +154,7 @@ func (s *Server) sign(i *issue) (*tokenAnswer, error) {
 	set("auth_time", i.at.Unix(), !i.at.IsZero())
 	set("name", i.person.Name, i.person.Name != "")
 	set("email", i.person.Email, i.person.Email != "")
+	set("email_verified", true, i.person.Verified)
 	set("groups", i.person.Groups, len(i.person.Groups) > 0)
 	set("roles", i.person.Roles, len(i.person.Roles) > 0)
 	set(claimFamily, i.family, i.family != "")
@@ -188,6 +189,9 @@ func (s *Server) signID(i *issue, now time.Time) (string, error) {
 	}
 	if i.person.Email != "" && slices.Contains(i.scopes, scopeEmail) {
 		claims["email"] = i.person.Email
+		if i.person.Verified {
+			claims["email_verified"] = true
+		}
 	}
 	id, err := s.signer.Sign("JWT", claims)
 	return id.Reveal(), err

@@ -22,7 +22,9 @@ func (m Mapping) fill(p *Person, c token.Claims) {
 	}
 	if p.Email == "" {
 		p.Email = c.TextAt(m.Email, "email")
-		p.EmailVerified = p.Email != "" && m.Email == "" && verified(c["email_verified"])
+		said := p.Email != "" && m.Email == "" && c.Has("email_verified")
+		p.EmailVerified = said && verified(c["email_verified"])
+		p.EmailUnverified = said && !p.EmailVerified
 	}
 	if p.Groups == nil {
 		p.Groups = c.TextsAt(m.Groups, "groups", "cognito:groups")

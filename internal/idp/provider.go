@@ -45,11 +45,13 @@ type Grant struct {
 // Person is who signed in, as the provider says.
 type Person struct {
 	// Subject names the person at this provider, once and for all.
-	Subject       string
-	Name, Email   string
-	EmailVerified bool
-	Groups, Roles []string
-	Claims        map[string]any
+	Subject     string
+	Name, Email string
+	// EmailVerified means that the provider says it has verified the address, and
+	// EmailUnverified that it says it has not. Many say neither.
+	EmailVerified, EmailUnverified bool
+	Groups, Roles                  []string
+	Claims                         map[string]any
 }
 
 // MixUp is an answer that came from another issuer than the one the browser was
