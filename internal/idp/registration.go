@@ -1,7 +1,6 @@
 package idp
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,10 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -57,7 +53,6 @@ type registered struct {
 }
 
 const (
-	maxRegistration     = 64 << 10
 	registrationTimeout = 15 * time.Second
 	expiresSoon         = time.Minute
 )
@@ -219,34 +214,21 @@ func (r *Registration) register(ctx context.Context) (*registered, error) {
 			wish[name] = value
 		}
 	}
-	body, err := json.Marshal(wish)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := r.post(ctx, endpoint, body)
+	a, err := oauth.Register(ctx, r.cfg.Reach.Client, endpoint, r.cfg.InitialToken, wish)
 	if err != nil {
 		return nil, scrubbed(err, r.cfg.InitialToken.Reveal(), r.cfg.SoftwareStatement)
 	}
-	var a struct {
-		ID      string `json:"client_id"`
-		Secret  string `json:"client_secret"`
-		Expires int64  `json:"client_secret_expires_at"`
-		Method  string `json:"token_endpoint_auth_method"`
-	}
-	if err := json.Unmarshal(answer, &a); err != nil || a.ID == "" {
-		return nil, errors.New("the registration endpoint's answer has no client_id")
-	}
-	c := &registered{ID: a.ID, Secret: a.Secret, Method: a.Method}
+	c := &registered{ID: a.ID, Secret: a.Secret.Reveal(), Method: a.Method}
 	if c.Method == "" {
 		c.Method = method
 	}
 	switch {
-	case a.Secret == "":
+	case c.Secret == "":
 		c.Method = oauth.AuthNone
 	case c.Method != oauth.AuthBasic && c.Method != oauth.AuthPost:
 		return nil, fmt.Errorf("the provider wants the authentication method %q, which was not asked for", oauth.Printable(c.Method, 60))
-	case a.Expires > 0:
-		c.Expires = time.Unix(a.Expires, 0)
+	default:
+		c.Expires = a.Expires
 	}
 	return c, nil
 }
@@ -265,37 +247,4 @@ func (r *Registration) endpoint(ctx context.Context) (at, method string, err err
 		}
 	}
 	return at, method, r.cfg.Reach.check("registration endpoint", at)
-}
-
-func (r *Registration) post(ctx context.Context, endpoint string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the registration endpoint is no URL")
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	if !r.cfg.InitialToken.Empty() {
-		req.Header.Set("Authorization", "Bearer "+r.cfg.InitialToken.Reveal())
-	}
-	resp, err := r.cfg.Reach.Client.Do(req)
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		return nil, outer.Err // the outer one prints the whole URL
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxRegistration+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the answer: %w", err)
-	case len(answer) > maxRegistration:
-		return nil, fmt.Errorf("its answer has more than %d bytes", maxRegistration)
-	case resp.StatusCode == http.StatusCreated || resp.StatusCode == http.StatusOK:
-		return answer, nil
-	}
-	if refused := oauth.ParseError(resp.StatusCode, answer); refused != nil {
-		return nil, refused
-	}
-	return nil, &oauth.Error{Status: resp.StatusCode}
 }

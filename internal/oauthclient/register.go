@@ -1,14 +1,8 @@
 package oauthclient
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -52,7 +46,7 @@ func (c *Client) client(ctx context.Context, server *oauth.ServerMetadata, redir
 
 // register makes a new client (RFC 7591 §3).
 func (c *Client) register(ctx context.Context, server *oauth.ServerMetadata, redirect string) (registration, error) {
-	body, err := json.Marshal(map[string]any{
+	a, err := oauth.Register(ctx, c.cfg.HTTP, server.RegistrationEndpoint, secret.Value{}, map[string]any{
 		"client_name":                "Sallyport",
 		"redirect_uris":              []string{redirect},
 		"application_type":           "native", // the callback is on loopback
@@ -63,46 +57,7 @@ func (c *Client) register(ctx context.Context, server *oauth.ServerMetadata, red
 	if err != nil {
 		return registration{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.RegistrationEndpoint, bytes.NewReader(body))
-	if err != nil {
-		return registration{}, errors.New("its address is no URL")
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.cfg.HTTP.Do(req)
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		return registration{}, outer.Err
-	}
-	if err != nil {
-		return registration{}, err
-	}
-	defer resp.Body.Close()
-	const limit = 64 << 10
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit))
-	if err != nil {
-		return registration{}, errors.New("its answer broke off")
-	}
-	if refused := oauth.ParseError(resp.StatusCode, answer); refused != nil {
-		return registration{}, refused
-	}
-	return parseRegistration(answer, redirect)
-}
-
-func parseRegistration(answer []byte, redirect string) (registration, error) {
-	var a struct {
-		ID      string `json:"client_id"`
-		Secret  string `json:"client_secret"`
-		Method  string `json:"token_endpoint_auth_method"`
-		Expires int64  `json:"client_secret_expires_at"`
-	}
-	if json.Unmarshal(answer, &a) != nil || a.ID == "" {
-		return registration{}, errors.New("its answer is no registration: it has no client_id")
-	}
-	r := registration{ID: a.ID, Secret: a.Secret, Method: a.Method, Redirect: redirect}
-	if a.Expires > 0 {
-		r.Expires = time.Unix(a.Expires, 0)
-	}
-	return r, nil
+	return registration{ID: a.ID, Secret: a.Secret.Reveal(), Method: a.Method, Redirect: redirect, Expires: a.Expires}, nil
 }
 
 // methodToRegister is a public client where the server takes one: a secret on a
