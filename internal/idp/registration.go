@@ -2,9 +2,6 @@ package idp
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,12 +116,7 @@ func (r *Registration) known() *registered {
 
 // key names the client in the store by all that makes it another one.
 func (r *Registration) key() string {
-	h := sha256.New()
-	for _, part := range []string{r.cfg.Discovery, r.cfg.Endpoint, r.cfg.RedirectURI, r.cfg.SoftwareID} {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		h.Write([]byte(part))
-	}
-	return "upstream-client/" + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	return "upstream-client/" + store.Digest(r.cfg.Discovery, r.cfg.Endpoint, r.cfg.RedirectURI, r.cfg.SoftwareID)
 }
 
 // obtain takes the stored client, or registers one. Of several replicas that register
