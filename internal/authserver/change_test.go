@@ -13,13 +13,8 @@ import (
 
 // refreshAt presents a refresh token to the server that has taken the place of the
 // rig's own, with its store and keys.
-func (g *rig) refreshAt(cfg authserver.Config, refresh string) *httptest.ResponseRecorder {
+func (g *rig) refreshAt(s *authserver.Server, refresh string) *httptest.ResponseRecorder {
 	g.t.Helper()
-	s, err := authserver.New(cfg)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer s.Close()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "client_id": {g.client.ID}}
 	r := httptest.NewRequestWithContext(g.t.Context(), http.MethodPost, g.issuer+"/oauth/token", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -40,11 +35,12 @@ func TestChangedServer(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*authserver.Config, *rig)
 		want   string // in the answer
+		ended  bool   // the access token is good no more
 	}{
-		"nothing changed": {func(*authserver.Config, *rig) {}, `"access_token"`},
+		"nothing changed": {func(*authserver.Config, *rig) {}, `"access_token"`, false},
 		// The same name at another provider is somebody else, who has accounts of their own.
-		"another provider says who people are":    {func(cfg *authserver.Config, _ *rig) { cfg.Primary = "b" }, "invalid_grant"},
-		"the client may use the endpoint no more": {limited, "invalid_target"},
+		"another provider says who people are":    {func(cfg *authserver.Config, _ *rig) { cfg.Primary = "b" }, "invalid_grant", true},
+		"the client may use the endpoint no more": {limited, "invalid_target", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +51,20 @@ func TestChangedServer(t *testing.T) {
 			}
 			cfg := g.config
 			test.change(&cfg, g)
-			if w := g.refreshAt(cfg, got.Refresh); !strings.Contains(w.Body.String(), test.want) {
+			claims, err := g.claims(got.Access)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := authserver.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			s.Generation()
+			if ended, err := s.Revoked(claims); ended != test.ended || err != nil {
+				t.Errorf("the access token has ended: %v, %v", ended, err)
+			}
+			if w := g.refreshAt(s, got.Refresh); !strings.Contains(w.Body.String(), test.want) {
 				t.Errorf("got %d %s, want %s", w.Code, w.Body, test.want)
 			}
 		})

@@ -39,7 +39,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, f *flow) {
 	s.records.remove(ctx, s.wantedKey(f.Person.Subject))
 	s.remember(ctx, f.Person.Subject, f.Request)
 	value := oauth.NewVerifier()
-	c := code{Request: *f.Request, Person: f.Person, Family: newFamilyID(), At: f.At}
+	c := code{Request: *f.Request, Person: f.Person, Family: s.newFamilyID(), At: f.At}
 	if err := s.records.put(ctx, s.records.key("code", value), c, s.lifespans.Code); err != nil {
 		failed("code not kept", err)
 		return

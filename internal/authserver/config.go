@@ -86,6 +86,7 @@ const flowsAtOnce = 500
 type Server struct {
 	issuer    string
 	id        string // of the issuer, in store keys and cookie names
+	era       string // of the primary provider: what every family's id begins with
 	secure    bool   // the issuer is https
 	signer    *token.Signer
 	records   records
@@ -121,12 +122,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	sum := sha256.Sum256([]byte(cfg.Issuer))
 	id := hex.EncodeToString(sum[:8])
-	prefix := "authserver/" + id + "/"
+	prefix, era := "authserver/"+id+"/", hash(upstreams[0].Name)[:8]
 	s := &Server{
-		issuer: cfg.Issuer, id: id, secure: u.Scheme == "https", signer: cfg.Signer,
+		issuer: cfg.Issuer, id: id, era: era, secure: u.Scheme == "https", signer: cfg.Signer,
 		// Subjects are the primary provider's: where another one takes its place, the
 		// same name is somebody else, who must inherit no sign-in.
-		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: prefix + hash(upstreams[0].Name)[:8] + "/"},
+		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: prefix + era + "/"},
 		upstreams: upstreams, clients: cfg.Clients, lifespans: cfg.Lifespans,
 		scopes: allScopes(cfg.Scopes), resource: cfg.Resource, log: cfg.Log,
 		underWay: ratelimit.New(ratelimit.Rate{Burst: flowsAtOnce, Period: flowLife}),
@@ -193,6 +194,9 @@ const claimFamily = "sid"
 // Revoked tells whether a verified access token has been revoked since. The error
 // means that nothing can be said now.
 func (s *Server) Revoked(claims map[string]any) (bool, error) {
+	if family, _ := claims[claimFamily].(string); family != "" && !strings.HasPrefix(family, s.era) {
+		return true, nil // another provider said then who the person is
+	}
 	for _, name := range []string{claimFamily, "jti"} { // a token of an exchange may be revoked by itself
 		id, _ := claims[name].(string)
 		if revoked, err := s.revoked.Has(id); revoked || err != nil {

@@ -32,7 +32,7 @@ type family struct {
 
 const refreshPurpose = "authserver refresh"
 
-func newFamilyID() string { return oauth.NewVerifier()[:22] }
+func (s *Server) newFamilyID() string { return s.era + oauth.NewVerifier()[:22] }
 
 func (s *Server) familyKey(id string) string { return s.records.key("family", id) }
 
