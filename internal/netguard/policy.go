@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Policy says which addresses one backend may have. The zero value admits public
+// Policy says which addresses one peer may have: a backend, an issuer, a client that
+// publishes a document. The zero value admits public
 // addresses only.
 type Policy struct {
 	// AllowPrivate admits loopback, RFC 1918 and unique local (RFC 4193) addresses.
