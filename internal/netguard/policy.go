@@ -10,8 +10,7 @@ import (
 )
 
 // Policy says which addresses one peer may have: a backend, an issuer, a client that
-// publishes a document. The zero value admits public
-// addresses only.
+// publishes a document. The zero value admits public addresses only.
 type Policy struct {
 	// AllowPrivate admits loopback, RFC 1918 and unique local (RFC 4193) addresses.
 	// Cloud metadata services and link-local addresses are never admitted.
