@@ -41,7 +41,7 @@ func (c *compiler) delegate(o *manifest.Object, spec *v1alpha1.EmbeddedAuthServe
 		}
 		registry.Static = append(registry.Static, client)
 		secrets = append(secrets, v.Reveal())
-		cfg.Scopes = appendNew(cfg.Scopes, d.Scopes)
+		cfg.Delegated = appendNew(cfg.Delegated, d.Scopes)
 	}
 	primary := subjectsOf(spec)
 	for i := range spec.TrustedIssuers {

@@ -172,16 +172,13 @@ func (s *Server) mayTarget(client *clients.Client, audience string) bool {
 }
 
 // grantedScopes are the scopes that somebody gets who asks for some: those that the
-// server knows and the client may have (RFC 6749 §3.3 lets a server leave some out,
-// and the answer says which are granted). Without any that is known it is all of
-// them but offline_access, which one has to ask for.
+// client may have (RFC 6749 §3.3 lets a server leave some out, and the answer says
+// which are granted). Without any of them it is all that everybody may have but
+// offline_access, which one has to ask for.
 func (s *Server) grantedScopes(client *clients.Client, asked []string) []string {
-	may := func(scope string) bool {
-		return slices.Contains(s.scopes, scope) && (client.Scopes == nil || slices.Contains(client.Scopes, scope))
-	}
 	var granted []string
 	for _, scope := range asked {
-		if may(scope) && !slices.Contains(granted, scope) {
+		if s.mayHave(client, scope) && !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
 		}
 	}
@@ -189,11 +186,21 @@ func (s *Server) grantedScopes(client *clients.Client, asked []string) []string 
 		return granted
 	}
 	for _, scope := range s.scopes {
-		if may(scope) && scope != scopeOffline {
+		if s.mayHave(client, scope) && scope != scopeOffline {
 			granted = append(granted, scope)
 		}
 	}
 	return granted
+}
+
+// mayHave tells whether a client may have a scope: one that is for everybody, unless
+// the client keeps to some; or one that the manifest gives this client by name.
+// Whatever clients write into their own registrations, it widens nothing.
+func (s *Server) mayHave(client *clients.Client, scope string) bool {
+	if client.Scopes != nil && !slices.Contains(client.Scopes, scope) {
+		return false
+	}
+	return slices.Contains(s.scopes, scope) || client.Static && client.Scopes != nil && slices.Contains(s.forServices, scope)
 }
 
 // isChallenge reports whether a text can be an S256 challenge (RFC 7636 §4.2).

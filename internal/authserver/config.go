@@ -40,8 +40,10 @@ type Config struct {
 	Refreshed func(provider, result string)
 
 	Lifespans Lifespans
-	// Scopes are what clients may ask for, besides those that every server knows.
+	// Scopes are what every client may ask for, besides those that every server knows.
 	Scopes []string
+	// Delegated are scopes that only clients may have whose manifest names them.
+	Delegated []string
 	// Resource finds the endpoint that a resource indicator means (RFC 8707), and the
 	// audience of tokens for it. Without an indicator it is the only endpoint there is.
 	Resource func(indicator string) (audience string, ok bool)
@@ -84,25 +86,26 @@ const flowsAtOnce = 500
 
 // Server is one authorization server. It is safe for use by many goroutines.
 type Server struct {
-	issuer    string
-	id        string // of the issuer, in store keys and cookie names
-	era       string // of the primary provider: what every family's id begins with
-	secure    bool   // the issuer is https
-	signer    *token.Signer
-	records   records
-	upstreams []Upstream // the primary one first
-	clients   *clients.Registry
-	accounts  *accounts.Book
-	lifespans Lifespans
-	scopes    []string
-	resource  func(string) (string, bool)
-	revoked   *revoked.List
-	answered  answered
-	underWay  *ratelimit.Limiter // visits of providers, by address
-	grants    map[string]grant
-	own       *token.Verifier // of the server's own access tokens, whomever they are for
-	trust     *delegation.Trust
-	log       *slog.Logger
+	issuer      string
+	id          string // of the issuer, in store keys and cookie names
+	era         string // of the primary provider: what every family's id begins with
+	secure      bool   // the issuer is https
+	signer      *token.Signer
+	records     records
+	upstreams   []Upstream // the primary one first
+	clients     *clients.Registry
+	accounts    *accounts.Book
+	lifespans   Lifespans
+	scopes      []string // for every client
+	forServices []string
+	resource    func(string) (string, bool)
+	revoked     *revoked.List
+	answered    answered
+	underWay    *ratelimit.Limiter // visits of providers, by address
+	grants      map[string]grant
+	own         *token.Verifier // of the server's own access tokens, whomever they are for
+	trust       *delegation.Trust
+	log         *slog.Logger
 }
 
 // New makes a server. Nothing is fetched or written before somebody asks.
@@ -129,7 +132,7 @@ func New(cfg Config) (*Server, error) {
 		// same name is somebody else, who must inherit no sign-in.
 		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: prefix + era + "/"},
 		upstreams: upstreams, clients: cfg.Clients, lifespans: cfg.Lifespans,
-		scopes: allScopes(cfg.Scopes), resource: cfg.Resource, log: cfg.Log,
+		scopes: allScopes(cfg.Scopes), forServices: cfg.Delegated, resource: cfg.Resource, log: cfg.Log,
 		underWay: ratelimit.New(ratelimit.Rate{Burst: flowsAtOnce, Period: flowLife}),
 	}
 	s.revoked = revoked.New(revoked.Config{

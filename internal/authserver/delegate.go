@@ -157,8 +157,7 @@ func (s *Server) issueFor(subject *delegation.Subject, client, audience string, 
 // one has, where it has any that mean something here.
 func (s *Server) delegated(req *tokenRequest, subject *delegation.Subject) ([]string, error) {
 	may := func(scope string) bool {
-		return scope != scopeOffline && slices.Contains(s.scopes, scope) &&
-			(req.client.Scopes == nil || slices.Contains(req.client.Scopes, scope)) &&
+		return scope != scopeOffline && s.mayHave(req.client, scope) &&
 			(subject.Scopes == nil || slices.Contains(subject.Scopes, scope))
 	}
 	for _, scope := range req.scopes {
@@ -168,7 +167,7 @@ func (s *Server) delegated(req *tokenRequest, subject *delegation.Subject) ([]st
 	}
 	asked := req.scopes
 	if asked == nil {
-		asked = s.scopes
+		asked = slices.Concat(s.scopes, s.forServices)
 		if subject.Scopes == nil && req.client.Scopes != nil {
 			asked = req.client.Scopes
 		}

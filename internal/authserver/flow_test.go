@@ -42,6 +42,26 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// TestScopes: a client gets of what it asks for what it may have, whether it named
+// scopes when it registered or not; and never what the manifest gives others.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{})
+	for name, c := range map[string]struct{ registered, asked, want string }{
+		"none named":          {"", "openid docs:read", "openid docs:read"},
+		"none named or asked": {"", "", "openid profile email docs:read"},
+		"some named":          {"docs:read profile", "openid docs:read", "docs:read"},
+		"another's":           {"", "admin docs:read", "docs:read"},
+		"another's, named":    {"admin docs:read", "admin docs:read", "docs:read"},
+	} {
+		id := g.register(c.registered)
+		a := g.redeem(g.signIn("client_id", id, "scope", c.asked), "client_id", id)
+		if a.Status != http.StatusOK || a.Scope != c.want || (a.ID != "") != strings.Contains(c.want, "openid") {
+			t.Errorf("%s: %d, scope %q, OpenID token %v; want %q", name, a.Status, a.Scope, a.ID != "", c.want)
+		}
+	}
+}
+
 // TestUnverifiedAddress: an address that the provider knows to be unverified is
 // nobody's, since policies go by addresses.
 func TestUnverifiedAddress(t *testing.T) {

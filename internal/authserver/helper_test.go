@@ -1,6 +1,7 @@
 package authserver_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,7 +94,7 @@ func newRig(t testing.TB, o setup) *rig {
 	}
 	cfg := authserver.Config{
 		Issuer: g.issuer, Signer: signer, Ring: ring, Store: o.store, Lifespans: o.lifespans,
-		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Documents: clients.Documents{Enabled: true, AllowPrivate: true}, Static: append(o.clients, g.client)}), Scopes: []string{"docs:read"}, Resource: g.resource, Trusted: o.trusted,
+		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Documents: clients.Documents{Enabled: true, AllowPrivate: true}, Static: append(o.clients, g.client)}), Scopes: []string{"docs:read"}, Delegated: []string{"admin"}, Resource: g.resource, Trusted: o.trusted,
 		Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	}
 	for _, name := range o.upstreams {
@@ -110,6 +111,33 @@ func newRig(t testing.TB, o setup) *rig {
 	web.Start()
 	t.Cleanup(web.Close)
 	return g
+}
+
+// register registers a public client that asks for these scopes, "" for none in
+// particular, and returns its id.
+func (g *rig) register(scope string) string {
+	g.t.Helper()
+	body, err := json.Marshal(map[string]any{"redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none", "scope": scope})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.issuer+"/oauth/register", bytes.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := (&http.Client{}).Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var registered struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&registered); err != nil || resp.StatusCode != http.StatusCreated {
+		g.t.Fatalf("register: %s %v", resp.Status, err)
+	}
+	return registered.ID
 }
 
 func (g *rig) resource(indicator string) (string, bool) {

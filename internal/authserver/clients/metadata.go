@@ -276,10 +276,18 @@ func (r *reader) jwks(set any) json.RawMessage {
 	return text
 }
 
+// fields splits a list of scopes; nil for one that names none, which bounds nothing.
+func fields(scope string) []string {
+	if list := strings.Fields(scope); len(list) > 0 {
+		return list
+	}
+	return nil
+}
+
 // client makes a client of it.
 func (m *metadata) client(id string) *Client {
 	c := &Client{
-		ID: id, Name: m.Name, RedirectURIs: m.RedirectURIs, GrantTypes: m.GrantTypes, Scopes: strings.Fields(m.Scope),
+		ID: id, Name: m.Name, RedirectURIs: m.RedirectURIs, GrantTypes: m.GrantTypes, Scopes: fields(m.Scope),
 		AuthMethod: m.AuthMethod, ApplicationType: m.ApplicationType, jwks: m.JWKS, jwksURI: m.JWKSURI,
 	}
 	if strings.HasPrefix(m.URI, "https://") {
