@@ -132,6 +132,9 @@ func (r *Redis) options() rueidis.ClientOption {
 		ReadBufferEachConn: 32 << 10, WriteBufferEachConn: 32 << 10, PipelineMultiplex: 1,
 		ForceSingleClient: !c.Cluster && c.Master == "",
 		RetryDelay:        retryDelay,
+		// A connection is read all the time, so that one which Redis has closed is known
+		// before something is written to it: what writes is not tried twice.
+		AlwaysPipelining: true,
 	}
 	opt.Dialer.Timeout = c.DialTimeout
 	if c.Master != "" {
