@@ -51,6 +51,7 @@ var levels = map[string]int{
 	"internal/oauth":          0,
 	"internal/ratelimit":      0,
 	"internal/testkit/schema": beside,
+	"hack/gotest":             beside,
 	"internal/seal":           0,
 	"internal/sigv4":          0,
 	"internal/store":          0,
