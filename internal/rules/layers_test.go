@@ -52,6 +52,7 @@ var levels = map[string]int{
 	"internal/ratelimit":      0,
 	"internal/testkit/schema": beside,
 	"hack/gotest":             beside,
+	"internal/ownfile":        -1,
 	"internal/seal":           0,
 	"internal/sigv4":          0,
 	"internal/store":          0,
