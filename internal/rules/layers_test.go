@@ -53,6 +53,7 @@ var levels = map[string]int{
 	"internal/testkit/schema": beside,
 	"hack/gotest":             beside,
 	"internal/ownfile":        -1,
+	"internal/lines":          0,
 	"internal/seal":           0,
 	"internal/sigv4":          0,
 	"internal/store":          0,
