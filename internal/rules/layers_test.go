@@ -54,6 +54,7 @@ var levels = map[string]int{
 	"hack/gotest":             beside,
 	"internal/ownfile":        -1,
 	"internal/lines":          0,
+	"internal/duplex/process": 1,
 	"internal/seal":           0,
 	"internal/sigv4":          0,
 	"internal/store":          0,
