@@ -55,6 +55,7 @@ var levels = map[string]int{
 	"internal/ownfile":        -1,
 	"internal/lines":          0,
 	"internal/duplex/process": 1,
+	"internal/page":           0,
 	"internal/seal":           0,
 	"internal/sigv4":          0,
 	"internal/store":          0,
