@@ -57,6 +57,7 @@ var levels = map[string]int{
 	"internal/duplex/process":     1,
 	"internal/page":               0,
 	"internal/authserver/pending": 2,
+	"internal/registry":           0,
 	"internal/seal":               0,
 	"internal/sigv4":              0,
 	"internal/store":              0,
