@@ -58,6 +58,7 @@ var levels = map[string]int{
 	"internal/page":               0,
 	"internal/authserver/pending": 2,
 	"internal/registry":           0,
+	"internal/search":             0,
 	"internal/seal":               0,
 	"internal/sigv4":              0,
 	"internal/store":              0,
