@@ -59,6 +59,7 @@ var levels = map[string]int{
 	"internal/authserver/pending": 2,
 	"internal/registry":           0,
 	"internal/search":             0,
+	"internal/embedding":          0,
 	"internal/seal":               0,
 	"internal/sigv4":              0,
 	"internal/store":              0,
