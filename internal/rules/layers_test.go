@@ -60,6 +60,7 @@ var levels = map[string]int{
 	"internal/registry":           0,
 	"internal/search":             0,
 	"internal/embedding":          0,
+	"internal/composite/template": 0,
 	"internal/seal":               0,
 	"internal/sigv4":              0,
 	"internal/store":              0,
