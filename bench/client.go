@@ -16,6 +16,7 @@ import (
 // what it is put on.
 type client struct {
 	host, path string
+	secure     bool
 	conn       net.Conn
 	br         *bufio.Reader
 	body       []byte // of the last answer
@@ -33,7 +34,7 @@ func newClient(endpoint string) *client {
 	if err != nil {
 		panic(err) // the bench makes its own URLs
 	}
-	return &client{host: u.Host, path: u.Path}
+	return &client{host: u.Host, path: u.Path, secure: u.Scheme == "https"}
 }
 
 func (c *client) close() {
@@ -89,9 +90,16 @@ func (c *client) exchange(req []byte) (answer, error) {
 	return a, err
 }
 
+func (c *client) dial() (net.Conn, error) {
+	if c.secure {
+		return dialTLS(c.host)
+	}
+	return net.DialTimeout("tcp", c.host, 30*time.Second)
+}
+
 func (c *client) send(req []byte) error {
 	if c.conn == nil {
-		conn, err := net.DialTimeout("tcp", c.host, 5*time.Second)
+		conn, err := c.dial()
 		if err != nil {
 			return err
 		}
@@ -145,8 +153,7 @@ func (c *client) head() (a answer, length int, err error) {
 
 // open makes a session of the legacy era and returns its id.
 func (c *client) open() (string, error) {
-	a, err := c.do(post(c.host, c.path, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"`+
-		legacyRevision+`","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}`))
+	a, err := c.do(post(c.host, c.path, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{`+initializeParams+`}}`))
 	if err != nil {
 		return "", fmt.Errorf("initialize: %w", err)
 	}

@@ -31,7 +31,7 @@ func load(t *target, stub *target, s scenario, n int, o *options) result {
 	)
 	for i := range workers {
 		ready.Add(1)
-		done.Go(func() { workers[i].run(t.url, s, i, tokensOf(s, i, n, o), &phase, &ready) })
+		done.Go(func() { workers[i].run(t, s, i, tokensOf(s, i, n, o), &phase, &ready) })
 	}
 	ready.Wait()
 	time.Sleep(o.warm)
@@ -109,11 +109,11 @@ type rendered struct {
 	idAt int
 }
 
-func (w *worker) run(url string, s scenario, number int, tokens []string, phase *atomic.Int32, ready *sync.WaitGroup) {
-	c := newClient(url)
+func (w *worker) run(t *target, s scenario, number int, tokens []string, phase *atomic.Int32, ready *sync.WaitGroup) {
+	c := newClient(t.url)
 	defer c.close()
 	session := ""
-	if !s.modern {
+	if !s.modern && s.method != "initialize" {
 		var err error
 		if session, err = c.open(); err != nil {
 			w.fail(err)
@@ -123,7 +123,7 @@ func (w *worker) run(url string, s scenario, number int, tokens []string, phase 
 	}
 	requests := make([]rendered, len(tokens))
 	for i, token := range tokens {
-		requests[i].raw, requests[i].idAt = s.request(c.host, c.path, session, token)
+		requests[i].raw, requests[i].idAt = s.request(c.host, c.path, session, token, t.prefix())
 	}
 	id := 1_000_000_000 + number*10_000_000
 	ready.Done()

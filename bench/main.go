@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -33,9 +34,17 @@ func run(ctx context.Context, args []string) error {
 	// The bench starts itself again for the parts that need a process of their own.
 	switch {
 	case len(args) == 2 && args[0] == "stub":
-		return serveStub(ctx, args[1])
+		return on(args[1], func(l net.Listener) error { return serveStub(ctx, l) })
+	case len(args) == 4 && args[0] == "stub":
+		return on(args[1], func(l net.Listener) error {
+			secure, err := certificate{args[2], args[3]}.serving(l)
+			if err != nil {
+				return err
+			}
+			return serveStub(ctx, secure)
+		})
 	case len(args) == 3 && args[0] == "proxy":
-		return serveProxy(ctx, args[1], args[2])
+		return on(args[1], func(l net.Listener) error { return serveProxy(ctx, l, args[2]) })
 	}
 	o, err := parseOptions(args)
 	if err != nil {
@@ -47,6 +56,15 @@ func run(ctx context.Context, args []string) error {
 	return measure(ctx, o)
 }
 
+// on serves at an address.
+func on(address string, serve func(net.Listener) error) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return serve(l)
+}
+
 // options are the command line.
 type options struct {
 	targets   []string
@@ -56,9 +74,11 @@ type options struct {
 	warm, dur time.Duration
 	memory    int // sessions and streams to open; 0 leaves the table out
 	startups  int // starts to time; 0 leaves the table out
+	strangers int // connections without a token; 0 leaves the table out
 	sallyport string
 	out       string
 	issuer    *issuer
+	pair      certificate
 	profiles  string // folder for profiles of sallyport; "" for none
 }
 
@@ -73,6 +93,7 @@ func parseOptions(args []string) (*options, error) {
 	fs.DurationVar(&o.dur, "d", 2*time.Second, "length of each measurement")
 	fs.IntVar(&o.memory, "memory", 1000, "sessions and streams to open for the memory table; 0: leave it out")
 	fs.IntVar(&o.startups, "startup", 5, "starts to time; 0: leave it out")
+	fs.IntVar(&o.strangers, "strangers", 60, "connections of strangers, who try to fill the memory; 0: leave it out")
 	fs.StringVar(&o.sallyport, "sallyport", "bin/sallyport", "the binary to measure")
 	fs.StringVar(&o.out, "out", "", "also append every measurement to this file, as JSON lines")
 	fs.StringVar(&o.profiles, "profiles", "", "also write CPU and heap profiles of sallyport to this folder (they cost CPU themselves)")

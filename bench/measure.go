@@ -20,16 +20,23 @@ func measure(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer o.issuer.close()
+	if o.pair, err = newCertificate(dir); err != nil {
+		return err
+	}
 	stub, err := startStub(dir)
 	if err != nil {
 		return err
 	}
 	defer stub.stop()
-	backend := stub.url[len("http://") : len(stub.url)-len("/mcp")]
+	secure, err := startStub(dir, o.pair.cert, o.pair.key)
+	if err != nil {
+		return err
+	}
+	defer secure.stop()
 
 	var targets []*target
 	for _, name := range o.targets {
-		t, err := newTarget(name, backend, dir, o)
+		t, err := newTarget(name, backends{newClient(stub.url).host, newClient(secure.url).host}, dir, o)
 		if err != nil {
 			return err
 		}
@@ -38,11 +45,16 @@ func measure(ctx context.Context, o *options) (err error) {
 		}
 		targets = append(targets, t)
 	}
-	if err := measureCalls(ctx, targets, stub, o); err != nil {
+	if err := measureCalls(ctx, targets, stub, secure, o); err != nil {
 		return err
 	}
 	if o.memory > 0 {
 		if err := measureMemory(ctx, targets, o); err != nil {
+			return err
+		}
+	}
+	if o.strangers > 0 {
+		if err := measureStrangers(ctx, targets, o); err != nil {
 			return err
 		}
 	}
@@ -52,7 +64,8 @@ func measure(ctx context.Context, o *options) (err error) {
 	return nil
 }
 
-func startStub(dir string) (*target, error) {
+// startStub starts the backend; with a certificate and its key, one with TLS.
+func startStub(dir string, pair ...string) (*target, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -63,7 +76,10 @@ func startStub(dir string) (*target, error) {
 	}
 	stub := &target{
 		name: "stub", url: "http://" + port + "/mcp",
-		argv: []string{self, "stub", port}, log: filepath.Join(dir, "stub.log"),
+		argv: append([]string{self, "stub", port}, pair...), log: filepath.Join(dir, "stub.log"),
+	}
+	if pair != nil {
+		stub.url = "https://" + port + "/mcp"
 	}
 	_, err = stub.start(context.Background())
 	return stub, err
@@ -71,7 +87,7 @@ func startStub(dir string) (*target, error) {
 
 // measureCalls gives every target its turn in every round, so that what else the
 // machine does meets all of them alike.
-func measureCalls(ctx context.Context, targets []*target, stub *target, o *options) error {
+func measureCalls(ctx context.Context, targets []*target, stub, secure *target, o *options) error {
 	defer stopAll(targets)
 	for _, t := range targets {
 		if _, err := t.start(ctx); err != nil {
@@ -87,11 +103,11 @@ func measureCalls(ctx context.Context, targets []*target, stub *target, o *optio
 						return ctx.Err()
 					}
 					t := targets[(i+round)%len(targets)]
-					if t.token != "" && !s.guarded {
+					if !s.concerns(t) {
 						continue
 					}
 					profiled := profileCPU(t, fmt.Sprintf("%s-%s-%d", t.name, s.name, n), o)
-					r := load(t, stubOf(t, stub), s, n, o)
+					r := load(t, stubOf(t, stub, secure), s, n, o)
 					if err := profiled(); err != nil {
 						return err
 					}
@@ -112,11 +128,19 @@ func measureCalls(ctx context.Context, targets []*target, stub *target, o *optio
 
 // stubOf is the backend as a party of its own: for the direct target the two are
 // one, and its time must not count twice.
-func stubOf(t, stub *target) *target {
-	if t.argv == nil {
+func stubOf(t, stub, secure *target) *target {
+	switch {
+	case t.argv == nil:
 		return t
+	case t.tls:
+		return secure
 	}
 	return stub
+}
+
+// concerns tells whether a target is measured with the scenario.
+func (s scenario) concerns(t *target) bool {
+	return s.tls == t.tls && (t.token == "" || s.guarded) && (s.members == 0 || s.members == t.members)
 }
 
 func stopAll(targets []*target) {
@@ -130,7 +154,7 @@ func stopAll(targets []*target) {
 func measureStarts(ctx context.Context, targets []*target, o *options) error {
 	var rows []startRow
 	for _, t := range targets {
-		if t.argv == nil {
+		if t.argv == nil || t.special() {
 			continue
 		}
 		row := startRow{target: t.name}

@@ -17,14 +17,15 @@ type memoryRow struct {
 	perSession float64 // KB
 	perStream  float64 // KB
 	idleBusy   float64 // part of one processor while all streams are idle
-	rssAtEnd   float64 // MB
+	rssIdle    float64 // MB, with the sessions alone
+	rssAtEnd   float64 // MB, with the streams too
 }
 
 // measureMemory opens sessions, then a GET stream on each, on every target alone.
 func measureMemory(ctx context.Context, targets []*target, o *options) error {
 	var rows []memoryRow
 	for _, t := range targets {
-		if t.argv == nil || t.token != "" {
+		if t.argv == nil || t.token != "" || t.tls || t.special() && t.members != manyMembers {
 			continue
 		}
 		if _, err := t.start(ctx); err != nil {
@@ -46,7 +47,7 @@ func measureSessions(t *target, n int, settle time.Duration, look func(when stri
 	// As many first, so that buffers and heap which any load needs once are not
 	// taken for the sessions' own.
 	err := spread(n, func(c *client, _ int) error {
-		_, err := c.open()
+		_, err := t.used(c)
 		return err
 	}, t.url)
 	if err != nil {
@@ -60,14 +61,15 @@ func measureSessions(t *target, n int, settle time.Duration, look func(when stri
 
 	sessions := make([]string, n)
 	err = spread(n, func(c *client, i int) (err error) {
-		sessions[i], err = c.open()
+		sessions[i], err = t.used(c)
 		return err
 	}, t.url)
 	if err != nil {
 		return row, err
 	}
 	time.Sleep(settle)
-	_, withSessions := memory(t.pids)
+	var withSessions float64
+	row.rssIdle, withSessions = memory(t.pids)
 
 	streams := make([]*client, n)
 	defer func() {
@@ -96,6 +98,20 @@ func measureSessions(t *target, n int, settle time.Duration, look func(when stri
 	row.perSession = (withSessions - before) * 1024 / float64(n)
 	row.perStream = (withStreams - withSessions) * 1024 / float64(n)
 	return row, nil
+}
+
+// used opens a session and makes a call in it: what a virtual server needs for that is
+// kept as long as the session.
+func (t *target) used(c *client) (session string, err error) {
+	if session, err = c.open(); err != nil {
+		return "", err
+	}
+	req, _ := scenarios()[0].request(c.host, c.path, session, "", t.prefix())
+	a, err := c.do(req)
+	if err == nil {
+		err = a.result(0)
+	}
+	return session, err
 }
 
 // spread runs f for 0 to n-1 on 16 connections, which are closed in the end.

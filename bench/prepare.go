@@ -7,16 +7,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 )
 
+// backends are the addresses of the stubs, host:port.
+type backends struct{ plain, secure string }
+
 func targetNames() []string {
-	return []string{"direct", "nginx", "rp", "sallyport", "sallyportd", "guarded"}
+	return []string{
+		"direct", "nginx", "rp", "sallyport", "sallyportd", "guarded", "nginx-tls", "sallyport-tls",
+		"virtual-1", "virtual-10", "virtual-50", "to-modern", "to-legacy",
+	}
 }
 
 // newTarget prepares a target before the stub at backend (host:port), with its
 // files in dir. It is started later.
-func newTarget(name, backend, dir string, o *options) (*target, error) {
-	t := &target{name: name, log: filepath.Join(dir, name+".log")}
+func newTarget(name string, b backends, dir string, o *options) (*target, error) {
+	t := &target{name: name, log: filepath.Join(dir, name+".log"), tls: strings.HasSuffix(name, "-tls")}
+	backend := b.plain
 	if name == "direct" {
 		t.url = "http://" + backend + "/mcp"
 		return t, nil
@@ -26,13 +35,27 @@ func newTarget(name, backend, dir string, o *options) (*target, error) {
 		return nil, err
 	}
 	t.url = "http://" + listen + "/mcp"
+	if t.tls {
+		t.url, backend = "https://"+listen+"/mcp", b.secure
+	}
 	switch name {
-	case "nginx":
-		err = t.isNginx(dir, listen, backend)
+	case "nginx", "nginx-tls":
+		err = t.isNginx(dir, listen, backend, o)
 	case "rp":
 		err = t.isProxy(listen, backend)
 	case "sallyport":
 		err = t.isGateway(dir, listen, backend, o, o.sallyport, "serve")
+	case "virtual-1", "virtual-10", "virtual-50":
+		t.members, _ = strconv.Atoi(strings.TrimPrefix(name, "virtual-")) // they are numbers
+		err = t.isGateway(dir, listen, backend, o, o.sallyport, "serve")
+	case "to-modern", "to-legacy":
+		if t.speaks = legacyRevision; name == "to-modern" {
+			t.speaks = modernRevision
+		}
+		err = t.isGateway(dir, listen, backend, o, o.sallyport, "serve")
+	case "sallyport-tls":
+		trusting := []string{"/usr/bin/env", "SSL_CERT_FILE=" + o.pair.cert}
+		err = t.isGateway(dir, listen, backend, o, append(trusting, o.sallyport, "serve", "--tls-cert", o.pair.cert, "--tls-key", o.pair.key)...)
 	case "sallyportd":
 		err = t.isGateway(dir, listen, backend, o, filepath.Join(filepath.Dir(o.sallyport), "sallyportd"))
 	case "guarded":
@@ -63,25 +86,58 @@ func (t *target) isGateway(dir, listen, backend string, o *options, command ...s
 		t.admin = admin
 		t.argv = append(t.argv, "--debug-pprof")
 	}
-	return os.WriteFile(manifest, []byte(t.proxyManifest(backend, o)), 0o600)
+	text := t.proxyManifest(backend, o)
+	if t.members > 0 {
+		text = t.virtualManifest(backend)
+	}
+	return os.WriteFile(manifest, []byte(text), 0o600)
+}
+
+// virtualManifest has the stub for each of the members.
+func (t *target) virtualManifest(backend string) string {
+	text := `apiVersion: sallyport.dev/v1alpha1
+kind: VirtualMCPServer
+metadata: {name: bench}
+spec: {groupRef: {name: stubs}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPGroup
+metadata: {name: stubs}
+`
+	for i := range t.members {
+		text += fmt.Sprintf(`---
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPServerEntry
+metadata: {name: m%d}
+spec: {groupRef: {name: stubs}, remoteUrl: "http://%s/mcp", transport: streamable-http, allowPrivateEndpoint: true}
+`, i, backend)
+	}
+	return text
 }
 
 func (t *target) proxyManifest(backend string, o *options) string {
+	scheme := "http"
+	if t.tls {
+		scheme = "https"
+	}
 	text := `apiVersion: sallyport.dev/v1alpha1
 kind: MCPRemoteProxy
 metadata:
   name: bench
 spec:
-  remoteUrl: http://` + backend + `/mcp
+  remoteUrl: ` + scheme + `://` + backend + `/mcp
   allowPrivateEndpoint: true
 `
+	if t.speaks != "" {
+		text += "  protocolVersion: \"" + t.speaks + "\"\n"
+	}
 	if t.token != "" {
 		text += o.issuer.guard()
 	}
 	return text
 }
 
-func (t *target) isNginx(dir, listen, backend string) error {
+func (t *target) isNginx(dir, listen, backend string, o *options) error {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		path = "/usr/sbin/nginx" // Debian's, which is not on every user's PATH
@@ -89,9 +145,15 @@ func (t *target) isNginx(dir, listen, backend string) error {
 	if _, err := os.Stat(path); err != nil {
 		return errors.New("nginx is not installed: install it (apt-get install nginx-light), or leave it out with -targets")
 	}
-	conf := filepath.Join(dir, "nginx.conf")
+	conf, settings := filepath.Join(dir, t.name+".conf"), nginxConf(dir, listen, backend)
+	if t.tls {
+		settings = strings.NewReplacer(
+			"listen "+listen, "ssl_certificate "+o.pair.cert+"; ssl_certificate_key "+o.pair.key+"; listen "+listen+" ssl",
+			"proxy_pass http:", "proxy_pass https:", "nginx.pid", t.name+".pid",
+		).Replace(settings)
+	}
 	t.argv = []string{path, "-p", dir, "-c", conf, "-e", filepath.Join(dir, "nginx-error.log")}
-	return os.WriteFile(conf, []byte(nginxConf(dir, listen, backend)), 0o600)
+	return os.WriteFile(conf, []byte(settings), 0o600)
 }
 
 // nginxConf is a plain reverse proxy as one would write it for MCP: streams are

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -11,7 +12,7 @@ import (
 
 // serveProxy runs a bare httputil.ReverseProxy before backend, tuned as far as it
 // goes.
-func serveProxy(ctx context.Context, listen, backend string) error {
+func serveProxy(ctx context.Context, l net.Listener, backend string) error {
 	u, err := url.Parse(backend)
 	if err != nil {
 		return err
@@ -23,9 +24,9 @@ func serveProxy(ctx context.Context, listen, backend string) error {
 		// The default transport keeps two idle connections per host.
 		Transport: &http.Transport{MaxIdleConnsPerHost: 1024, IdleConnTimeout: time.Minute, DisableCompression: true},
 	}
-	srv := &http.Server{Addr: listen, Handler: rp, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: rp, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { _ = srv.Close() })
-	if err := srv.ListenAndServe(); ctx.Err() == nil {
+	if err := srv.Serve(l); ctx.Err() == nil {
 		return err
 	}
 	return nil

@@ -26,15 +26,18 @@ func reportCalls(results []result, o *options) {
 			fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|")
 			cpuOf := func(r result) float64 { return r.CPU }
 			base := of(baseline, cpuOf)
+			if s.tls {
+				base = of(baseline+"-tls", cpuOf)
+			}
 			for _, t := range o.targets {
-				if t == "guarded" && !s.guarded {
-					continue
-				}
-				errors := 0
+				errors, measured := 0, false
 				for _, r := range results {
 					if r.Scenario == s.name && r.Clients == n && r.Target == t {
-						errors += r.Errors
+						errors, measured = errors+r.Errors, true
 					}
+				}
+				if !measured {
+					continue // the scenario is none of its business
 				}
 				used := of(t, cpuOf)
 				fmt.Printf("| %s | %.1f | %s | %.0f | %.0f | %.0f | %d | %.0f %% |\n", t, used, ratio(used, base),
@@ -47,10 +50,24 @@ func reportCalls(results []result, o *options) {
 }
 
 func reportMemory(rows []memoryRow) {
-	fmt.Println("\n### Memory\n\n| target | sessions | KB per idle session | KB per open stream | busy with idle streams | RSS at the end MB |")
-	fmt.Println("|---|--:|--:|--:|--:|--:|")
+	fmt.Println("\n### Memory\n\n| target | sessions | KB per idle session | KB per open stream | busy with idle streams | RSS with sessions MB | RSS at the end MB |")
+	fmt.Println("|---|--:|--:|--:|--:|--:|--:|")
 	for _, r := range rows {
-		fmt.Printf("| %s | %d | %.1f | %.1f | %.1f %% | %.1f |\n", r.target, r.sessions, r.perSession, r.perStream, 100*r.idleBusy, r.rssAtEnd)
+		fmt.Printf("| %s | %d | %.1f | %.1f | %.1f %% | %.1f | %.1f |\n", r.target, r.sessions, r.perSession, r.perStream, 100*r.idleBusy, r.rssIdle, r.rssAtEnd)
+	}
+}
+
+// strangersRow is one target's line of the table of strangers, in MB.
+type strangersRow struct {
+	target, attack string
+	before, peak   float64
+}
+
+func reportStrangers(rows []strangersRow) {
+	fmt.Println("\n### Strangers\n\n| target | what they do | RSS before MB | RSS at most MB | filled MB |")
+	fmt.Println("|---|---|--:|--:|--:|")
+	for _, r := range rows {
+		fmt.Printf("| %s | %s | %.1f | %.1f | %.1f |\n", r.target, r.attack, r.before, r.peak, r.peak-r.before)
 	}
 }
 

@@ -22,11 +22,16 @@ type stub struct {
 
 func newStub() *stub {
 	var tools []string
+	callable := []string{"small", "sse", "sse5", "big", "big-sse"} // which a gateway that knows the list lets through
 	for i := range 200 {
-		tools = append(tools, fmt.Sprintf(`{"name":"t%03d","title":"Tool %[1]d","description":"Tool number %[1]d of the stub. `+
+		name := fmt.Sprintf("t%03d", i)
+		if i < len(callable) {
+			name = callable[i]
+		}
+		tools = append(tools, fmt.Sprintf(`{"name":"%s","title":"Tool %[2]d","description":"Tool number %[2]d of the stub. `+
 			`It returns a text whose size and framing are chosen by its name; used for measurements only.",`+
 			`"inputSchema":{"type":"object","properties":{"message":{"type":"string","description":"some text"},`+
-			`"events":{"type":"integer","minimum":0}},"required":[]},"annotations":{"readOnlyHint":true}}`, i))
+			`"events":{"type":"integer","minimum":0}},"required":[]},"annotations":{"readOnlyHint":true}}`, name, i))
 	}
 	text := func(n int) string {
 		return `"content":[{"type":"text","text":"` + strings.Repeat("abcdefghij", n/10+1)[:n] + `"}]}`
@@ -36,11 +41,7 @@ func newStub() *stub {
 }
 
 // serveStub runs until ctx ends.
-func serveStub(ctx context.Context, listen string) error {
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		return err
-	}
+func serveStub(ctx context.Context, l net.Listener) error {
 	context.AfterFunc(ctx, func() { _ = l.Close() })
 	s := newStub()
 	for {

@@ -10,14 +10,19 @@ import (
 
 // target is something that answers at an MCP endpoint.
 type target struct {
-	name  string
-	url   string
-	argv  []string // nil: the stub itself
-	token string   // what it wants to see; "" for nothing, and then any scenario will do
-	admin string   // where it serves profiles, if it does
-	log   string   // file for what it prints
-	proc  *process
-	pids  []int
+	name string
+	url  string
+	argv []string // nil: the stub itself
+	tls  bool     // on both sides
+	// members is how many servers there are behind a virtual one; 0 for another target. Each
+	// of them is the stub.
+	members int
+	speaks  string // the one revision of the stub, as the manifest has it; "" for all
+	token   string // what it wants to see; "" for nothing, and then any scenario will do
+	admin   string // where it serves profiles, if it does
+	log     string // file for what it prints
+	proc    *process
+	pids    []int
 }
 
 // freePort returns a loopback address that nobody listens on.
@@ -84,13 +89,24 @@ func (t *target) call() error {
 			return err
 		}
 	}
-	req, _ := s.request(c.host, c.path, session, t.token)
+	req, _ := s.request(c.host, c.path, session, t.token, t.prefix())
 	a, err := c.do(req)
 	if err != nil {
 		return err
 	}
 	return a.result(0)
 }
+
+// prefix is what stands before the names of tools.
+func (t *target) prefix() string {
+	if t.members == 0 {
+		return ""
+	}
+	return "m0_"
+}
+
+// special reports a target that has one thing to show, and is otherwise like another.
+func (t *target) special() bool { return t.members > 0 || t.speaks != "" }
 
 func (t *target) stop() {
 	if t.proc != nil {

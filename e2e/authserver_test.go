@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -272,5 +273,72 @@ func TestAuthServerBehindAPrefix(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusForbidden {
 		t.Errorf("under a rebound name: %d", resp.StatusCode)
+	}
+}
+
+// FINDING S16: revoking a sign-in ends its open streams, not only its next calls.
+func TestRevokedStreams(t *testing.T) {
+	t.Parallel()
+	idp := testkit.StartIdP(t)
+	address := testkit.FreeAddress(t)
+	issuer := "http://" + address
+	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"})+
+		remote("docs", testkit.StartBackend(t, testkit.Dual).URL, "authServerRef: {name: people}"), "--listen", address)
+	client := register(t, issuer)
+	issued := client.signIn(testkit.NewBrowser(t), issuer+"/servers/docs/mcp")
+	stream := request{method: http.MethodGet, url: g.URL + "/servers/docs/sse"}.with("Authorization", "Bearer "+issued.Access, "Accept", "text/event-stream").open(t.Context(), t)
+	if stream.StatusCode != http.StatusOK {
+		t.Fatalf("the stream: %d", stream.StatusCode)
+	}
+	if got := (request{url: issuer + "/oauth/revoke", body: url.Values{"token": {issued.Refresh}, "client_id": {client.id}}.Encode()}).with("Content-Type", "application/x-www-form-urlencoded").do(t); got.Status != http.StatusOK {
+		t.Fatalf("revoke: %d %s", got.Status, got.Body)
+	}
+	if _, err := io.Copy(io.Discard, stream.Body); err != nil { // until it ends
+		t.Errorf("the stream of a sign-in that was revoked: %v", err)
+	}
+}
+
+// FINDING S10: each of several servers on one host answers at its own path, the root's
+// too, and none at the end of another's path unless a proxy takes the front off.
+func TestAuthServersOnOneHost(t *testing.T) {
+	t.Parallel()
+	idp := testkit.StartIdP(t)
+	address := testkit.FreeAddress(t)
+	docs := ""
+	for name, path := range map[string]string{"root": "", "a": "/team-a", "b": "/team-b", "deep": "/team/as"} {
+		docs += namedAuthServer(t, name, "http://"+address+path, map[string]*testkit.IdP{"default": idp}, []string{"default"}) +
+			remote("docs-"+name, testkit.StartBackend(t, testkit.Dual).URL, "authServerRef: {name: "+name+"}")
+	}
+	g := serve(t, docs, "--listen", address)
+	for path, issuer := range map[string]string{
+		"/.well-known/oauth-authorization-server": "", "/.well-known/openid-configuration": "",
+		"/.well-known/oauth-authorization-server/team-a": "/team-a", "/team-b/.well-known/openid-configuration": "/team-b",
+		"/.well-known/oauth-authorization-server/team/as": "/team/as",
+		"/as/.well-known/openid-configuration":            "none", "/.well-known/oauth-authorization-server/as": "none",
+	} {
+		got := request{method: http.MethodGet, url: g.URL + path}.do(t)
+		if issuer == "none" {
+			if got.Status != http.StatusNotFound {
+				t.Errorf("%s: %d %s", path, got.Status, got.Body)
+			}
+			continue
+		}
+		if got.Status != http.StatusOK || !strings.Contains(got.Body, `"issuer":"http://`+address+issuer+`"`) {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+		}
+	}
+}
+
+// What docs/how-to/identity-providers.md promises to be in the log at start is there.
+func TestLogAtStart(t *testing.T) {
+	t.Parallel()
+	g := serve(t, object("MCPExternalAuthConfig", "people", "type: embeddedAuthServer", "embeddedAuthServer:", "  issuer: http://127.0.0.1:8080", "  upstreamProviders:",
+		"  - name: chat", "    type: oauth2", "    oauth2Config:", "      authorizationEndpoint: https://chat.example.com/authorize", "      tokenEndpoint: https://chat.example.com/token", "      clientId: gateway")+
+		remote("docs", testkit.StartBackend(t, testkit.Dual).URL, "authServerRef: {name: people}"))
+	if !strings.Contains(read(t, filepath.Join(root, "docs", "how-to", "identity-providers.md")), "That is said in the log at start.") {
+		t.Error("the page does not promise it any more; this test can go")
+	}
+	if len(lines(g.Stderr.String(), "level=WARN", "everybody is somebody new at each sign-in", "provider=chat")) != 1 {
+		t.Errorf("the log does not say that nothing says who signs in:\n%s", g.Stderr)
 	}
 }

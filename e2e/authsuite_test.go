@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
@@ -22,7 +21,7 @@ func TestAuthorizationSuite(t *testing.T) {
 	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"},
 		`staticClients: [{clientId: suite, redirectUris: ["http://127.0.0.1/callback", "http://localhost/callback"]}]`)+
 		remote("docs", backend.URL, "authServerRef: {name: people}"), "--listen", address)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	suite := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -8,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport-dev/sallyport/internal/secret"
-	"github.com/sallyport-dev/sallyport/internal/sigv4"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
@@ -37,9 +38,16 @@ func checkSignature(t *testing.T, r testkit.Recorded) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := sigv4.Sign(sigv4.Keys{ID: "ASIAKEY", Secret: secret.New("hush"), Token: secret.New(r.Header.Get("X-Amz-Security-Token"))},
-		sigv4.Scope{Region: "eu-west-1", Service: "aws-mcp"}, &sigv4.Request{Method: r.Method, Host: r.Host, URI: r.Target, Body: r.Body}, at)
-	if diff := cmp.Diff(want.Get("Authorization"), r.Header.Get("Authorization")); diff != "" {
+	to, err := url.ParseRequestURI(r.Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &http.Request{Method: r.Method, Host: r.Host, URL: to, Header: http.Header{}}
+	keys := aws.Credentials{AccessKeyID: "ASIAKEY", SecretAccessKey: "hush", SessionToken: r.Header.Get("X-Amz-Security-Token")}
+	if err := v4.NewSigner().SignHTTP(t.Context(), keys, want, fmt.Sprintf("%x", sha256.Sum256(r.Body)), "aws-mcp", "eu-west-1", at); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Header.Get("Authorization"), r.Header.Get("Authorization")); diff != "" {
 		t.Errorf("%s %s is not signed as it arrived (-want +got):\n%s", r.Method, r.Target, diff)
 	}
 	if age := time.Since(at); age < -time.Minute || age > time.Minute {

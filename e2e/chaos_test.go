@@ -264,7 +264,7 @@ func (a *app) killedOnStore(g *testkit.Gateway, path string, form url.Values) (g
 			answer <- r
 		}
 	}()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(testkit.Patience)
 	for {
 		now, err := os.ReadFile(path)
 		if err != nil {

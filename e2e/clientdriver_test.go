@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // driverVariable makes the test binary the client that the conformance suite starts:
@@ -38,7 +40,7 @@ type suiteContext struct {
 // drive is one scenario: a gateway before the scenario's server, a client before the
 // gateway, and a browser.
 func drive(binary, server string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 80*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	scenario := os.Getenv("MCP_CONFORMANCE_SCENARIO")
 	var told suiteContext
@@ -66,7 +68,7 @@ func drive(binary, server string) error {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(append(os.Environ(), "XDG_CONFIG_HOME="+home, "SALLYPORT_KEYRING=off"), env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = time.Minute
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err

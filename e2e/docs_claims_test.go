@@ -55,7 +55,7 @@ func TestWordsInDocs(t *testing.T) {
 	}{
 		{"sources of a subject", `Source[A-Z]\w*\s*= "([a-z]+)"`, "internal/identity/caller.go", "| `source` |", 6},
 		{"fields of an audit event", "`[{,]\"([a-z_]+)\":", "internal/audit/json.go", "| `", 12},
-		{"steps that refuse", `\{"([a-z]+)", e\.`, "gateway/endpoint.go", "| `reason` * |", 8},
+		{"steps that refuse", `\{"([a-z]+)", e\.`, "internal/pipeline/endpoint.go", "| `reason` * |", 8},
 		{"results of token checks", `Result = "([a-z]+)"`, "internal/authn/memory.go", "| `sallyport_token_validations_total` |", 4},
 	} {
 		t.Run(tc.what, func(t *testing.T) {

@@ -17,7 +17,7 @@ type cliCommand struct {
 }
 
 type cliFlag struct {
-	short, name, kind, text string
+	group, short, name, kind, text string
 }
 
 var (
@@ -42,6 +42,9 @@ func readCommands(t *testing.T) []cliCommand {
 			all = append(all, c)
 			continue
 		}
+		if len(c.flags) > 0 { // it does something itself
+			all = append(all, c)
+		}
 		for _, sub := range subs {
 			c := cliCommand{name: m[1] + " " + sub[1], short: sub[2]}
 			c.read(t, testkit.Run(t, m[1], sub[1], "--help").Stdout)
@@ -61,7 +64,7 @@ func (c *cliCommand) read(t *testing.T, help string) (subs [][]string) {
 		title, text, _ := strings.Cut(section, "\n")
 		switch title {
 		case "Usage:":
-			c.usage = strings.TrimSpace(text)
+			c.usage = strings.ReplaceAll(strings.TrimSpace(text), "\n  ", "\n")
 		case "Available Commands:": // completion has one for each shell
 			var names []string
 			subs = listed.FindAllStringSubmatch(text, -1)
@@ -71,14 +74,11 @@ func (c *cliCommand) read(t *testing.T, help string) (subs [][]string) {
 			c.usage = strings.Replace(c.usage, "[command]", strings.Join(names, "|"), 1)
 		case "Examples:":
 			c.examples = text
-		case "Flags:":
+		default: // a group of flags
 			for line := range strings.SplitSeq(text, "\n") {
 				m := flagLine.FindStringSubmatch(line)
-				if m == nil {
-					t.Fatalf("help of %s: no flag in %q", c.name, line)
-				}
-				if m[2] != "help" {
-					c.flags = append(c.flags, cliFlag{short: m[1], name: m[2], kind: m[3], text: m[4]})
+				if m != nil && m[2] != "help" && m[2] != "version" {
+					c.flags = append(c.flags, cliFlag{group: strings.TrimSuffix(title, ":"), short: m[1], name: m[2], kind: m[3], text: m[4]})
 				}
 			}
 		}
@@ -96,10 +96,14 @@ func commandLinePage(t *testing.T) string {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %s |\n", c.name, strings.ReplaceAll(c.name, " ", "-"), c.short)
 	}
 	b.WriteString(`
+Every flag has an environment variable: ` + "`SALLYPORT_` and the flag's name in capitals, hyphens as underscores, such as `SALLYPORT_LOG_LEVEL=debug` for `--log-level debug`. A flag on the command line wins, and an empty variable counts as not set. A flag that may be repeated takes a value from each line of its variable, and one for a list commas." + `
+
+A value that cannot work ends the command before it begins, with exit code 2, wherever it came from. Sizes are bytes or take a unit: ` + "`8388608`, `8MiB`, `8MB`; times take one always: `90s`, `2m30s`" + `. Shells [complete](#completion) commands, flags, their values, and the names of servers.
+
 Exit codes: 0, it did what was asked; 1, it failed while running, or what it verified is not sound; 2, wrong usage or a wrong manifest. The log goes to stderr, what was asked for to stdout, and audit events, too, unless a flag says otherwise.
 
 SIGTERM and SIGINT shut down, SIGHUP reloads: see [Reload and shut down](../how-to/reload-and-shut-down.md). In the environment, ` +
-		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, `OTEL_*` what goes [to a collector](../how-to/watch.md#to-a-collector), and `GOGC` and `GOMEMLIMIT` tune the Go runtime; `HTTP_PROXY` and its like are not used.\n")
+		"`SSL_CERT_FILE` and `SSL_CERT_DIR` say where trusted certificates are, `OTEL_*` what goes [to a collector](../how-to/watch.md#to-a-collector), and `GOGC` and `GOMEMLIMIT` tune the Go runtime. `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` name [the proxies](../how-to/remote-server.md#behind-an-http-proxy) through which connections leave.\n")
 	common := sharedFlags(commands)
 	for _, c := range commands {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", c.name, c.short)
@@ -115,7 +119,7 @@ SIGTERM and SIGINT shut down, SIGHUP reloads: see [Reload and shut down](../how-
 			b.WriteString("\nTakes the [flags of every command that serves](#flags-of-every-command-that-serves), too.\n")
 		}
 	}
-	b.WriteString("\n## Flags of every command that serves\n\n`serve`, `run` and `demo` have these. [Limits](../how-to/limits.md) says more about those that are limits.\n")
+	b.WriteString("\n## Flags of every command that serves\n\n`serve`, `run` and `demo` have these, and so has `sallyportd`. [Limits](../how-to/limits.md) says more about those that are limits.\n")
 	writeFlags(&b, common)
 	return b.String()
 }
@@ -144,8 +148,13 @@ func writeFlags(b *strings.Builder, flags []cliFlag) {
 	if len(flags) == 0 {
 		return
 	}
-	b.WriteString("\n| flag | default | |\n| --- | --- | --- |\n")
-	for _, f := range flags {
+	for i, f := range flags {
+		if i == 0 || f.group != flags[i-1].group {
+			if f.group != "Flags" {
+				fmt.Fprintf(b, "\n%s:\n", f.group)
+			}
+			b.WriteString("\n| flag | default | |\n| --- | --- | --- |\n")
+		}
 		name, value := "`--"+f.name+"`", ""
 		if f.short != "" {
 			name = "`" + f.short + "`, " + name

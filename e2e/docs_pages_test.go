@@ -10,7 +10,7 @@ import (
 // The documentation is tested as it stands. What a page may hold:
 //
 //	```console              each line that begins with "$ " runs, and prints what follows it
-//	```console eventually   the same, but what it prints may take ten seconds to come true
+//	```console eventually   the same, but what it prints may take a while to come true
 //	```console background   the one command starts, prints this, and runs until the page ends
 //	```yaml                 a set of resources that check finds nothing wrong with
 //	```yaml refused         one that it refuses, with what the ```problems block after it says

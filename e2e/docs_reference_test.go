@@ -20,6 +20,7 @@ func TestReference(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) string{
 		"command-line.md": commandLinePage,
 		"resources.md":    resourcesPage,
+		"toolhive.md":     toolHivePage,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

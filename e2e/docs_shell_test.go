@@ -64,8 +64,10 @@ func newStage(t *testing.T) *stage {
 	}
 	dir := t.TempDir()
 	pairs := []string{
-		// The same build, made already.
-		"go build -o bin/sallyport ./cmd/sallyport", "ln -sf " + testkit.Binary(t) + " " + dir + "/bin/sallyport",
+		// The same builds, made already.
+		"go build -o bin/sallyport ./cmd/sallyport", "true",
+		"go build -o bin/example-server ./examples/server", "true",
+		"go run ./examples/", dir + "/bin/example-",
 		"bin/example-server", dir + "/bin/example-server",
 		"bin/sallyport", dir + "/bin/sallyport",
 		"-f examples/", "-f " + dir + "/examples/",
@@ -73,16 +75,22 @@ func newStage(t *testing.T) *stage {
 		"$PWD/examples/", dir + "/examples/",
 		"/tmp/sallyport-nginx", dir + "/nginx",
 		"audit.jsonl", dir + "/audit.jsonl",
+		"my-project", dir + "/my-project",
 	}
-	for _, port := range []string{"8080", "8081", "8088", "9000", "9090"} {
+	for _, port := range []string{"8080", "8081", "8082", "8088", "9000", "9090"} {
 		pairs = append(pairs, "127.0.0.1:"+port, testkit.FreeAddress(t))
 	}
 	s := &stage{t: t, own: strings.NewReplacer(pairs...)}
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(testkit.Binary(t), filepath.Join(dir, "bin", "sallyport")); err != nil {
-		t.Fatal(err)
+	for name, program := range map[string]string{
+		"sallyport": testkit.Binary(t), "example-server": testkit.Example(t, "server"),
+		"example-client": testkit.Example(t, "client"), "example-issuer": testkit.Example(t, "issuer"),
+	} {
+		if err := os.Symlink(program, filepath.Join(dir, "bin", name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.copyManifests(filepath.Join(dir, "examples"))
 	return s
@@ -120,7 +128,16 @@ func (s *stage) follow(p *docPage, b block) {
 		case b.is("console"):
 			err = s.run(line, want)
 		case b.is("console", "eventually"):
-			testkit.Eventually(s.t, c.line+" prints what the page says", func() bool { return s.run(line, want) == nil })
+			var last error
+			s.t.Cleanup(func() {
+				if s.t.Failed() && last != nil {
+					s.t.Logf("%s:%d: $ %s: at last: %v", p.path, b.line, c.line, last)
+				}
+			})
+			testkit.Eventually(s.t, c.line+" prints what the page says", func() bool {
+				last = s.run(line, want)
+				return last == nil
+			})
 		case b.is("console", "background"):
 			err = s.start(line, want)
 		default:
@@ -167,16 +184,14 @@ func (s *stage) command(ctx context.Context, line string) (*exec.Cmd, *testkit.O
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.Dir = root
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run has a child
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the shell has children
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = time.Minute
 	return cmd, out
 }
 
-const patience = 2 * time.Minute // the first go run compiles
-
 func (s *stage) run(line, want string) error {
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), testkit.Patience)
 	defer cancel()
 	cmd, out := s.command(ctx, line)
 	if err := cmd.Run(); err != nil {
@@ -202,7 +217,7 @@ func (s *stage) start(line, want string) error {
 		cancel()
 		<-ended
 	})
-	waiting, stop := context.WithTimeout(s.t.Context(), patience)
+	waiting, stop := context.WithTimeout(s.t.Context(), testkit.Patience)
 	defer stop()
 	go func() {
 		select {

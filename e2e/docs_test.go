@@ -137,6 +137,7 @@ func TestFlagsInDocs(t *testing.T) {
 					continue
 				}
 				line, _, _ = strings.Cut(line, " -- ") // what follows is another program's
+				line, _, _ = strings.Cut(line, " | ")  // and so is this
 				for _, m := range flag.FindAllStringSubmatch(line, -1) {
 					flags = append(flags, m[1])
 				}

@@ -174,11 +174,7 @@ func TestTokenExchangeFailsClosed(t *testing.T) {
 				exchangeObject("auth", place.URL+"/token", "clientId: gateway", "clientSecretRef: {name: idp, key: secret}", "audience: api")+
 				remote("docs", backend.URL, ofIDP(docsAudience), "externalAuthConfigRef: {name: auth}", "audit: {enabled: true}"), "--log-level", "debug")
 			token := idp.Token(t, testkit.TokenWish{Audience: docsAudience, Subject: "alice"})
-			began := time.Now()
 			got := call(at(g, "docs"), "tool", "").with(bearer(token)...).do(t)
-			if took := time.Since(began); took > 15*time.Second {
-				t.Errorf("took %v", took)
-			}
 			if got.Status != tt.status || !strings.Contains(got.Body, `"jsonrpc":"2.0"`) || !strings.Contains(got.Body, `"error"`) {
 				t.Errorf("status %d, want %d: %s", got.Status, tt.status, got.Body)
 			}
@@ -238,14 +234,18 @@ func TestTokenExchangeExpires(t *testing.T) {
 	token := idp.Token(t, testkit.TokenWish{Audience: docsAudience})
 	stream := listen(at(g, "docs")).with(bearer(token)...).open(t.Context(), t)
 	defer stream.Body.Close()
-	began := time.Now()
+	end := time.Now().Add(2 * time.Second) // or a little before: the stream has the token already
 	testkit.Eventually(t, "a second token is fetched", func() bool {
+		began := time.Now()
 		call(at(g, "docs"), "tool", "").with(bearer(token)...).do(t).wantResult(t, `{"ok":true}`)
-		return place.given.Load() == 2
+		if place.given.Load() == 2 {
+			return true
+		}
+		if began.After(end) {
+			t.Fatalf("the first token was used %v after its end", began.Sub(end))
+		}
+		return false
 	})
-	if took := time.Since(began); took > 2*time.Second+500*time.Millisecond {
-		t.Errorf("the first token was used for %v", took)
-	}
 	last := backend.Requests()[len(backend.Requests())-1]
 	if got := last.Header.Get("Authorization"); got != "Bearer exchanged-2" {
 		t.Errorf("the backend sees %q", got)

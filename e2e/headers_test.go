@@ -66,8 +66,11 @@ func TestBackendHeaders(t *testing.T) {
 			with("Mcp-Protocol-Version", "2025-11-25").with(session...), http.Header{
 			"Content-Type": {"application/json"}, "Mcp-Session-Id": {"backend-session"},
 		}},
-		{"GET", listen(g.MCP()).with("Last-Event-Id", "e5").with(session...), http.Header{
-			"Accept": {"text/event-stream"}, "Last-Event-Id": {"e5"}, "Mcp-Session-Id": {"backend-session"},
+		{"GET", listen(g.MCP()).with("Last-Event-Id", "e5"), http.Header{
+			"Accept": {"text/event-stream"}, "Last-Event-Id": {"e5"},
+		}},
+		{"GET in a session", listen(g.MCP()).with("Last-Event-Id", "not sealed for it").with(session...), http.Header{
+			"Accept": {"text/event-stream"}, "Mcp-Session-Id": {"backend-session"},
 		}},
 		{"DELETE", request{method: http.MethodDelete, url: g.MCP()}.
 			with("Mcp-Protocol-Version", "2025-11-25", "Accept", "*/*").with(session...), http.Header{
@@ -107,7 +110,8 @@ func TestAnswerHeaders(t *testing.T) {
 		"Clear-Site-Data": "*", "Refresh": "0", "Location": "/x", "Keep-Alive": "timeout=5", "X-Hop": "1", "Connection": "X-Hop",
 		"X-Secret": "secret", "Authorization": "Bearer bearer", "X-Plain": "plain", "X-Tenant": "acme", "Mcp-Session-Id": "raw",
 	}
-	pass := map[string]string{"X-Vendor": "v", "Retry-After": "3", "Mcp-Vendor": "m", "Cache-Control": "max-age=5", "Content-Language": "de"}
+	sent["X-Vendor"] = "v"
+	pass := map[string]string{"X-Request-Id": "v", "Retry-After": "3", "Mcp-Vendor": "m", "Cache-Control": "max-age=5", "Content-Language": "de"}
 	backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range sent {
 			w.Header().Set(name, value)

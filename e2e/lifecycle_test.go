@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,27 +48,19 @@ func TestReload(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := len(g.Stderr.String())
-			begun := time.Now()
 			writeManifests(t, folder, tt.text)
 			failures++
 			testkit.Eventually(t, "the refusal is in the log, with "+tt.says, func() bool {
 				return len(lines(g.Stderr.String()[before:], "not reloaded", tt.says)) > 0
 			})
-			if took := time.Since(begun); took > 5*time.Second {
-				t.Errorf("it was noticed after %v", took)
-			}
 			if n := g.Metric(t, "sallyport_config_reloads_total", `result="failure"`); n != float64(failures) {
 				t.Errorf("%v refusals counted, want %d", n, failures)
 			}
 			is(`"a"`)
 		})
 	}
-	begun := time.Now()
 	writeManifests(t, folder, remote("docs", b.URL)+remote("new", a.URL))
 	g.Stderr.WaitFor(t, "configuration reloaded")
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("a change took %v", took)
-	}
 	is(`"b"`)
 	call(at(g, "new"), "tool", "").do(t).wantResult(t, `"a"`)
 	call(g.MCP(), "tool", "").do(t).wantError(t, 404, invalidRequest, "") // two resources: no /mcp
@@ -88,7 +81,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// SIGHUP reloads at once and never ends the process; also where there is nothing to reload.
+// SIGHUP reloads at once and never ends the process; also where there is nothing to reload. FINDING R12: what the signal
+// and the watch tell of both is loaded once.
 func TestHangup(t *testing.T) {
 	t.Parallel()
 	a := saying(t, "a")
@@ -208,9 +202,11 @@ func TestDrain(t *testing.T) {
 	}
 	body := call("", "late", "")
 	fmt.Fprintf(kept, "POST /servers/docs/mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body.body), body.body)
-	late := make([]byte, len("HTTP/1.1 503"))
-	if n, err := io.ReadFull(kept, late); err == nil && string(late) != "HTTP/1.1 503" {
-		t.Errorf("a new call got %q", late[:n])
+	if resp, err := http.ReadResponse(bufio.NewReader(kept), nil); err == nil { // else it was closed
+		text, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || !resp.Close || !strings.Contains(string(text), `"id":7`) {
+			t.Errorf("a new call got %d %s", resp.StatusCode, text)
+		}
 	}
 	select {
 	case <-g.Ended():
@@ -245,11 +241,10 @@ func TestDrainTimeout(t *testing.T) {
 	done := make(chan reply)
 	go func() { done <- call(g.MCP(), "tool", "").do(t) }()
 	receive(t, begun, "the call begins")
-	start := time.Now()
 	g.Signal(t, syscall.SIGTERM)
 	receive(t, g.Ended(), "the process ends")
-	if took := time.Since(start); g.ExitCode() != 0 || took > 5*time.Second {
-		t.Errorf("exit code %d after %v", g.ExitCode(), took)
+	if g.ExitCode() != 0 {
+		t.Errorf("exit code %d", g.ExitCode())
 	}
 	if got := <-done; got.Err == nil {
 		t.Errorf("a call that was cut off looks whole: %q", got.Body)
@@ -369,9 +364,19 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "-f", good, "--log-level", "loud"}, 2},
 		{[]string{"serve", "-f", good, "--listen", ln.Addr().String()}, 1},
 		{[]string{"nonsense"}, 2},
+		{[]string{"help", "nonsense"}, 2},
+		{[]string{"audit", "nonsense"}, 2},
+		{[]string{"completion", "bash", "nonsense"}, 2},
+		{[]string{"--version"}, 0},
+		{[]string{"explain", "-f", good}, 2},
+		{[]string{"explain", "-f", good, "--server", "nobody"}, 2}, // FINDING N18
+		{[]string{"explain", "-f", good, "--server", "docs"}, 0},
+		{[]string{"login", "-f", good}, 2},
+		{[]string{"login", "-f", good, "--server", "nobody"}, 2},
 		{[]string{"run"}, 2},
 		{[]string{"run", "not-a-url"}, 2},
 		{[]string{"run", "ftp://x"}, 2},
+		{[]string{"run", "--", "no-such-command-here"}, 2}, // FINDING N17
 		{[]string{"run", "--header", "X-Nobody-Set-This", "https://mcp.example.com"}, 2},
 		{[]string{"run", "--header", "Cookie=x", "https://mcp.example.com"}, 2},
 		{[]string{"run", "--oauth-client-id", "x", "--", "true"}, 2},

@@ -39,7 +39,7 @@ func names(items []struct{ Name, URI, Server, Status string }) (all []string) {
 	return all
 }
 
-var testkitTools = []string{"count", "echo", "fail", "greet", "grow", "think", "touch", "wait"}
+var testkitTools = []string{"cancelled", "count", "echo", "fail", "greet", "grow", "look", "say", "think", "touch", "wait"}
 
 // REQ C-5, REQ F-3: plain lists of servers of every era, over every transport, and of all of them together.
 func TestPlainLists(t *testing.T) {

@@ -10,11 +10,18 @@ import (
 
 func TestMain(m *testing.M) {
 	if binary := os.Getenv(driverVariable); binary != "" {
-		if err := drive(binary, os.Args[len(os.Args)-1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		end(drive(binary, os.Args[len(os.Args)-1]))
+	}
+	if os.Getenv(stdioVariable) != "" {
+		end(serveTools())
 	}
 	testkit.Main(m)
+}
+
+func end(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
-// REQ F-1 (L12), REQ B-18: a session id is the gateway's own; every id that it did not make for this endpoint is unknown.
+// REQ F-1, REQ B-18: a session id is the gateway's own; every id that it did not make for this endpoint is unknown.
 func TestSessionIDs(t *testing.T) {
 	t.Parallel()
 	backend := testkit.Record(t, sessionBackend("backend-session"))
@@ -36,7 +36,6 @@ func TestSessionIDs(t *testing.T) {
 	for name, tt := range map[string]struct{ url, id string }{
 		"the backend's own":     {url, "backend-session"},
 		"made up":               {url, "made-up"},
-		"empty":                 {url, ""},
 		"another encoding":      {url, base64.StdEncoding.EncodeToString([]byte(id))},
 		"tampered":              {url, string(tampered)},
 		"shortened":             {url, id[:len(id)-1]},
@@ -66,8 +65,10 @@ func TestSessionIDs(t *testing.T) {
 		t.Errorf("the backend got %d requests", n)
 	}
 
-	// A missing id is the backend's business; a modern request has no session (M1).
+	// A missing id is the backend's business, and an empty one is none; a modern request
+	// has no session.
 	legacy(url, "tools/list", "").do(t).wantResult(t, `{"ok":true}`)
+	legacy(url, "tools/list", "").with("Mcp-Session-Id", "").do(t).wantResult(t, `{"ok":true}`)
 	call(url, "tool", "").with("Mcp-Session-Id", "whatever").do(t).wantResult(t, `{"ok":true}`)
 	for _, r := range backend.Requests() {
 		if v := r.Header.Get("Mcp-Session-Id"); v != "" {
@@ -76,7 +77,7 @@ func TestSessionIDs(t *testing.T) {
 	}
 }
 
-// REQ F-1 (L12): the backend's own 404 for a session that it ended reaches the client, and so do its 400s.
+// REQ F-1: the backend's own 404 for a session that it ended reaches the client, and so do its 400s.
 func TestSessionEnds(t *testing.T) {
 	t.Parallel()
 	backend := testkit.StartBackend(t, testkit.Sessions)

@@ -25,8 +25,14 @@ func authServer(t *testing.T, issuer string, providers map[string]*testkit.IdP, 
 
 func namedAuthServer(t *testing.T, called, issuer string, providers map[string]*testkit.IdP, names []string, lines ...string) string {
 	t.Helper()
-	spec := []string{"type: embeddedAuthServer", "embeddedAuthServer:", "  issuer: " + issuer, "  upstreamProviders:"}
-	secrets := ""
+	block, secrets := authServerBlock(t, called, issuer, providers, names, lines...)
+	return secrets + object("MCPExternalAuthConfig", called, append([]string{"type: embeddedAuthServer", "embeddedAuthServer:"}, block...)...)
+}
+
+// authServerBlock is what stands in the field of an authorization server, and the secrets that it names.
+func authServerBlock(t *testing.T, called, issuer string, providers map[string]*testkit.IdP, names []string, lines ...string) (spec []string, secrets string) {
+	t.Helper()
+	spec = []string{"  issuer: " + issuer, "  upstreamProviders:"}
 	for _, name := range names {
 		id, secret := providers[name].Register(t, issuer+"/oauth/callback")
 		spec = append(spec,
@@ -39,12 +45,24 @@ func namedAuthServer(t *testing.T, called, issuer string, providers map[string]*
 	for _, line := range lines {
 		spec = append(spec, "  "+line)
 	}
-	return secrets + object("MCPExternalAuthConfig", called, spec...)
+	return spec, secrets
 }
 
 // signsIn connects the Go SDK's client, which finds out everything by itself; a
 // browser stands in for the person.
 func signsIn(t *testing.T, b *testkit.Browser, endpoint string) *mcp.ClientSession {
+	t.Helper()
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1"}, nil).
+		Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, OAuthHandler: authorizing(t, b, client)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = session.Close() })
+	return session
+}
+
+// authorizing is the Go SDK's handler, which finds out everything by itself.
+func authorizing(t *testing.T, b *testkit.Browser, via *http.Client) auth.OAuthHandler {
 	t.Helper()
 	const redirect = "http://127.0.0.1:7/callback"
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
@@ -63,18 +81,12 @@ func signsIn(t *testing.T, b *testkit.Browser, endpoint string) *mcp.ClientSessi
 			}
 			return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
 		},
-		Client: client,
+		Client: via,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1"}, nil).
-		Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, OAuthHandler: handler}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = session.Close() })
-	return session
+	return handler
 }
 
 // REQ A-2, REQ A-8: a real client signs in by discovery alone, policy sees who it is,

@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,7 +51,7 @@ func TestSDKsSignIn(t *testing.T) {
 			for _, version := range []string{"v1", "v2"} {
 				t.Run("TypeScript "+version, func(t *testing.T) {
 					t.Parallel()
-					signInByScript(t, version, at(g, "docs"))
+					signInByScript(t, testkit.NewBrowser(t), nil, version, at(g, "docs"))
 				})
 			}
 			t.Run("Go", func(t *testing.T) {
@@ -69,15 +66,11 @@ func TestSDKsSignIn(t *testing.T) {
 
 // signInByScript has an official TypeScript SDK sign in, with a browser that allows
 // what it is asked.
-func signInByScript(t *testing.T, version, endpoint string) {
+func signInByScript(t *testing.T, b *testkit.Browser, env []string, version, endpoint string) {
 	t.Helper()
-	script := testkit.StartScript(t, "js/signin.mjs", version, endpoint)
-	script.Stderr.WaitFor(t, "open http")
-	address := regexp.MustCompile(`(?m)^open (\S+)$`).FindStringSubmatch(script.Stderr.String())
-	if address == nil {
-		t.Fatalf("no address in %s", script.Stderr)
-	}
-	page, err := testkit.NewBrowser(t).SignIn(t.Context(), address[1], appRedirect)
+	script := testkit.StartScriptWith(t, env, "js/signin.mjs", version, endpoint)
+	address := script.Hear(t, regexp.MustCompile(`(?m)^open (http\S+)$`))
+	page, err := b.SignIn(t.Context(), address[1], appRedirect)
 	if err != nil || page.Status != 0 {
 		t.Fatalf("sign in: %v, %+v", err, page)
 	}
@@ -107,13 +100,11 @@ func TestInspectorSignsIn(t *testing.T) {
 	g := serve(t, authServer(t, issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"})+
 		remote("docs", testkit.StartBackend(t, testkit.Dual).URL, "authServerRef: {name: people}"),
 		"--listen", strings.TrimPrefix(issuer, "http://"))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	inspector := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
-	cmd := testkit.Node(ctx, t, inspector, "--cli", at(g, "docs"), "--transport", "http", "--protocol-era", "auto",
+	cmd := inspector(ctx, t, at(g, "docs"), "--transport", "http", "--protocol-era", "auto",
 		"--callback-url", "http://"+testkit.FreeAddress(t)+"/oauth/callback", "--method", "tools/list", "--format", "json")
-	home := t.TempDir()
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "MCP_AUTO_OPEN_ENABLED=true", "PATH="+home, "NO_COLOR=1")
+	cmd.Env = append(cmd.Env, "MCP_AUTO_OPEN_ENABLED=true")
 	stdout, stderr := &testkit.Output{}, &testkit.Output{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Start(); err != nil {

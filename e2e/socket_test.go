@@ -21,6 +21,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/schema"
 )
 
 // socketClient is a raw client by WebSocket.
@@ -29,7 +30,7 @@ type socketClient struct{ conn *websocket.Conn }
 // dialSocket opens a connection; via is as in [request].
 func dialSocket(t *testing.T, via *http.Client, address string, headers ...string) (*socketClient, *http.Response, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	if via == nil {
 		via = client
@@ -65,7 +66,7 @@ func (s *socketClient) say(t *testing.T, message string) {
 // hear returns the next message.
 func (s *socketClient) hear(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	_, got, err := s.conn.Read(ctx)
 	if err != nil {
@@ -78,7 +79,7 @@ func (s *socketClient) hear(t *testing.T) string {
 // a reason that has the words.
 func (s *socketClient) wantClosed(t *testing.T, code websocket.StatusCode, words string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	_, got, err := s.conn.Read(ctx)
 	closed, ok := errors.AsType[websocket.CloseError](err)
@@ -99,8 +100,9 @@ func (s *socketClient) begin(t *testing.T) {
 
 // socketTransport is the transport for clients of the Go SDK, which has none of its own.
 type socketTransport struct {
-	t   *testing.T
-	url string
+	t     *testing.T
+	url   string
+	heard *schema.Conversation // hears all of it
 }
 
 func (s *socketTransport) Connect(context.Context) (mcp.Connection, error) {
@@ -108,16 +110,20 @@ func (s *socketTransport) Connect(context.Context) (mcp.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return socketConnection{c.conn}, nil
+	return socketConnection{c.conn, s.heard}, nil
 }
 
-type socketConnection struct{ conn *websocket.Conn }
+type socketConnection struct {
+	conn  *websocket.Conn
+	heard *schema.Conversation
+}
 
 func (c socketConnection) Read(ctx context.Context) (jsonrpc.Message, error) {
 	_, raw, err := c.conn.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
+	c.heard.Heard(raw)
 	return jsonrpc.DecodeMessage(raw)
 }
 
@@ -126,6 +132,7 @@ func (c socketConnection) Write(ctx context.Context, m jsonrpc.Message) error {
 	if err != nil {
 		return err
 	}
+	c.heard.Said(raw)
 	return c.conn.Write(context.WithoutCancel(ctx), websocket.MessageText, raw) // or a cancelled call would end the connection
 }
 
@@ -270,7 +277,7 @@ func TestSocketModern(t *testing.T) {
 			t.Errorf("%s: got %s", tt.name, got)
 		}
 	}
-	// A request that is cancelled leaves the backend, and gets no answer (M30).
+	// A request that is cancelled leaves the backend, and gets no answer (MCP 2026-07-28 transports).
 	s.say(t, call("", "wait", "").body)
 	receive(t, began, "the call arrives")
 	s.say(t, call("", "tool", "").body) // an id that is taken
@@ -290,7 +297,7 @@ func TestSocketModern(t *testing.T) {
 	}
 }
 
-// REQ F-1 (L7, M30): a client that goes away has cancelled what it asked by 2026-07-28, and nothing of an older revision.
+// REQ F-1: a client that goes away has cancelled what it asked by 2026-07-28, and nothing of an older revision.
 func TestSocketClientLeaves(t *testing.T) {
 	t.Parallel()
 	for _, modernCall := range []bool{true, false} {
@@ -455,7 +462,7 @@ func TestSocketHeartbeat(t *testing.T) {
 	t.Parallel()
 	g := serve(t, remote("docs", "http://127.0.0.1:1"), "--heartbeat", "20ms")
 	pinged := make(chan struct{}, 100)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, g.URL+"/ws", &websocket.DialOptions{
 		HTTPClient: client, OnPingReceived: func(context.Context, []byte) bool { pinged <- struct{}{}; return true },
@@ -529,7 +536,7 @@ func TestSocketTokens(t *testing.T) {
 }
 
 // REQ B-17, REQ C-6: when its token expires a connection takes nothing new, lets a call end together with what it asks
-// its client, and is then closed with 1008. Streams that only listen end too (RS7), and come again with a new token.
+// its client, and is then closed with 1008. Streams that only listen end too, and come again with a new token.
 func TestExpiryOfStreams(t *testing.T) {
 	t.Parallel()
 	idp := testkit.StartIdP(t)

@@ -340,7 +340,7 @@ func TestSSEWithRealPeers(t *testing.T) {
 	}
 }
 
-// REQ F-3: a client of 2026-07-28 before a server of 2024-11-05 gets a clear error, not silence.
+// REQ F-3: a client of 2026-07-28 before a server of 2024-11-05 gets its answer, and so does one that initializes.
 func TestModernBeforeSSE(t *testing.T) {
 	t.Parallel()
 	var server sseServer
@@ -352,16 +352,14 @@ func TestModernBeforeSSE(t *testing.T) {
 		server.message(w, r, sessionBackendResult)
 	})
 	g := serve(t, remote("docs", backend.URL+"/sse", "transport: sse"))
-	got := call(g.MCP(), "tool", "").do(t)
-	got.wantError(t, 400, unsupportedRev, "7")
-	if !strings.Contains(got.Body, "2025-11-25") {
-		t.Errorf("the error does not say what would work: %s", got.Body)
+	if got := call(g.MCP(), "tool", "").do(t); got.Status != 200 || !strings.Contains(got.Body, `"id":7,"result":{"ok":true,"resultType":"complete"`) {
+		t.Errorf("status %d: %s", got.Status, got.Body)
 	}
 	session := initialize(t, g.MCP())
 	legacy(g.MCP(), "tools/call", `"name":"a"`).with("Mcp-Session-Id", session).do(t).wantResult(t, `{"ok":true}`)
 }
 
-// REQ A-5 (S7): an SSE backend cannot send credentials to another origin by naming it as the address for messages.
+// REQ A-5: an SSE backend cannot send credentials to another origin by naming it as the address for messages.
 func TestSSEEndpointOfAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	thief := testkit.Record(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
@@ -445,4 +443,58 @@ func TestSSEBackendBreaks(t *testing.T) {
 	wantLines(t, g, 1, "WARN", "request failed")
 	session = initialize(t, g.MCP())
 	legacy(g.MCP(), "tools/call", `"name":"fine"`).with("Mcp-Session-Id", session).do(t).wantResult(t, `{"ok":true}`)
+}
+
+// A call of an older revision that is cancelled has no answer, whatever the backend says to it (MCP 2025-11-25 cancellation).
+//
+// FINDING F19
+func TestCancelledByOldClients(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T, *testkit.Gateway) (say func(*testing.T, string), hear func(*testing.T) string){
+		"HTTP+SSE": func(t *testing.T, g *testkit.Gateway) (func(*testing.T, string), func(*testing.T) string) {
+			f := openFront(t, g.URL, "/servers/docs/sse")
+			return f.say, f.hear
+		},
+		"WebSocket": func(t *testing.T, g *testkit.Gateway) (func(*testing.T, string), func(*testing.T) string) {
+			s := openSocket(t, g, "/servers/docs/ws")
+			return s.say, s.hear
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun, told, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			backend := testkit.Record(t, func(w http.ResponseWriter, r *http.Request) {
+				switch m := bodyOf(r); {
+				case m.Params.Name == "wait":
+					defer close(answered)
+					close(begun)
+					await(r, told)
+					ok(w, r)
+				case m.Method == "notifications/cancelled":
+					close(told)
+					w.WriteHeader(http.StatusAccepted)
+				case m.Params.Name == "next":
+					await(r, answered)
+					ok(w, r)
+				default:
+					sessionBackend("s")(w, r)
+				}
+			})
+			say, hear := open(t, serve(t, remote("docs", backend.URL)))
+			say(t, initialization("").body)
+			hear(t)
+			say(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+			say(t, legacy("", "tools/call", `"name":"wait"`).body)
+			receive(t, begun, "the call arrives")
+			say(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`)
+			say(t, strings.Replace(legacy("", "tools/call", `"name":"next"`).body, `"id":7`, `"id":8`, 1))
+			got := hear(t)
+			for strings.Contains(got, "list_changed") { // of the backend's own stream
+				got = hear(t)
+			}
+			if !strings.Contains(got, `"id":8`) {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
 }

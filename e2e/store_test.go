@@ -46,6 +46,59 @@ func TestStoreFlags(t *testing.T) {
 	serve(t, remote("docs", backend.URL), "--store", "file:"+path) // with the key that is there
 }
 
+// What somebody else could have put in the place of a store or its key is not taken, and what was kept is never lost in
+// silence.
+//
+// FINDING S17, FINDING R8
+func TestStoreOfOthers(t *testing.T) {
+	t.Parallel()
+	manifest := manifests(t, remote("docs", saying(t, "a").URL))
+	key := strings.Repeat("A", 43) + "=\n"
+	for name, c := range map[string]struct {
+		change func(path string) error
+		want   string
+	}{
+		"cut to nothing":    {func(path string) error { return os.Truncate(path, 0) }, "is empty, though its key"},
+		"cut":               {func(path string) error { return os.Truncate(path, 8192) }, "is damaged"},
+		"writable":          {func(path string) error { return os.Chmod(path, 0o666) }, "chmod 600"},
+		"readable":          {func(path string) error { return os.Chmod(path, 0o644) }, "chmod 600"},
+		"a writable key":    {func(path string) error { return os.Chmod(path+".key", 0o666) }, "chmod 600"},
+		"a readable key":    {func(path string) error { return os.Chmod(path+".key", 0o644) }, "chmod 600"},
+		"somebody's key":    {func(path string) error { return os.Chown(path+".key", 12345, -1) }, "belongs to another user"},
+		"somebody's":        {func(path string) error { return os.Chown(path, 12345, -1) }, "belongs to another user"},
+		"a linked key":      {func(path string) error { return relink(path+".key", put(t, t.TempDir(), "k", key)) }, "is a link"},
+		"a key to be made":  {func(path string) error { return relink(path+".key", path+".stolen") }, "is a link"},
+		"a store elsewhere": {func(path string) error { return relink(path, path+".stolen") }, "too many levels of symbolic links"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "s.db")
+			first := testkit.Start(t, "serve", "-f", manifest, "--store", "file:"+path)
+			if err := first.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.change(path); err != nil {
+				t.Skip(err) // only root can give files away
+			}
+			r := testkit.Run(t, "serve", "-f", manifest, "--listen", "127.0.0.1:0", "--admin-listen", "", "--store", "file:"+path)
+			if r.Code != 2 || !strings.Contains(r.Stderr, c.want) || !strings.Contains(r.Stderr, path) || strings.Contains(r.Stderr, "goroutine") {
+				t.Errorf("exit %d, %s; want 2 and %q", r.Code, r.Stderr, c.want)
+			}
+			if _, err := os.Lstat(path + ".stolen"); err == nil {
+				t.Error("a file was made where a link led")
+			}
+		})
+	}
+}
+
+// relink puts a link in the place of a file.
+func relink(path, to string) error {
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return os.Symlink(to, path)
+}
+
 // REQ B-26: replicas share the buckets of a limit over Redis, and keep their own while it is away.
 func TestSharedRateLimit(t *testing.T) {
 	t.Parallel()

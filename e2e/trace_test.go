@@ -98,7 +98,7 @@ func spansOf(t *testing.T, collector *testkit.Recorder) (servers, clients []span
 func startTraced(t *testing.T, docs string, env ...string) (g *testkit.Gateway, collector *testkit.Recorder, stop func()) {
 	t.Helper()
 	collector = newCollector(t)
-	env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL)
+	env = append([]string{"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL}, env...)
 	g = testkit.StartWith(t, testkit.Options{Env: env}, "serve", "-f", manifests(t, docs))
 	return g, collector, func() {
 		t.Helper()
@@ -477,9 +477,10 @@ func TestTelemetryVariables(t *testing.T) {
 	const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318"
 	for _, tt := range []struct{ env, want string }{
 		{"OTEL_TRACES_SAMPLER=sometimes", "always_on"},
-		{"OTEL_TRACES_EXPORTER=console", "use otlp or none"},
-		{"OTEL_METRICS_EXPORTER=prometheus", "use otlp or none"},
-		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "4318"},
+		{"OTEL_EXPORTER_OTLP_COMPRESSION=zstd", "use gzip or none"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT=soon", "milliseconds"},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere.pem", "no such file"},
+		{"OTEL_EXPORTER_OTLP_CLIENT_KEY=/nowhere.pem", "certificate and key"},
 		{"OTEL_EXPORTER_OTLP_HEADERS=canary", "name=value"},
 		{"OTEL_RESOURCE_ATTRIBUTES=canary", "key=value"},
 		{"OTEL_METRIC_EXPORT_INTERVAL=1m", "milliseconds"},

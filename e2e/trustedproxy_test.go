@@ -336,8 +336,8 @@ func TestForwardedAddress(t *testing.T) {
 	}
 }
 
-// REQ B-25: on every surface the challenge leads to the address that a trusted proxy says, and from there to the
-// endpoint's own.
+// REQ B-25, REQ G-7: on every surface the challenge leads to the address that a trusted proxy says, and from there to
+// the surface's own.
 func TestForwardedAddressOfEverySurface(t *testing.T) {
 	t.Parallel()
 	inline := `oidcConfig: {inline: {issuer: "https://idp.example.com", audience: a}}`
@@ -356,7 +356,11 @@ func TestForwardedAddressOfEverySurface(t *testing.T) {
 			{"HTTP+SSE messages", message(g.URL+endpoint+"/messages?session=x", `{"jsonrpc":"2.0","id":1,"method":"ping"}`)},
 		} {
 			got := s.request.with("X-Forwarded-Proto", "https", "X-Forwarded-Host", "gw.example.com", "X-Forwarded-Prefix", "/p").try(t)
-			want := `resource_metadata="https://gw.example.com/p/.well-known/oauth-protected-resource` + endpoint + `/mcp"`
+			surface := "/mcp"
+			if s.name == "HTTP+SSE" {
+				surface = "/sse"
+			}
+			want := `resource_metadata="https://gw.example.com/p/.well-known/oauth-protected-resource` + endpoint + surface + `"`
 			if challenge := got.Header.Get("Www-Authenticate"); got.Status != 401 || !strings.Contains(challenge, want) {
 				t.Errorf("%s at %s: %d %s, want %s", s.name, endpoint, got.Status, challenge, want)
 			}

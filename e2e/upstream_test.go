@@ -135,7 +135,7 @@ func TestUpstreamTokens(t *testing.T) {
 }
 
 // REQ D-8: whose account is not connected is asked to connect it, where the client can
-// ask; then the same call goes through. The same person, and nobody else (C11).
+// ask; then the same call goes through. The same person, and nobody else.
 func TestUpstreamOnDemand(t *testing.T) {
 	t.Parallel()
 	providers := map[string]*testkit.IdP{"okta": testkit.StartIdP(t), "github": testkit.StartIdP(t)}
@@ -178,6 +178,10 @@ func TestUpstreamOnDemand(t *testing.T) {
 	if asked.Result.ResultType != "input_required" || connect.Method != "elicitation/create" || connect.Params.Mode != "url" || !strings.HasPrefix(connect.Params.URL, issuer+"/") {
 		t.Fatalf("the client was asked %+v", asked)
 	}
+	// What the gateway answers by itself is no denial, and the audit says why it did.
+	testkit.Eventually(t, "the answer is audited", func() bool {
+		return len(lines(g.Stdout.String(), `"outcome":"success"`, `"status":200`, `"reason":"credential: `)) == 1
+	})
 	if strings.Contains(connect.Params.URL, "alice") {
 		t.Errorf("the address tells who it is: %s", connect.Params.URL)
 	}
@@ -192,7 +196,15 @@ func TestUpstreamOnDemand(t *testing.T) {
 
 	// The backend takes it no more, and it is too new to be renewed: back to the start,
 	// and nothing of the backend's challenge gets out.
+	begin := initialization(at(g, "docs")).with(alice...)
+	begin.body = strings.Replace(begin.body, `"capabilities":{}`, `"capabilities":{"elicitation":{"url":{}}}`, 1)
+	session := begin.do(t).Header.Get("Mcp-Session-Id")
 	refuse.Store(true)
+	old := legacy(at(g, "docs"), "tools/call", `"name":"tool"`).with(alice...).with("Mcp-Session-Id", session).do(t)
+	old.wantError(t, 200, -32042, "7")
+	testkit.Eventually(t, "that answer is audited as one, too", func() bool {
+		return len(lines(g.Stdout.String(), `"outcome":"success"`, `"status":200`, `"reason":"credential: `)) == 2
+	})
 	got := call(at(g, "docs"), "tool", "").with(alice...).do(t)
 	got.wantChallenge(t, 401, "invalid_token")
 	if strings.Contains(fmt.Sprint(got.Header)+got.Body, "elsewhere") {

@@ -106,7 +106,7 @@ func TestAccount(t *testing.T) {
 }
 
 // REQ B-19: a remote that is never content makes no loop, and its challenge goes no
-// further (RS9).
+// further.
 func TestAccountThatIsNeverEnough(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, "one", "two", "three", "four", "five")
@@ -182,4 +182,15 @@ func TestAccountCanaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	canaries.Check(t, "answers, log and audit", text+log.String()+string(events))
+}
+
+// The backend is shown a secret without the line break that editors leave at its end.
+func TestSecretLineEnd(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	g := newRig(t, secret("s", "k", "value\r\n")+bearer("auth", "s")+proxy("docs", b.URL, "externalAuthConfigRef: {name: auth}"), nil)
+	g.send(post("/mcp", toolCall, "Authorization", "Bearer of-the-client"))
+	if got := b.taken()[0]["Authorization"]; len(got) != 1 || got[0] != "Bearer value" {
+		t.Errorf("Authorization %q", got)
+	}
 }

@@ -159,12 +159,31 @@ func TestSignedProxyMissing(t *testing.T) {
 // where they are the proxy's word.
 func TestProxyHeadersAreKeptBack(t *testing.T) {
 	t.Parallel()
-	problems := gateway.Check(load(t, proxy("docs", "http://127.0.0.1:1",
+	problems := check(t, proxy("docs", "http://127.0.0.1:1",
 		"trustedProxy: {clientAuthEnabled: false, trustProxyAuth: true, proxyUserHeader: X-Me, groupsHeader: X-Teams}",
-		"passthroughHeaders: [X-Teams, X-Other, X-Me]"))).Error()
+		"passthroughHeaders: [X-Teams, X-Other, X-Me]")).Error()
 	for _, want := range []string{"spec.passthroughHeaders[0]: header X-Teams", "spec.passthroughHeaders[2]: header X-Me"} {
 		if !strings.Contains(problems, want) {
 			t.Errorf("%q is not among the problems:\n%s", want, problems)
+		}
+	}
+}
+
+// FINDING S7; REQ C-4: no header that the protocol or clients use says who the caller is;
+// it would be believed of anybody behind the proxy, and reach the backend.
+func TestIdentityHeadersAreNobodyElses(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Mcp-User", "Mcp-Name", "mcp-param-user", "Last-Event-ID", "Cookie", "Accept"} {
+		for _, field := range []string{"proxyUserHeader", "emailHeader", "nameHeader", "groupsHeader"} {
+			problems := check(t, proxy("docs", "http://127.0.0.1:1", "trustedProxy: {clientAuthEnabled: false, trustProxyAuth: true, "+field+": "+name+"}"))
+			if len(problems) != 1 || !strings.Contains(problems.Error(), "spec.trustedProxy."+field+": header") {
+				t.Errorf("%s %s: %v", field, name, problems)
+			}
+		}
+	}
+	for _, name := range []string{"X-Me", "X-Forwarded-User", "Remote-User", "X-Authenticated-User"} {
+		if problems := check(t, proxy("docs", "http://127.0.0.1:1", "trustedProxy: {clientAuthEnabled: false, trustProxyAuth: true, proxyUserHeader: "+name+"}")); len(problems) != 0 {
+			t.Errorf("%s: %v", name, problems)
 		}
 	}
 }

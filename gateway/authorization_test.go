@@ -3,8 +3,6 @@ package gateway_test
 import (
 	"strings"
 	"testing"
-
-	"github.com/sallyport-dev/sallyport/gateway"
 )
 
 // REQ E-2, A-3: Authorization is passed through by an explicit setting alone, and
@@ -29,7 +27,7 @@ func TestPassthroughAuthorization(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			problems := gateway.Check(load(t, proxy("docs", "http://127.0.0.1:1/mcp", tt.spec...)))
+			problems := check(t, proxy("docs", "http://127.0.0.1:1/mcp", tt.spec...))
 			got := problems.Error()
 			if tt.want == "" && len(problems) > 0 || !strings.Contains(got, tt.want) {
 				t.Errorf("got problems %q, want %q", got, tt.want)

@@ -59,7 +59,7 @@ func TestBadTokens(t *testing.T) {
 		{"three dots of it", "a.b.c", "no JWT"},
 		{"other characters", "a b", "characters"},
 		{"expired", with(map[string]any{"exp": now - 60}), "expired"},
-		{"expired beyond the clocks' difference", with(map[string]any{"exp": now - 7}), "expired"},
+		{"expired beyond the clocks' difference", with(map[string]any{"exp": now - 35}), "expired"},
 		{"no expiry", with(map[string]any{"exp": nil}), "expiry"},
 		{"not yet", with(map[string]any{"nbf": now + 60}), "nbf"},
 		{"another audience", with(map[string]any{"aud": "theirs"}), "audience"},
@@ -167,6 +167,7 @@ func TestBadKeySets(t *testing.T) {
 			})
 			b := newBackend(t, "b")
 			r := newRig(t, proxy("docs", b.URL, ofIssuer(i)), func(o *gateway.Options) { o.Log = log.logger() })
+			began := time.Now()
 			for n := range 20 {
 				w := r.send(post("/mcp", toolCall, "Authorization", "Bearer "+i.Sign(nil, i.Claims("ours", map[string]any{"n": n}))))
 				if w.Code != tt.status && (tt.status != 0 || w.Code != 401 && w.Code != 503) || strings.Contains(w.Body.String(), i.URL) {
@@ -176,7 +177,7 @@ func TestBadKeySets(t *testing.T) {
 					t.Errorf("the refusal says why: %s", w.Body)
 				}
 			}
-			if n := i.Asked(); n > 8 {
+			if n := i.Asked(); n > 8+int(time.Since(began)/time.Second) { // now and then again, on a slow machine
 				t.Errorf("the issuer was asked %d times for 20 requests", n)
 			}
 			if tt.log != "" && log.count(tt.log) == 0 {

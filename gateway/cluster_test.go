@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/authn"
+	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -134,7 +135,7 @@ func TestServiceAccountGroups(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		claims := token.Claims{"sub": "system:serviceaccount:" + namespace + ":bot"}
-		said, err := gateway.Explain(load(t, docs), gateway.Question{Server: "docs", Claims: claims, Method: "tools/call", Name: "a"})
+		said, err := compile.Explain(load(t, docs), compile.Question{Server: "docs", Claims: claims, Method: "tools/call", Name: "a"})
 		if err != nil || said.Decision.Allow != (want == "success") {
 			t.Errorf("explained as %+v, %v", said, err)
 		}

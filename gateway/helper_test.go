@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/audit"
+	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
@@ -56,6 +57,26 @@ func object(kind, name string, spec ...string) string {
 // proxy is a remote proxy on loopback, audited.
 func proxy(name, url string, spec ...string) string {
 	return object("MCPRemoteProxy", name, append([]string{"remoteUrl: " + url, "allowPrivateEndpoint: true", "audit: {enabled: true}"}, spec...)...)
+}
+
+// check is what is wrong with manifests.
+func check(t testing.TB, docs ...string) manifest.Problems {
+	t.Helper()
+	_, problems := compile.Check(load(t, docs...))
+	return problems
+}
+
+// secret is a v1/Secret with pairs of keys and values.
+func secret(name string, pairs ...string) string {
+	text := "---\napiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData:\n"
+	for i := 0; i < len(pairs); i += 2 {
+		text += fmt.Sprintf("  %s: %q\n", pairs[i], pairs[i+1])
+	}
+	return text
+}
+
+func bearer(name, secret string) string {
+	return object("MCPExternalAuthConfig", name, "type: bearerToken", "bearerToken: {tokenSecretRef: {name: "+secret+", key: k}}")
 }
 
 // rig is a gateway in this process, with what it audited.
@@ -98,6 +119,8 @@ type sink struct {
 	mu     sync.Mutex
 	events []audit.Event
 }
+
+func (s *sink) Reserve(context.Context) error { return nil }
 
 func (s *sink) Record(e *audit.Event) {
 	s.mu.Lock()
@@ -224,4 +247,13 @@ func (l *lockedLog) count(words ...string) (n int) {
 		}
 	}
 	return n
+}
+
+func hasAll(text string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
 }

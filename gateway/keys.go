@@ -3,19 +3,15 @@ package gateway
 import (
 	"net/http"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 )
-
-// assertionPath is below which the keys of identity assertions stand.
-const assertionPath = "/.well-known/sallyport/"
-
-// keysPath is where a backend finds the keys of one MCPExternalAuthConfig.
-func keysPath(name string) string { return assertionPath + name + "/jwks.json" }
 
 // serveKeys publishes the keys that identity assertions are signed with. They are
 // public, and backends ask without a credential.
 func serveKeys(w http.ResponseWriter, r *http.Request, snap *Snapshot) {
-	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, assertionPath), "/jwks.json")
-	keys := snap.assertionKeys[name]
+	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, plan.AssertionPath), "/jwks.json")
+	keys := snap.parts.AssertionKeys[name]
 	if !ok || keys == nil {
 		http.NotFound(w, r)
 		return

@@ -171,7 +171,7 @@ func TestReceiveOnEverySurface(t *testing.T) {
 	}
 }
 
-// REQ F-1 (L13), REQ B-24: a revision that nobody knows is refused for every method, and so are two.
+// REQ F-1, REQ B-24: a revision that nobody knows is refused for every method, and so are two.
 func TestRevisionOnEveryMethod(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "b")
@@ -195,14 +195,17 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	a, b := newBackend(t, "a"), newBackend(t, "b")
 	one := newRig(t, proxy("a", a.URL), nil)
-	two := newRig(t, proxy("a", a.URL)+proxy("b", b.URL)+object("MCPServerEntry", "c", "remoteUrl: "+b.URL, "transport: sse", "allowPrivateEndpoint: true"), nil)
+	two := newRig(t, proxy("a", a.URL)+proxy("b", b.URL)+object("MCPGroup", "g")+
+		object("MCPServerEntry", "c", "remoteUrl: "+b.URL, "transport: sse", "allowPrivateEndpoint: true", "groupRef: {name: g}"), nil)
 	for path, want := range map[string][2]string{ // what one and two answer
 		"/servers/a/mcp":            {"a", "a"},
 		"/servers/b/mcp":            {"", "b"},
 		"/servers/c/mcp":            {"", ""}, // an entry has no endpoint of its own
 		"/mcp":                      {"a", ""},
 		"/":                         {"", ""},
-		"/mcp/":                     {"", ""},
+		"/mcp/":                     {"a", ""}, // one slash more is the same address
+		"/servers/b/mcp/":           {"", "b"},
+		"/servers/b/mcp//":          {"", ""},
 		"//mcp":                     {"", ""},
 		"/MCP":                      {"", ""},
 		"/servers/A/mcp":            {"", ""},

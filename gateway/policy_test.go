@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/audit"
 )
 
@@ -134,13 +133,40 @@ func TestPoliciesOfOneServer(t *testing.T) {
 // reported by check, and served.
 func TestPolicyProblems(t *testing.T) {
 	t.Parallel()
-	broken := gateway.Check(load(t, proxy("docs", "http://127.0.0.1:1/mcp", policies("enforce", `permit(principal, action, resource;`))))
+	broken := check(t, proxy("docs", "http://127.0.0.1:1/mcp", policies("enforce", `permit(principal, action, resource;`)))
 	if len(broken) == 0 || !strings.Contains(broken.Error(), "spec.authzConfig.inline.policies[0]: line 1, column") {
 		t.Errorf("a broken policy: %v", broken)
 	}
 	typo := proxy("docs", "http://127.0.0.1:1/mcp", policies("enforce", `permit(principal, action == Action::"call_tol", resource);`))
-	if problems := gateway.Check(load(t, typo)); len(problems) == 0 {
+	if problems := check(t, typo); len(problems) == 0 {
 		t.Error("a policy that can never match was not reported")
 	}
 	newRig(t, typo, nil)
+}
+
+// FINDING S14, FINDING S13: a resource's URI that a server may read as another one, and a request that is called like a
+// notification, are denied however much is permitted, and the operator reads why.
+func TestAmbiguousRequests(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	r := newRig(t, proxy("docs", b.URL, policies("enforce", `permit(principal, action, resource);`)), nil)
+	for body, reason := range map[string]string{
+		`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///public/../etc/passwd"}}`:      "could be read as another one",
+		`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"file:///public/%2e%2e/passwd"}}`: "could be read as another one",
+		`{"jsonrpc":"2.0","id":9,"method":"notifications/admin.reset"}`:                                           "no policy is asked about this method",
+	} {
+		if w := r.send(post("/mcp", body)); !strings.Contains(w.Body.String(), `"error"`) {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+		if events := r.events.take(); len(events) != 1 || events[0].Outcome != "denied" || !strings.Contains(events[0].Reason, reason) {
+			t.Errorf("%s: audited as %+v", body, events)
+		}
+	}
+	if got := b.taken(); len(got) != 0 {
+		t.Errorf("the backend was asked %d times", len(got))
+	}
+	r.send(post("/mcp", `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///public/a"}}`))
+	if got := b.taken(); len(got) != 1 {
+		t.Errorf("the backend was asked %d times for what is plain", len(got))
+	}
 }

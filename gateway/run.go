@@ -12,16 +12,21 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/console"
+	"github.com/sallyport-dev/sallyport/internal/listen"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/recent"
 )
 
 // Process is what a running gateway needs besides its Options: where it listens,
 // where its manifests come from, and how long it may take to end.
 type Process struct {
 	Listen      string
+	Listener    net.Listener  // in place of Listen, if there is one
 	TLS         *tls.Config   // for clients; nil for plain HTTP
 	AdminListen string        // "" for none
-	Drain       time.Duration // for requests under way after ctx has ended
+	Delay       time.Duration // that serving goes on for after ctx has ended, though not ready
+	Drain       time.Duration // for requests under way after that
 	Profiling   bool
 
 	// Load reads and validates the manifests. It is called at start, where an error
@@ -37,10 +42,15 @@ type Process struct {
 	Serving func(mcp, admin net.Addr)
 }
 
-// Run serves until ctx ends, then drains: new requests are refused, those under
-// way may end within p.Drain. A manifest that is wrong at start is returned as
-// [manifest.Problems].
+// Run serves until ctx ends, and is not ready from then on. After p.Delay it drains: new
+// requests are refused, those under way may end within p.Drain. A manifest that is wrong
+// at start is returned as [manifest.Problems].
 func Run(ctx context.Context, opts Options, p Process) error {
+	places := listen.Available()
+	opts.MaxInFlight = places.Admit(opts.MaxInFlight, opts.Log)
+	if p.AdminListen != "" {
+		opts.Recent = recent.New()
+	}
 	server, err := NewServer(opts)
 	if err != nil {
 		return err
@@ -56,41 +66,57 @@ func Run(ctx context.Context, opts Options, p Process) error {
 	opts.Metrics.Reloaded(true)
 
 	main := newHTTPServer(server, opts.Log)
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
 	main.BaseContext = func(net.Listener) context.Context { return base }
-	listeners := []*http.Server{main}
-	ln, err := net.Listen("tcp", p.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
-	}
-	defer ln.Close()
-	failed := make(chan error, 2)
-	var adminAddr net.Addr
-	if p.AdminListen != "" {
-		adminLn, err := net.Listen("tcp", p.AdminListen)
-		if err != nil {
-			return fmt.Errorf("listen for administration: %w", err)
+	ln := p.Listener
+	if ln == nil {
+		if ln, err = net.Listen("tcp", p.Listen); err != nil {
+			return fmt.Errorf("listen for clients: %w", err)
 		}
-		defer adminLn.Close()
-		adminAddr = adminLn.Addr()
-		admin := newHTTPServer(server.AdminHandler(p.Profiling), opts.Log)
-		listeners = append(listeners, admin)
-		go func() { failed <- admin.Serve(adminLn) }()
 	}
-	go func() { failed <- serve(main, ln, p.TLS) }()
+	at := console.Address(ln.Addr(), p.TLS != nil)
+	server.listener.Store(&at)
+	clients := listen.New(ln, places, opts.Log)
+	defer clients.Close()
+	main.ConnState = clients.Note
+	failed := make(chan error, 2)
+	admin, adminAddr, err := server.administer(ctx, p, failed)
+	if err != nil {
+		return err
+	}
+	listeners := append([]*http.Server{main}, admin...)
+	go func() { failed <- serve(main, clients, p.TLS) }()
 	if p.Serving != nil {
 		p.Serving(ln.Addr(), adminAddr)
 	}
 
+	go server.askBackends(ctx)
 	reloads := startReloads(ctx, server, p, set.Digest())
 	select {
 	case <-ctx.Done():
+		err = leave(server, p.Delay, failed, opts.Log)
 	case err = <-failed:
 	}
 	gone := server.BeginDrain()
 	<-reloads
-	return errors.Join(ignoreClosed(err), drain(listeners, gone, p.Drain, opts.Log))
+	return errors.Join(ignoreClosed(err), drain(listeners, gone, p.Drain, cut, opts.Log))
+}
+
+// administer serves the admin listener, if there is to be one, and keeps the console's
+// history until ctx ends.
+func (s *Server) administer(ctx context.Context, p Process, failed chan<- error) ([]*http.Server, net.Addr, error) {
+	if p.AdminListen == "" {
+		return nil, nil, nil
+	}
+	ln, err := net.Listen("tcp", p.AdminListen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for administration: %w", err)
+	}
+	admin := newHTTPServer(s.AdminHandler(p.Profiling), s.opts.Log)
+	go func() { failed <- admin.Serve(ln) }()
+	go s.console.Run(ctx)
+	return []*http.Server{admin}, ln.Addr(), nil
 }
 
 // serve serves a listener, over TLS if there are settings for it.
@@ -100,28 +126,6 @@ func serve(s *http.Server, ln net.Listener, over *tls.Config) error {
 	}
 	s.TLSConfig = over
 	return s.ServeTLS(ln, "", "")
-}
-
-// drain ends the servers: the first one, of clients, within limit; then the rest.
-// gone is closed when nobody listens any more: the first server does not know of
-// connections that have become WebSockets.
-func drain(servers []*http.Server, gone <-chan struct{}, limit time.Duration, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	late := servers[0].Shutdown(ctx)
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		late = ctx.Err()
-	}
-	if late != nil {
-		log.Warn("requests were still under way at the end of the drain time and are cut off", "limit", limit)
-	}
-	var err error
-	for _, s := range servers {
-		err = errors.Join(err, ignoreClosed(s.Close()))
-	}
-	return err
 }
 
 func ignoreClosed(err error) error {
@@ -139,7 +143,9 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// What is taken of bodies that nobody has read yet: 1 MiB a connection if left unsaid.
+		HTTP2:    &http.HTTP2Config{MaxReceiveBufferPerConnection: 128 << 10, MaxReceiveBufferPerStream: 64 << 10},
+		ErrorLog: listen.ServerLog(log),
 	}
 }
 
@@ -159,14 +165,16 @@ func startReloads(ctx context.Context, server *Server, p Process, since string) 
 		running.Go(func() { p.Watch(ctx, since, note) })
 	}
 	running.Go(func() {
-		for {
+		for last := since; ; {
+			asked := false
 			select {
 			case <-ctx.Done():
 				return
 			case <-p.Reload:
+				asked = true
 			case <-changed:
 			}
-			server.reload(p.Load)
+			last = server.reload(p.Load, last, asked)
 		}
 	})
 	done := make(chan struct{})
@@ -178,24 +186,34 @@ func startReloads(ctx context.Context, server *Server, p Process, since string) 
 }
 
 // reload loads and applies. When something is wrong it says every reason why and
-// the old configuration goes on.
-func (s *Server) reload(load func() (*manifest.Set, error)) {
+// the old configuration goes on. What was tried last is tried again only if somebody
+// asked: a signal and the watch often tell of the same change. It returns the digest of
+// what it loaded.
+func (s *Server) reload(load func() (*manifest.Set, error), last string, asked bool) (digest string) {
 	set, err := load()
+	if set != nil {
+		digest = set.Digest()
+	}
+	if !asked && digest != "" && digest == last {
+		return digest
+	}
 	if err == nil {
 		err = s.Apply(set)
 	}
+	s.noteRefused(err)
 	s.opts.Metrics.Reloaded(err == nil)
 	if err == nil {
 		s.opts.Log.Info("configuration reloaded", "endpoints", s.current.Load().Endpoints())
-		return
+		return digest
 	}
 	const text = "configuration not reloaded, the old one goes on"
 	problems, ok := errors.AsType[manifest.Problems](err)
 	if !ok {
 		s.opts.Log.Error(text, "error", err)
-		return
+		return digest
 	}
 	for _, p := range problems {
 		s.opts.Log.Error(text, "problem", p.String())
 	}
+	return digest
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,18 +12,22 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/authn"
-	"github.com/sallyport-dev/sallyport/internal/authserver"
 	"github.com/sallyport-dev/sallyport/internal/backend"
-	"github.com/sallyport-dev/sallyport/internal/keep"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/internal/console"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
-	"github.com/sallyport-dev/sallyport/internal/oauthclient"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
+	"github.com/sallyport-dev/sallyport/internal/pipeline"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
+	"github.com/sallyport-dev/sallyport/internal/recent"
+	"github.com/sallyport-dev/sallyport/internal/registry"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
+	"github.com/sallyport-dev/sallyport/internal/surface"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
-	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/internal/trace"
 )
 
@@ -30,11 +35,15 @@ import (
 type Options struct {
 	AllowedHosts   []string // names besides loopback ones that a loopback listener answers to
 	AllowedOrigins []string // Origins of web pages besides the gateway's own, scheme://host[:port]
-	TrustedProxy   ProxyTrust
+	TrustedProxy   plan.ProxyTrust
 	AdminTokens    []secret.Value // any of them opens the admin listener; none: it is open
 	Cluster        authn.Cluster  // that this process is a pod of
+	// Proxies are those through which connections leave; nil for none.
+	Proxies *netguard.Proxies
 	// ClientCertificates says that the listener verifies those that clients show.
 	ClientCertificates bool
+	Reach              plan.Reach
+	Registry           registry.Mode
 	PublicURL          string // how clients reach the gateway, if not as its requests say; "" if they do
 
 	MaxBodyBytes  int64         // of a client's message
@@ -43,6 +52,7 @@ type Options struct {
 	MaxInFlight   int64         // requests and streams open at a time
 	CallTimeout   time.Duration // from a request to the head of its answer
 	Heartbeat     time.Duration // between comments on an idle stream; 0 for none
+	HealthEvery   time.Duration // between questions to a backend whether it is there; 0 for none
 	Message       mcp.Limits
 
 	SessionKeys [][]byte // 32 bytes each, the first seals; none for a random one
@@ -50,12 +60,16 @@ type Options struct {
 	// one that ends with the server.
 	Store       store.Store
 	SharedRates ratelimit.Shared // buckets that replicas share; nil for the process's own
-	Accounts    Accounts
-	LookupEnv   func(string) (string, bool) // the environment, for client secrets of upstream providers; nil for none
-	Audit       audit.Sink
-	Metrics     *telemetry.Metrics
-	Tracer      *trace.Tracer // nil traces nothing
-	Log         *slog.Logger
+	Accounts    compile.Accounts
+	// KeptKey is a key that outlasts the process even where the store does not; nil for
+	// none.
+	KeptKey   func() ([]byte, error)
+	LookupEnv func(string) (string, bool) // the environment, for client secrets of upstream providers; nil for none
+	Audit     audit.Sink
+	Recent    *recent.Calls // that were refused or failed, for the console; nil for no console
+	Metrics   *telemetry.Metrics
+	Tracer    *trace.Tracer // nil traces nothing
+	Log       *slog.Logger
 }
 
 // DefaultOptions are the limits that serve starts with.
@@ -67,7 +81,9 @@ func DefaultOptions() Options {
 		MaxInFlight:   10_000,
 		CallTimeout:   2 * time.Minute,
 		Heartbeat:     20 * time.Second,
+		HealthEvery:   30 * time.Second,
 		Message:       mcp.DefaultLimits(),
+		Registry:      registry.Off,
 		Audit:         audit.Discard{},
 		Log:           slog.New(slog.DiscardHandler),
 	}
@@ -76,28 +92,19 @@ func DefaultOptions() Options {
 // Server serves the endpoints of the current snapshot.
 type Server struct {
 	opts     Options
-	ring     *seal.Ring
-	hosts    map[string]bool
-	origins  map[string]bool
-	backends keep.Pool[string, backend.Backend]
-	keySets  keep.Pool[string, *token.KeySet]
-	albKeys  keep.Pool[string, *authn.ALBKeys]
-	health   keep.Pool[string, *health]
-	limiters keep.Pool[string, *ratelimit.Limiter]
-	sources  keep.Pool[string, keptSource]
-	accounts keep.Pool[string, *oauthclient.Client]
-	// authServers are kept over configuration changes, and everybody signed in.
-	authServers keep.Pool[string, *authserver.Server]
-	checking    bool                           // compiles for nobody: nothing may be fetched
-	stores      keep.Pool[string, store.Store] // that authorization servers have for themselves
+	surfaces *surface.Surfaces
+	places   *pipeline.Places
+	maker    *compile.Maker // with all that outlives a change of configuration
 
 	current   atomic.Pointer[Snapshot]
 	swapping  sync.Mutex
-	warned    map[string]string // what was said of each endpoint's door
+	warned    map[string][]string // what was said of each endpoint's door
+	leaving   atomic.Bool         // no longer ready, but serving
 	draining  atomic.Bool
-	inFlight  atomic.Int64
-	listening listening
-	fronts    fronts
+	firstKeys firstKeys
+	console   *console.Console
+	listener  atomic.Pointer[string] // the address that clients come to, once there is one
+	refused   atomic.Pointer[string] // why the last configuration is not served; nil where it is
 }
 
 // NewServer makes a server without any endpoint; Apply gives it its first.
@@ -106,19 +113,23 @@ func NewServer(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.LookupEnv == nil {
-		opts.LookupEnv = func(string) (string, bool) { return "", false }
-	}
 	if opts.Store == nil {
 		opts.Store = store.NewMemory()
 	}
-	s := &Server{opts: opts, ring: ring, warned: map[string]string{}, hosts: map[string]bool{}, origins: map[string]bool{}}
-	for _, h := range opts.AllowedHosts {
-		s.hosts[hostname(h)] = true
-	}
-	for _, o := range opts.AllowedOrigins {
-		s.origins[o] = true
-	}
+	s := &Server{opts: opts, places: pipeline.NewPlaces(opts.MaxInFlight), warned: map[string][]string{}}
+	s.surfaces = surface.New(surface.Config{
+		AllowedHosts: opts.AllowedHosts, AllowedOrigins: opts.AllowedOrigins, PublicURL: opts.PublicURL,
+		MaxBodyBytes: opts.MaxBodyBytes, MaxEventBytes: opts.MaxEventBytes,
+		CallTimeout: opts.CallTimeout, Heartbeat: opts.Heartbeat, Ring: ring, Log: opts.Log,
+	})
+	s.maker = compile.NewMaker(compile.Options{
+		Limits:  backend.Limits{AnswerTimeout: opts.CallTimeout, MaxAnswerBytes: opts.MaxAnswer, MaxEventBytes: opts.MaxEventBytes},
+		Message: opts.Message, Places: s.places, Ring: ring,
+		Cluster: opts.Cluster, Proxies: opts.Proxies, PublicURL: opts.PublicURL, Store: opts.Store, SharedRates: opts.SharedRates,
+		Accounts: opts.Accounts, KeptKey: opts.KeptKey, Audit: opts.Audit, Recent: opts.Recent, Metrics: opts.Metrics, Tracer: opts.Tracer, Log: opts.Log,
+		Resource: s.resourceFor, Address: s.callerAddress, Endpoints: s.endpointsOf, Events: func(of compile.Name) audit.Sink { return &authEvents{s, of} },
+	})
+	s.console = console.New(console.Config{Now: s.now, Recent: opts.Recent, Metrics: opts.Metrics, Tokens: opts.AdminTokens, Operator: s.operator, Log: opts.Log})
 	return s, nil
 }
 
@@ -128,16 +139,28 @@ func NewServer(opts Options) (*Server, error) {
 func (s *Server) Apply(set *manifest.Set) error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
-	next, problems, warnings := s.compile(set)
+	p := plan.Of(set, s.process())
+	if len(p.Problems) > 0 {
+		return p.Problems
+	}
+	parts, problems := s.maker.Make(p)
 	if len(problems) > 0 {
-		next.release()
+		parts.Release()
 		return problems
 	}
-	for _, w := range warnings {
+	for _, w := range p.Warnings {
 		s.opts.Log.Warn("configuration is served, but not as it is meant", "problem", w.String())
 	}
+	for _, a := range p.Advice {
+		s.opts.Log.Warn("a policy may not say what was meant", "problem", a.String())
+	}
+	next := newSnapshot(parts)
+	next.revision, next.since = set.Revision(), time.Now()
+	if s.opts.Recent != nil {
+		next.describe(p)
+	}
 	before := s.current.Swap(next)
-	s.announce(next)
+	s.announce(p)
 	if before == nil {
 		return nil
 	}
@@ -147,22 +170,29 @@ func (s *Server) Apply(set *manifest.Set) error {
 			delete(s.warned, name)
 		}
 	}
-	s.listening.endWhere(func(e *Endpoint) bool { return next.fingerprint(e.name) != e.fingerprint }, errEndpointChanged)
+	s.surfaces.EndStale(func(e *pipeline.Endpoint) bool { return next.fingerprint(e.Name) != e.Fingerprint })
 	before.release()
 	return nil
 }
 
+// process are the settings that plans depend on.
+func (s *Server) process() plan.Process {
+	return plan.Process{
+		TrustedProxy: s.opts.TrustedProxy, PublicURL: s.opts.PublicURL, ClientCertificates: s.opts.ClientCertificates,
+		ClusterKeysURL: s.opts.Cluster.KeysURL(), KeepsSignIns: s.opts.Accounts.Vault != nil, LookupEnv: s.opts.LookupEnv, Reach: s.opts.Reach,
+	}
+}
+
 // announce says once per endpoint what operators should know of its outer door
 // (REQ A-1, C-3).
-func (s *Server) announce(snap *Snapshot) {
-	if snap.entries > 0 {
-		s.opts.Log.Info("MCPServerEntry resources are members of groups, which are not supported yet; they have no endpoint", "entries", snap.entries)
-	}
-	for name, e := range snap.endpoints {
-		if e.doorWarning != "" && s.warned[name] != e.doorWarning {
-			e.log.Warn(e.doorWarning, "path", "/servers/"+name+"/mcp")
+func (s *Server) announce(p *plan.Plan) {
+	for _, e := range p.Endpoints {
+		for _, note := range e.Notes {
+			if !slices.Contains(s.warned[e.Name], note) {
+				s.opts.Log.Warn(note, "server", e.Name, "path", e.Paths[0])
+			}
 		}
-		s.warned[name] = e.doorWarning
+		s.warned[e.Name] = e.Notes
 	}
 }
 
@@ -174,49 +204,52 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// it; so nothing that follows is served (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
-	if s.draining.Load() {
+	if s.leaving.Load() {
 		w.Header().Set("Connection", "close")
-		writeError(w, mcp.Errorf(http.StatusServiceUnavailable, mcp.CodeInternal, "the gateway is shutting down"), nil)
-		return
 	}
 	snap := s.take()
 	if snap == nil {
-		writeError(w, mcp.Errorf(http.StatusServiceUnavailable, mcp.CodeInternal, "the gateway is starting"), nil)
+		if s.draining.Load() {
+			surface.WriteError(w, pipeline.ShuttingDown(), nil)
+			return
+		}
+		surface.WriteError(w, mcp.Errorf(http.StatusServiceUnavailable, mcp.CodeInternal, "the gateway is starting"), nil)
 		return
 	}
 	defer snap.release()
-	if strings.HasPrefix(r.URL.Path, metadataPath) {
-		s.serveMetadata(w, r, snap)
+	if s.draining.Load() && !snap.carriesMessage(r) {
+		surface.WriteError(w, pipeline.ShuttingDown(), nil)
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, assertionPath) {
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, surface.MetadataPath):
+		r.URL.Path = surface.MetadataPath + snap.ownPath(strings.TrimPrefix(path, surface.MetadataPath))
+		s.surfaces.ServeMetadata(w, r, snap.route)
+		return
+	case strings.HasPrefix(path, plan.AssertionPath):
 		serveKeys(w, r, snap)
 		return
-	}
-	if _, ok := plainLists[r.URL.Path]; ok && r.Method != http.MethodOptions {
-		s.allowPage(w, r)
-		s.serveLists(w, r, snap)
+	case registry.At(path) && s.opts.Registry != registry.Off:
+		s.serveRegistry(w, r, snap)
+		return
+	case surface.IsListOfAll(path) && r.Method != http.MethodOptions:
+		s.surfaces.ServeLists(w, r, snap.served)
 		return
 	}
-	if a := snap.authServerAt(r.URL.Path); a != nil {
+	if a := s.authServerAt(snap, r.URL.Path); a != nil {
 		s.serveAuthServer(w, r, a)
 		return
 	}
-	e, surface := snap.route(r.URL.Path)
+	e, kind := snap.route(r.URL.Path)
 	if e == nil {
-		writeError(w, mcp.Errorf(http.StatusNotFound, mcp.CodeInvalidRequest, "nothing is served at this path; endpoints are /servers/NAME/mcp"), nil)
+		surface.WriteError(w, mcp.Errorf(http.StatusNotFound, mcp.CodeInvalidRequest, "nothing is served at this path; endpoints are /servers/NAME/mcp"), nil)
 		return
 	}
-	if r.Method == http.MethodOptions {
-		s.preflight(w, r, e.outgoing.passthrough)
+	if visited(r, kind) {
+		s.welcome(w, r, snap.endpoints[e.Name])
 		return
 	}
-	s.allowPage(w, r)
-	if surface == surfaceList {
-		e.serveList(w, r)
-		return
-	}
-	e.serve(&Exchange{w: w, r: r, surface: surface})
+	s.surfaces.Serve(w, r, e, kind)
 }
 
 // take acquires the current snapshot; nil before the first Apply.
@@ -229,41 +262,43 @@ func (s *Server) take() *Snapshot {
 	}
 }
 
+// ownPath is the path that an endpoint has at the gateway, for one that it has elsewhere
+// by a resourceUrl of its own.
+func (snap *Snapshot) ownPath(path string) string {
+	for name, e := range snap.endpoints {
+		if e.Link.Resource == nil {
+			continue
+		}
+		front, isSurface := strings.CutSuffix(e.Link.Resource.Path, "/mcp")
+		rest, ok := strings.CutPrefix(path, front)
+		switch {
+		case !isSurface && path == e.Link.Resource.Path:
+			return "/servers/" + name + "/mcp"
+		case isSurface && ok && rest != "" && surface.At(strings.TrimSuffix(rest, "/")) != 0:
+			return "/servers/" + name + rest
+		}
+	}
+	return path
+}
+
 // route finds the endpoint and the surface of a path. With exactly one endpoint
 // /mcp, /sse, /messages and /ws lead to it too.
-func (snap *Snapshot) route(path string) (*Endpoint, surface) {
+func (snap *Snapshot) route(path string) (*pipeline.Endpoint, surface.Kind) {
 	e, last := snap.only, path
 	if rest, ok := strings.CutPrefix(path, "/servers/"); ok {
 		name, tail, _ := strings.Cut(rest, "/")
-		e, last = snap.endpoints[name], "/"+tail
+		e, last = snap.served[name], "/"+tail
 	}
-	if e == nil {
+	kind := surface.At(last)
+	if kind == 0 { // one slash more is the same address
+		if kind = surface.At(strings.TrimSuffix(last, "/")); kind == surface.List {
+			kind = 0
+		}
+	}
+	if e == nil || kind == 0 {
 		return nil, 0
 	}
-	switch last {
-	case "/mcp":
-		return e, surfaceHTTP
-	case "/sse":
-		return e, surfaceSSE
-	case "/messages":
-		return e, surfaceMessages
-	case "/ws":
-		return e, surfaceSocket
-	case "/tools", "/prompts", "/resources":
-		return e, surfaceList
-	}
-	return nil, 0
-}
-
-// Ready reports whether the server has something to serve and takes new requests.
-func (s *Server) Ready() bool { return s.current.Load() != nil && !s.draining.Load() }
-
-// BeginDrain refuses new requests and ends the streams that only listen. Requests
-// under way go on. The channel is closed when those streams are gone, and the
-// connections that carry requests too (HTTP+SSE, WebSocket).
-func (s *Server) BeginDrain() <-chan struct{} {
-	s.draining.Store(true)
-	return s.listening.drain()
+	return e, kind
 }
 
 // Close gives up the current configuration: connections and processes end when
@@ -271,8 +306,7 @@ func (s *Server) BeginDrain() <-chan struct{} {
 func (s *Server) Close() error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
-	s.draining.Store(true)
-	s.listening.drain()
+	s.BeginDrain()
 	snap := s.current.Swap(nil)
 	if snap == nil {
 		return errors.New("gateway is closed already")

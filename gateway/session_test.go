@@ -23,7 +23,7 @@ func (r *rig) open(t testing.TB, path string, headers ...string) string {
 // in sends a call in a session and returns its status.
 func (r *rig) in(id, path string) int { return r.send(post(path, toolCall, "Mcp-Session-Id", id)).Code }
 
-// REQ B-18, REQ F-1 (L12): a changed byte anywhere makes an id unknown, and it says nothing of what it holds.
+// REQ B-18, REQ F-1: a changed byte anywhere makes an id unknown, and it says nothing of what it holds.
 func TestSealedSession(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "session-of-the-backend")
@@ -43,7 +43,7 @@ func TestSealedSession(t *testing.T) {
 			t.Errorf("with byte %d changed: status %d", i, got)
 		}
 	}
-	for n := range len(id) {
+	for n := 1; n < len(id); n++ {
 		if g.in(id[:n], "/mcp") == 200 {
 			t.Errorf("%d bytes of it are enough", n)
 		}
@@ -167,5 +167,37 @@ func TestSessionCaptureEnds(t *testing.T) {
 	g.send(post("/mcp", toolCall, "Mcp-Session-Id", id))
 	if h := b.taken()[0]; h.Get("X-Tenant") != "acme" || h.Get("X-Team") != "red" {
 		t.Errorf("header %v", h)
+	}
+}
+
+// FINDING F2; REQ G-9: a request that begins a session is not judged by the one that its
+// client leaves, and an empty id is none.
+func TestSessionBeginsAnew(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "b")
+	g := newRig(t, proxy("docs", b.URL), nil)
+	old := g.open(t, "/mcp")
+	for name, id := range map[string][]string{"its own": {old}, "made up": {"made-up"}, "empty": {""}, "two": {"a", "b"}} {
+		b.taken()
+		r := post("/mcp", initialize)
+		r.Header["Mcp-Session-Id"] = id
+		w := g.send(r)
+		fresh := w.Header().Get("Mcp-Session-Id")
+		if w.Code != 200 || fresh == "" || fresh == old || g.in(fresh, "/mcp") != 200 {
+			t.Errorf("initialize with an id that is %s: %d %q", name, w.Code, fresh)
+		}
+		if h := b.taken(); len(h) != 2 || h[0].Get("Mcp-Session-Id") != "" {
+			t.Errorf("initialize with an id that is %s: the backend got %v", name, h)
+		}
+	}
+	if got := g.in("", "/mcp"); got != 200 {
+		t.Errorf("a call with an empty id: %d", got)
+	}
+	if got := g.in("made-up", "/mcp"); got != 404 {
+		t.Errorf("a call with an id that was made up: %d", got)
+	}
+	without := newRig(t, proxy("docs", newBackend(t, "").URL), nil)
+	if w := without.send(post("/mcp", initialize)); w.Code != 200 {
+		t.Errorf("a backend with an empty id: %d %s", w.Code, w.Body)
 	}
 }

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"sync/atomic"
+	"time"
 
-	"github.com/sallyport-dev/sallyport/internal/manifest"
-	"github.com/sallyport-dev/sallyport/internal/oauthclient"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/console"
+	"github.com/sallyport-dev/sallyport/internal/pipeline"
 )
 
 // Snapshot is one whole configuration, compiled: immutable, swapped in as a whole
@@ -12,17 +14,29 @@ import (
 // reference-counted pools; a snapshot gives its references back when it was
 // retired and its last exchange has ended.
 type Snapshot struct {
-	endpoints map[string]*Endpoint           // by resource name
-	only      *Endpoint                      // the one endpoint there is, also served at /mcp; else nil
-	entries   int                            // backends without an endpoint
-	accounts  map[string]*oauthclient.Client // the gateway's own, by resource name
+	parts     *compile.Parts
+	endpoints map[string]*compile.Endpoint  // by resource name
+	served    map[string]*pipeline.Endpoint // the same, as surfaces know them
+	revision  string                        // of its manifests
+	since     time.Time                     // that it is served
+	described []*console.Server             // for people; nil where nobody looks
+	warnings  []string                      // about it, for the same
+	only      *pipeline.Endpoint            // the one endpoint there is, also served at /mcp; else nil
 
-	assertionKeys map[string][]byte // by MCPExternalAuthConfig: the public keys of its assertions
+	uses atomic.Int64 // exchanges under way, plus one while it is current
+}
 
-	authServers []*embedded
-
-	releases []func()
-	uses     atomic.Int64 // exchanges under way, plus one while it is current
+// newSnapshot serves parts.
+func newSnapshot(parts *compile.Parts) *Snapshot {
+	snap := &Snapshot{parts: parts, endpoints: map[string]*compile.Endpoint{}, served: map[string]*pipeline.Endpoint{}}
+	snap.uses.Store(1)
+	for _, e := range parts.Endpoints {
+		snap.endpoints[e.Name], snap.served[e.Name] = e, e.Endpoint
+		if len(parts.Endpoints) == 1 {
+			snap.only = e.Endpoint
+		}
+	}
+	return snap
 }
 
 // acquire keeps the snapshot alive for one exchange. It fails when the snapshot
@@ -41,11 +55,8 @@ func (s *Snapshot) acquire() bool {
 
 // release gives up one use; the last one closes what nobody else uses.
 func (s *Snapshot) release() {
-	if s.uses.Add(-1) > 0 {
-		return
-	}
-	for _, release := range s.releases {
-		release()
+	if s.uses.Add(-1) == 0 {
+		s.parts.Release()
 	}
 }
 
@@ -55,16 +66,7 @@ func (s *Snapshot) Endpoints() int { return len(s.endpoints) }
 // fingerprint of the endpoint that name has, or "".
 func (s *Snapshot) fingerprint(name string) string {
 	if e := s.endpoints[name]; e != nil {
-		return e.fingerprint
+		return e.Fingerprint
 	}
 	return ""
-}
-
-// Check says what is wrong with a validated set beyond its schema, by compiling
-// it for nobody. Nothing is dialled and no process is started.
-func Check(set *manifest.Set) manifest.Problems {
-	s := newCheckServer()
-	snap, problems, warnings := s.compile(set)
-	snap.release()
-	return append(problems, warnings...).Sort()
 }

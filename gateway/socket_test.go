@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
@@ -27,7 +26,7 @@ func dial(t *testing.T, g *rig, path string, change func(r *http.Request)) (*web
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	conn, resp, err := websocket.Dial(ctx, s.URL+path, &websocket.DialOptions{HTTPHeader: r.Header, HTTPClient: &http.Client{Transport: transport}})
 	if err == nil {
@@ -39,7 +38,7 @@ func dial(t *testing.T, g *rig, path string, change func(r *http.Request)) (*web
 // read returns the next message, or the code and reason of the end.
 func read(t *testing.T, conn *websocket.Conn) (string, websocket.CloseError) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	_, message, err := conn.Read(ctx)
 	closed, ok := errors.AsType[websocket.CloseError](err)

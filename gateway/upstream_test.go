@@ -22,8 +22,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/testkit/hub"
 )
 
-// front serves a gateway whose manifests name its own address.
-func front(t *testing.T, docs func(origin string) string, change func(*gateway.Options)) string {
+// serveAt serves a gateway whose manifests name its own address.
+func serveAt(t *testing.T, docs func(origin string) string, change func(*gateway.Options)) string {
 	t.Helper()
 	var r atomic.Pointer[rig]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.Load().ServeHTTP(w, req) }))
@@ -55,7 +55,7 @@ func newPerson(t *testing.T, origin string) *person {
 		}
 		return nil
 	}}}
-	body := fmt.Sprintf(`{"redirect_uris":[%q],"token_endpoint_auth_method":"none","application_type":"native","client_name":"test"}`, answers)
+	body := fmt.Sprintf(`{"redirect_uris":[%q],"token_endpoint_auth_method":"none","application_type":"native","client_name":"test","grant_types":["authorization_code","refresh_token"]}`, answers)
 	var client struct {
 		ID string `json:"client_id"`
 	}
@@ -97,6 +97,14 @@ var (
 // access token.
 func (p *person) signIn(t *testing.T, resource string) string {
 	t.Helper()
+	access, _ := p.signInFor(t, resource)
+	return access
+}
+
+// signInFor is signIn, with the refresh token too. Where the person has approved before
+// nothing is asked.
+func (p *person) signInFor(t *testing.T, resource string) (access, refresh string) {
+	t.Helper()
 	at := p.origin + "/oauth/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {p.id}, "redirect_uri": {answers}, "state": {"s"}, "resource": {resource},
 		"code_challenge": {oauth.Challenge(p.verifier)}, "code_challenge_method": {"S256"},
@@ -107,6 +115,9 @@ func (p *person) signIn(t *testing.T, resource string) string {
 	}
 	page, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
+	if back, err := resp.Location(); err == nil {
+		return p.redeem(t, back, resource)
+	}
 	action := formAction.FindSubmatch(page)
 	if err != nil || action == nil {
 		t.Fatalf("no consent page: %s %v %s", resp.Status, err, page)
@@ -134,18 +145,28 @@ func (p *person) signIn(t *testing.T, resource string) string {
 	}
 	defer resp.Body.Close()
 	back, err := resp.Location()
-	if err != nil || back.Query().Get("code") == "" {
+	if err != nil {
 		page, _ := io.ReadAll(resp.Body)
-		t.Fatalf("no code came back: %s %v %s", resp.Status, back, page)
+		t.Fatalf("no code came back: %s %s", resp.Status, page)
+	}
+	return p.redeem(t, back, resource)
+}
+
+// redeem turns the code that came back into tokens.
+func (p *person) redeem(t *testing.T, back *url.URL, resource string) (access, refresh string) {
+	t.Helper()
+	if back.Query().Get("code") == "" {
+		t.Fatalf("no code came back: %v", back)
 	}
 	var tokens struct {
-		Access string `json:"access_token"`
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
 	}
 	p.json(t, http.MethodPost, p.origin+"/oauth/token", "application/x-www-form-urlencoded", url.Values{
 		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {answers},
 		"client_id": {p.id}, "code_verifier": {p.verifier}, "resource": {resource},
 	}.Encode(), "", &tokens)
-	return tokens.Access
+	return tokens.Access, tokens.Refresh
 }
 
 // hubProvider is a hub in a manifest; its client id stands there, or registration.
@@ -173,7 +194,7 @@ func TestUpstreamSecrets(t *testing.T) {
 			env := map[string]string{
 				"SALLYPORT_UPSTREAM_CLIENT_SECRET_STAFF": staff.Secret, "SALLYPORT_UPSTREAM_CLIENT_SECRET_CODE_HOST": code.Secret,
 			}
-			origin := front(t, func(origin string) string {
+			origin := serveAt(t, func(origin string) string {
 				return object("MCPExternalAuthConfig", "auth", "type: embeddedAuthServer",
 					fmt.Sprintf("embeddedAuthServer: {issuer: %q, upstreamProviders: [%s]}", origin, strings.Join(list, ", "))) +
 					proxy("docs", b.URL+"/mcp", "authServerRef: {kind: MCPExternalAuthConfig, name: auth}")
@@ -213,7 +234,7 @@ func TestUpstreamProblems(t *testing.T) {
 	} {
 		docs := secret("s", "k", "v") + object("MCPExternalAuthConfig", "auth", "type: embeddedAuthServer",
 			`embeddedAuthServer: {issuer: "https://gateway.example.com", upstreamProviders: [`+test.provider+"]}")
-		problems := gateway.Check(load(t, docs))
+		problems := check(t, docs)
 		if len(problems) != 1 || !hasAll(problems[0].String(), strings.Fields(test.want)) {
 			t.Errorf("%s: problems are %v, want one with %s", name, problems, test.want)
 		}
@@ -226,7 +247,7 @@ func TestUpstreamTokensAreRenewed(t *testing.T) {
 	t.Parallel()
 	h, b := hub.Start(t), newBackend(t, "docs")
 	h.SetLife(time.Second)
-	origin := front(t, func(origin string) string {
+	origin := serveAt(t, func(origin string) string {
 		return object("MCPExternalAuthConfig", "auth", "type: embeddedAuthServer",
 			fmt.Sprintf("embeddedAuthServer: {issuer: %q, upstreamProviders: [%s]}", origin, hubProvider("code-host", h, "clientId: "+h.ID))) +
 			proxy("docs", b.URL+"/mcp", "authServerRef: {kind: MCPExternalAuthConfig, name: auth}")

@@ -2,6 +2,5 @@
 # The benchmark of bench/README.md. Arguments go to it: hack/bench.sh -h lists them.
 source "$(dirname "$0")/tools.sh"
 cd "$root"
-PATH=$PATH:/usr/sbin
-debian nginx nginx-light || step "measuring without nginx"
+debian nginx=nginx-light
 exec go run ./bench "$@"

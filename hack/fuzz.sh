@@ -1,22 +1,33 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while: hack/fuzz.sh [DURATION], 5s each when not said otherwise.
+# Runs every fuzz target for a while: hack/fuzz.sh [DURATION], a minute each when not said otherwise. What they learned
+# is kept in the cache folder, so that the next run goes on from there; what they found is a file under testdata, to be
+# committed with the repair. make test runs each target on its seeds and on those files.
 source "$(dirname "$0")/tools.sh"
 cd "$root"
-duration=${1:-5s}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+compiler
+duration=${1:-1m}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
 
-fuzz() { go test -run='^$' -fuzz="^$2\$" -fuzztime="$duration" -fuzzminimizetime=1s "$1" >"$out" 2>&1; }
+# ended FILE: tells that a target met its own deadline while an input was under way, and found nothing: now and then the
+# end of its time is taken for a failure. What it finds it names.
+ended() { grep -q 'context deadline exceeded' "$1" && ! grep -qE 'Failing input|hung or terminated|panic:' "$1"; }
 
-# ended tells that go test met its own deadline while an input was under way, and found nothing: now and then it takes
-# the end of its time for a failure. What it finds it names.
-ended() { grep -q 'context deadline exceeded' "$out" && ! grep -qE 'Failing input|hung or terminated|panic:' "$out"; }
+# fuzz FOLDER TARGET: runs one target in its package's folder, where findings go.
+fuzz() {
+	(cd "$1" && "$dir/test" -test.run='^$' -test.fuzz="^$2\$" -test.fuzztime="$duration" -test.fuzzminimizetime=1s \
+		-test.fuzzcachedir="$cache/fuzz/$1" >"$dir/out" 2>&1)
+}
 
-grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | while read -r package target; do
-	step "fuzz $package $target for $duration"
-	if fuzz "$package" "$target" || { ended && fuzz "$package" "$target"; }; then
-		continue
-	fi
-	cat "$out"
-	exit 1
+grep -rEl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r folder; do
+	step "building the fuzz targets of $folder"
+	go test -c -vet=off -fuzz=. -o "$dir/test" "$folder" # once for all of them
+	for target in $(grep -hEo '^func Fuzz[A-Za-z0-9_]+' "$folder"/*_test.go | sed 's/func //' | sort -u); do
+		step "fuzz $folder $target for $duration"
+		if fuzz "$folder" "$target" || { ended "$dir/out" && fuzz "$folder" "$target"; }; then
+			continue
+		fi
+		cat "$dir/out"
+		exit 1
+	done
 done

@@ -18,7 +18,7 @@ key() { cat "$@" | sha256sum | cut -c1-12; }
 # tool NAME: prints the path of the program of the module tools/NAME, built by this machine's Go.
 tool() {
 	local dir=$root/tools/$1 out
-	out=$cache/bin/$1-$(key "$dir/go.mod" "$dir/go.sum" <(go version))
+	out=$cache/bin/$1-$(key "$dir"/go.* $(find "$dir" -name '*.go') <(go version))
 	if [ ! -x "$out" ]; then
 		step "building $1 into $cache"
 		(cd "$dir" && go build -o "$out.$$" tool) && mv "$out.$$" "$out"
@@ -41,30 +41,54 @@ js() {
 	echo "$dir"
 }
 
-# debian COMMAND PACKAGES: installs the Debian packages that have a command we need, when it is missing and we may.
+# debian COMMAND=PACKAGES...: installs the Debian packages whose command is missing, all at once, where we may. Where we
+# may not it says what is missing: the tests that need it are skipped, and say so.
 debian() {
-	if command -v "$1" >/dev/null; then return; fi
+	local wish packages=""
+	PATH=$PATH:/usr/sbin # nginx and Apache, which are not on every user's PATH
+	for wish in "$@"; do
+		command -v "${wish%%=*}" >/dev/null || packages+=" ${wish#*=}"
+	done
+	if [ -z "$packages" ]; then return; fi
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo "$0: $1 is missing: install it (Debian: apt-get install $2)" >&2
-		return 1
+		echo "missing: Debian's$packages" >&2
+		return
 	fi
-	step "installing $2"
+	step "installing$packages"
 	DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null >/dev/null
 	# shellcheck disable=SC2086 # several packages
-	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 </dev/null >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages </dev/null >/dev/null
 }
+
+# compiler: the race detector needs cgo, and a Go that finds a C compiler later compiles everything again.
+compiler() { debian gcc=gcc; }
 
 # e2e_tools: installs what the end-to-end tests need and tells them where it is.
 e2e_tools() {
-	debian gcc gcc # the race detector needs cgo
-	debian npm npm
-	debian nginx nginx # proxies before the gateway
-	debian redis-server redis-server # state that replicas share
-	debian chromium chromium # a real browser for the pages that people see
-	debian chromedriver chromium-driver
-	debian apache2 "apache2-bin libapache2-mod-auth-openidc"
+	compiler
+	# Proxies before the gateway, state that replicas share, a real browser for the pages that people see.
+	debian npm=npm nginx=nginx redis-server=redis-server chromium=chromium chromedriver=chromium-driver \
+		"apache2=apache2-bin libapache2-mod-auth-openidc"
 	SALLYPORT_TEST_JS=$(js)
 	SALLYPORT_TEST_EVERYTHING=$(tool everything-server)
-	export SALLYPORT_TEST_JS SALLYPORT_TEST_EVERYTHING
-	export SALLYPORT_TEST_FULL=1 # a missing part is a failure from here on, not a skipped test
+	SALLYPORT_TEST_MCPGO=$(tool mcp-go-client)
+	export SALLYPORT_TEST_JS SALLYPORT_TEST_EVERYTHING SALLYPORT_TEST_MCPGO
+}
+
+# kube: builds the programs of tools/kube into a folder of the cache and prints it: etcd, the API server, the controller
+# manager, Helm. The first time takes long, and goes on where a run before was stopped.
+kube() {
+	local dir=$root/tools/kube out version flags
+	out=$cache/kube-$(key "$dir/go.mod" "$dir/go.sum" <(go version))
+	if [ ! -d "$out" ]; then
+		step "building a control plane and Helm into $cache"
+		version=$(awk '$1 == "k8s.io/kubernetes" { print $2 }' "$dir/go.mod")
+		# A server that calls itself v0.0.0 takes no CustomResourceDefinitions of today.
+		flags="-s -w -X k8s.io/component-base/version.gitVersion=$version"
+		flags+=" -X k8s.io/component-base/version.gitMajor=$(cut -d. -f1 <<<"${version#v}") -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
+		(cd "$dir" && CGO_ENABLED=0 nice -n "${NICE:-0}" go build -ldflags "$flags" -o "$out.$$/" tool) || return 1
+		mv "$out.$$/server" "$out.$$/etcd" || return 1 # the package's path ends in server/v3
+		if [ -d "$out" ]; then rm -rf "$out.$$"; else mv "$out.$$" "$out"; fi # another run may have been faster
+	fi
+	echo "$out"
 }

@@ -78,4 +78,9 @@ type ClientCertificate struct {
 	// has a certificate of any of them is a caller here.
 	// +optional
 	CABundleRef *CABundleRef `json:"caBundleRef,omitempty"`
+	// Names are those that a certificate must be issued to, one of them: dns:NAME,
+	// uri:URI, email:ADDRESS or cn:NAME; without a kind a DNS name or URI. Without it
+	// whoever has one is a caller here.
+	// +optional
+	Names CertificateNames `json:"names,omitempty"`
 }

@@ -52,9 +52,19 @@ type EmbeddedAuthServer struct {
 	// +listType=atomic
 	// +optional
 	HMACSecretRefs []SecretKeyRef `json:"hmacSecretRefs,omitempty"`
+	// Branding says whose pages people see.
+	// +optional
+	Branding *Branding `json:"branding,omitempty"`
 	// TokenLifespans say how long tokens are good for.
 	// +optional
 	TokenLifespans *TokenLifespans `json:"tokenLifespans,omitempty"`
+	// RefreshOverlap is how long after it was replaced a refresh token still gives its
+	// client the same successor, so that processes that share it stay signed in; at most
+	// 5m, 0s for not at all.
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('5m')",message="must be at most 5m: who stole a refresh token has that much time"
+	// +kubebuilder:default="30s"
+	// +optional
+	RefreshOverlap Lifespan `json:"refreshOverlap,omitempty"`
 	// CIMD admits clients that publish a document about themselves and use its address
 	// as their id.
 	// +optional
@@ -69,6 +79,9 @@ type EmbeddedAuthServer struct {
 	// +kubebuilder:default=false
 	// +optional
 	DisableClientRegistration bool `json:"disableClientRegistration,omitempty"`
+	// Registration bounds what clients may register themselves.
+	// +optional
+	Registration *ClientRegistration `json:"registration,omitempty"`
 	// AllowConfidentialClientRegistration issues secrets to clients that register and
 	// ask for one, and otherwise makes them public clients. By default it is on, but not
 	// with insecureAllowHTTP.
@@ -156,16 +169,56 @@ type TokenLifespans struct {
 // +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$`
 type Lifespan string
 
+// Duration is the lifespan as a length of time; zero for what is not said.
+func (l Lifespan) Duration() time.Duration {
+	d, _ := time.ParseDuration(string(l)) // the schema has checked it
+	return d
+}
+
 // Lifespans are the three as lengths of time; zero for what is not said.
 func (t *TokenLifespans) Lifespans() (access, refresh, code time.Duration) {
 	if t == nil {
 		return 0, 0, 0
 	}
-	of := func(l Lifespan) time.Duration {
-		d, _ := time.ParseDuration(string(l)) // the schema has checked it
-		return d
-	}
-	return of(t.AccessTokenLifespan), of(t.RefreshTokenLifespan), of(t.AuthCodeLifespan)
+	return t.AccessTokenLifespan.Duration(), t.RefreshTokenLifespan.Duration(), t.AuthCodeLifespan.Duration()
+}
+
+// Branding says whose pages people see when they sign in.
+type Branding struct {
+	// Name of the organisation or service; by default the issuer's host.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Name string `json:"name,omitempty"`
+	// LogoURL is the https address of an image, which browsers fetch without saying
+	// where they are.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule=`isURL(self) && self.startsWith('https://')`,message="must be an https address, like https://example.com/logo.svg"
+	// +optional
+	LogoURL string `json:"logoUrl,omitempty"`
+	// SupportURL is where people get help: an https or mailto address.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^(https://[^\\s/]+|mailto:[^\\s@]+@[^\\s@]+)')`,message="must be an https or mailto address, like mailto:help@example.com"
+	// +optional
+	SupportURL string `json:"supportUrl,omitempty"`
+}
+
+// ClientRegistration bounds what clients may register themselves.
+type ClientRegistration struct {
+	// Limit is how many different clients may be registered from one address in an hour.
+	// The same client again does not count. By default there is no limit: a client's id
+	// carries what was registered, and nothing is stored.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	// +optional
+	Limit int32 `json:"limit,omitempty"`
+	// RedirectHosts are the hosts that answers may go to: a name for itself,
+	// *.example.com for all names below example.com. The person's own machine is always
+	// good. By default every host is.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	RedirectHosts []ClientDomain `json:"redirectHosts,omitempty"`
 }
 
 // StaticClient is a client of the authorization server that was registered by hand.

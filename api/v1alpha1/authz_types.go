@@ -52,6 +52,10 @@ type AuthzInline struct {
 	// +kubebuilder:validation:MaxLength=262144
 	// +optional
 	EntitiesJSON string `json:"entitiesJson,omitempty"`
+	// PrimaryUpstreamProvider says whose claims are read.
+	// +kubebuilder:validation:XValidation:rule="false",message="primaryUpstreamProvider is not supported here; the authorization server says who people are, for all its endpoints: set embeddedAuthServer.primaryUpstreamProvider, and remove it"
+	// +optional
+	PrimaryUpstreamProvider string `json:"primaryUpstreamProvider,omitempty"`
 }
 
 // PolicyTexts are Cedar policies.

@@ -1,5 +1,7 @@
 package v1alpha1
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // Unbuilt is the type of an object field that the schema knows and nothing
 // reads yet. Such a field takes anything, and the marker that stands on the
 // field itself refuses it:
@@ -11,6 +13,30 @@ package v1alpha1
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type Unbuilt struct{}
+
+// ConfigStatus is what the operator saw of configuration that others share.
+type ConfigStatus struct {
+	// ObservedGeneration is the generation this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// ReferencingWorkloads are the resources that name it.
+	// +listType=atomic
+	// +optional
+	ReferencingWorkloads []WorkloadRef `json:"referencingWorkloads,omitempty"`
+	// Conditions tell in detail what holds and what to do.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// WorkloadRef names a resource of the same namespace.
+type WorkloadRef struct {
+	// Kind of the resource.
+	Kind string `json:"kind"`
+	// Name of the resource.
+	Name string `json:"name"`
+}
 
 // ObjectName is the name of another object in the same namespace.
 //
@@ -66,6 +92,11 @@ type Audit struct {
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
 }
+
+// ProtocolVersion is a revision of the Model Context Protocol, by its date.
+//
+// +kubebuilder:validation:Enum="2024-11-05";"2025-03-26";"2025-06-18";"2025-11-25";"2026-07-28"
+type ProtocolVersion string
 
 // EndpointPrefix is a path that begins with a slash and does not end with one.
 //

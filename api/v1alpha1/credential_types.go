@@ -17,7 +17,7 @@ type IdentityAssertion struct {
 	// Issuer is what iss says. By default it is --public-url.
 	// +optional
 	Issuer IssuerURL `json:"issuer,omitempty"`
-	// Audience is what aud says. By default it is the backend's remoteUrl.
+	// Audience is what aud says. By default it is the backend's remoteUrl, without a query.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	Audience string `json:"audience,omitempty"`
@@ -95,7 +95,7 @@ type OBO struct {
 // an access token of it.
 //
 // +kubebuilder:validation:XValidation:rule=`!self.idpTokenUrl.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".idpTokenUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
-// +kubebuilder:validation:XValidation:rule=`!has(self.targetTokenUrl) || !self.targetTokenUrl.startsWith('http:') || self.allowPrivateIPs || self.insecureTargetTokenURL`,fieldPath=".targetTokenUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
+// +kubebuilder:validation:XValidation:rule=`!has(self.targetTokenUrl) || !self.targetTokenUrl.startsWith('http:') || self.allowPrivateIPs || self.insecureTargetTokenUrl`,fieldPath=".targetTokenUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateIPs: true"
 // +kubebuilder:validation:XValidation:rule=`has(self.targetTokenUrl) || !self.targetAudience.startsWith('http:') || self.allowPrivateIPs`,fieldPath=".targetAudience",message="must begin with https:// where targetTokenUrl is looked up there; for plain http to a loopback or private address set allowPrivateIPs: true"
 type XAA struct {
 	// IDPTokenURL is the identity provider's token endpoint.
@@ -123,7 +123,7 @@ type XAA struct {
 	// +optional
 	TargetClientSecretRef *SecretKeyRef `json:"targetClientSecretRef,omitempty"`
 	// TargetResource is the backend, as its authorization server knows it (RFC 8707). By
-	// default it is the backend's remoteUrl.
+	// default it is the backend's remoteUrl, without a query.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	TargetResource string `json:"targetResource,omitempty"`
@@ -139,7 +139,7 @@ type XAA struct {
 	// way can take the tokens.
 	// +kubebuilder:default=false
 	// +optional
-	InsecureTargetTokenURL bool `json:"insecureTargetTokenURL,omitempty"`
+	InsecureTargetTokenURL bool `json:"insecureTargetTokenUrl,omitempty"`
 	// AllowPrivateIPs admits loopback and private addresses for both token endpoints,
 	// and plain http to them. Cloud metadata addresses are never admitted.
 	// +kubebuilder:default=false

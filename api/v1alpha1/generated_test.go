@@ -18,13 +18,17 @@ import (
 // kinds are an object and a list of each.
 func kinds() map[string][2]runtime.Object {
 	return map[string][2]runtime.Object{
-		"MCPRemoteProxy":        {&v1alpha1.MCPRemoteProxy{}, &v1alpha1.MCPRemoteProxyList{}},
-		"MCPServer":             {&v1alpha1.MCPServer{}, &v1alpha1.MCPServerList{}},
-		"MCPServerEntry":        {&v1alpha1.MCPServerEntry{}, &v1alpha1.MCPServerEntryList{}},
-		"MCPExternalAuthConfig": {&v1alpha1.MCPExternalAuthConfig{}, &v1alpha1.MCPExternalAuthConfigList{}},
-		"MCPToolConfig":         {&v1alpha1.MCPToolConfig{}, &v1alpha1.MCPToolConfigList{}},
-		"MCPAuthzConfig":        {&v1alpha1.MCPAuthzConfig{}, &v1alpha1.MCPAuthzConfigList{}},
-		"MCPOIDCConfig":         {&v1alpha1.MCPOIDCConfig{}, &v1alpha1.MCPOIDCConfigList{}},
+		"MCPRemoteProxy":                    {&v1alpha1.MCPRemoteProxy{}, &v1alpha1.MCPRemoteProxyList{}},
+		"MCPServer":                         {&v1alpha1.MCPServer{}, &v1alpha1.MCPServerList{}},
+		"MCPServerEntry":                    {&v1alpha1.MCPServerEntry{}, &v1alpha1.MCPServerEntryList{}},
+		"MCPExternalAuthConfig":             {&v1alpha1.MCPExternalAuthConfig{}, &v1alpha1.MCPExternalAuthConfigList{}},
+		"MCPToolConfig":                     {&v1alpha1.MCPToolConfig{}, &v1alpha1.MCPToolConfigList{}},
+		"MCPAuthzConfig":                    {&v1alpha1.MCPAuthzConfig{}, &v1alpha1.MCPAuthzConfigList{}},
+		"MCPTelemetryConfig":                {&v1alpha1.MCPTelemetryConfig{}, &v1alpha1.MCPTelemetryConfigList{}},
+		"MCPGroup":                          {&v1alpha1.MCPGroup{}, &v1alpha1.MCPGroupList{}},
+		"VirtualMCPServer":                  {&v1alpha1.VirtualMCPServer{}, &v1alpha1.VirtualMCPServerList{}},
+		"VirtualMCPCompositeToolDefinition": {&v1alpha1.VirtualMCPCompositeToolDefinition{}, &v1alpha1.VirtualMCPCompositeToolDefinitionList{}},
+		"MCPOIDCConfig":                     {&v1alpha1.MCPOIDCConfig{}, &v1alpha1.MCPOIDCConfigList{}},
 	}
 }
 
@@ -90,7 +94,7 @@ func compare(t *testing.T, path string, goType reflect.Type, s schema) {
 	case reflect.Struct:
 		fields := map[string]reflect.Type{}
 		for _, field := range reflect.VisibleFields(goType) {
-			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" { // else it is inline
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" { // else it is inline, or no field of JSON
 				fields[name] = field.Type
 			}
 		}

@@ -43,6 +43,16 @@ func RestrictedHeaderPattern() string {
 	return "(?i)^(" + strings.Join(names, "|") + ")$"
 }
 
+// NoIdentityHeader says whether a proxy cannot have its word about callers in a header,
+// and why: what clients and the protocol use comes from anybody, and goes on to backends.
+func NoIdentityHeader(name string) (reason string, bad bool) {
+	reason, bad = RestrictedHeader(name)
+	if bad && (reason == restricted[0].reason || reason == restricted[len(restricted)-1].reason) {
+		return "", false // there proxies have it
+	}
+	return reason, bad
+}
+
 // RestrictedHeader says whether a manifest may not have a header passed through
 // or set, and why. Authorization is not among them: it may be set, and is
 // refused where a client's would be passed through.

@@ -1,7 +1,12 @@
 package v1alpha1
 
+import "time"
+
 // Incoming is the outer door: how a client of an endpoint proves who it is.
-// Every serving kind has it.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.oidcConfigRefs) || !has(self.oidcConfig) && !has(self.oidcConfigRef)",fieldPath=".oidcConfigRefs",message="cannot be set beside oidcConfig or oidcConfigRef; put all issuers into the list"
+// +kubebuilder:validation:XValidation:rule="!has(self.authServerRef) || !has(self.oidcConfig) && !has(self.oidcConfigRefs)",fieldPath=".authServerRef",message="cannot be set beside oidcConfig or oidcConfigRefs; keep one of them"
 type Incoming struct {
 	// OIDCConfig checks the tokens that clients show, with settings in place. It is
 	// always about the incoming token, also where another one is shown to the
@@ -12,12 +17,22 @@ type Incoming struct {
 	// show. It is always about the incoming token.
 	// +optional
 	OIDCConfigRef *OIDCConfigRef `json:"oidcConfigRef,omitempty"`
+	// OIDCConfigRefs name several MCPOIDCConfigs whose tokens are taken, each by its own
+	// rules: a token is for the one that its iss names. One of them at most may have
+	// opaque tokens, as those are shown to their issuer.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	OIDCConfigRefs []OIDCConfigRef `json:"oidcConfigRefs,omitempty"`
 	// ClientCertificate lets callers in who show a TLS client certificate. Where
 	// tokens are checked too, either is enough.
 	// +optional
 	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 	// AuthServerRef names the embedded authorization server that clients sign in with.
-	// Tokens that it made for this endpoint are taken, and no others.
+	// Tokens that it made for this endpoint are taken, and no others. An oidcConfigRef
+	// beside it must be of the same issuer, and name the endpoint's address.
 	// +optional
 	AuthServerRef *AuthServerRef `json:"authServerRef,omitempty"`
 	// TrustedProxy believes an authenticating proxy before the gateway about who
@@ -60,7 +75,7 @@ type OIDCConfig struct {
 
 // OIDCInline is an issuer together with what its tokens must say here.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.audience) || has(self.audiences)",fieldPath=".audience",message="must be set: without an audience a token for any other service would do; use the endpoint's URL"
+// +kubebuilder:validation:XValidation:rule="has(self.audience) || has(self.audiences) || has(self.allowedClients)",fieldPath=".audience",message="must be set: without an audience a token for any other service would do; use the endpoint's URL, or allowedClients where the issuer's tokens have no aud"
 type OIDCInline struct {
 	OIDCIssuer `json:",inline"`
 	// Audience that a token must have: the endpoint's URL, or what the issuer puts
@@ -76,9 +91,31 @@ type OIDCInline struct {
 	// +listType=atomic
 	// +optional
 	Audiences []string `json:"audiences,omitempty"`
-	// Scopes that a token must have, all of them.
+
+	Demands `json:",inline"`
+}
+
+// Demands are what a token must say besides its audience, and what clients are told to
+// ask for.
+type Demands struct {
+	// Scopes that a token must have, all of them, except those that are about identity
+	// and in no access token: openid, profile, email, address, phone, offline_access.
 	// +optional
 	Scopes Scopes `json:"scopes,omitempty"`
+	// AdvertisedScopes are what clients are told to ask for, where it is not the Scopes:
+	// Entra ID wants api://ID/access asked for, and shows access.
+	// +optional
+	AdvertisedScopes Scopes `json:"advertisedScopes,omitempty"`
+	// AllowedClients are the OAuth clients that tokens may be issued to, by client_id or
+	// azp. With it a token without aud will do, as those of Amazon Cognito are; one with
+	// an audience still needs the right one.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +listType=set
+	// +optional
+	AllowedClients []string `json:"allowedClients,omitempty"`
 }
 
 // Scopes are OAuth scopes (RFC 6749 section 3.3).
@@ -90,6 +127,8 @@ type OIDCInline struct {
 type Scopes []string
 
 // OIDCConfigRef names a shared issuer and says what its tokens must say here.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.audience) || has(self.allowedClients)",fieldPath=".audience",message="must be set: without an audience a token for any other service would do; use the endpoint's URL, or allowedClients where the issuer's tokens have no aud"
 type OIDCConfigRef struct {
 	// Name of the MCPOIDCConfig.
 	Name ObjectName `json:"name"`
@@ -98,10 +137,15 @@ type OIDCConfigRef struct {
 	// is good for all.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	Audience string `json:"audience"`
-	// Scopes that a token must have, all of them.
 	// +optional
-	Scopes Scopes `json:"scopes,omitempty"`
+	Audience string `json:"audience,omitempty"`
+	// ResourceURL is the public URL of this one endpoint, as clients are told it. By
+	// default it is what they used, or --public-url with the endpoint's path.
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^(https://|http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$))')`,message="must be https, or http on loopback"
+	// +optional
+	ResourceURL IssuerURL `json:"resourceUrl,omitempty"`
+
+	Demands `json:",inline"`
 }
 
 // OIDCIssuer is who signs, or vouches for, the tokens that clients show.
@@ -110,6 +154,7 @@ type OIDCConfigRef struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.jwksUrl) || self.jwksUrl.startsWith('https://') || (has(self.insecureAllowHTTP) && self.insecureAllowHTTP) || (has(self.jwksAllowPrivateIP) && self.jwksAllowPrivateIP && self.jwksUrl.matches('^http://(localhost|127\\\\.[0-9.]+|\\\\[::1\\\\])(:[0-9]+)?(/.*)?$'))",fieldPath=".jwksUrl",message="must be https; insecureAllowHTTP: true admits http, and jwksAllowPrivateIP: true admits it on loopback"
 // +kubebuilder:validation:XValidation:rule="!has(self.introspectionUrl) || self.introspectionUrl.startsWith('https://') || (has(self.insecureAllowHTTP) && self.insecureAllowHTTP) || (has(self.jwksAllowPrivateIP) && self.jwksAllowPrivateIP && self.introspectionUrl.matches('^http://(localhost|127\\\\.[0-9.]+|\\\\[::1\\\\])(:[0-9]+)?(/.*)?$'))",fieldPath=".introspectionUrl",message="must be https; insecureAllowHTTP: true admits http, and jwksAllowPrivateIP: true admits it on loopback"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientSecretRef) || has(self.clientId)",fieldPath=".clientId",message="must be set with clientSecretRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.introspectionPreset) || self.introspectionPreset != 'github' || has(self.clientId) && has(self.clientSecretRef)",fieldPath=".introspectionPreset",message="github wants clientId and clientSecretRef of the OAuth application whose tokens these are"
 type OIDCIssuer struct {
 	// Issuer is the issuer's identifier, exactly as its tokens have it in iss.
 	Issuer IssuerURL `json:"issuer"`
@@ -121,6 +166,14 @@ type OIDCIssuer struct {
 	// every token must be a JWT.
 	// +optional
 	IntrospectionURL IssuerURL `json:"introspectionUrl,omitempty"`
+	// IntrospectionPreset checks opaque tokens where an issuer has an endpoint of its
+	// own for that: google (its tokeninfo), or github (its API for an application's
+	// tokens, which wants clientId and clientSecretRef of that application). All tokens
+	// of such an issuer are opaque. IntrospectionURL is then where the endpoint is, if not
+	// at the usual place.
+	// +kubebuilder:validation:Enum=google;github
+	// +optional
+	IntrospectionPreset string `json:"introspectionPreset,omitempty"`
 	// ClientID is the gateway's client id at the introspection endpoint.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
@@ -148,6 +201,10 @@ type OIDCIssuer struct {
 	// ClaimMappings say where in a token the caller's properties are.
 	// +optional
 	ClaimMappings *ClaimMappings `json:"claimMappings,omitempty"`
+	// ClockSkew is how far the issuer's clock may be ahead of or behind the gateway's.
+	// +kubebuilder:default="30s"
+	// +optional
+	ClockSkew Skew `json:"clockSkew,omitempty"`
 	// JWKSAllowPrivateIP admits loopback and private addresses for the issuer's
 	// endpoints. Cloud metadata addresses are never admitted.
 	// +kubebuilder:default=false
@@ -158,6 +215,17 @@ type OIDCIssuer struct {
 	// +kubebuilder:default=false
 	// +optional
 	InsecureAllowHTTP bool `json:"insecureAllowHTTP,omitempty"`
+
+	// Not built. Each of these is refused by name.
+
+	// JWKSAuthTokenPath is a file with a token for the issuer's endpoints.
+	// +kubebuilder:validation:XValidation:rule="false",message="jwksAuthTokenPath is not supported: a manifest could have any file of the gateway's sent to any address; for a cluster's own keys use type kubernetesServiceAccount with useClusterAuth, and remove it"
+	// +optional
+	JWKSAuthTokenPath string `json:"jwksAuthTokenPath,omitempty"`
+	// ProtectedResourceAllowPrivateIP admits a resourceUrl on a private address.
+	// +kubebuilder:validation:XValidation:rule="false",message="protectedResourceAllowPrivateIP is not supported: nothing is fetched from a resource's own address, so there is nothing to admit; remove it"
+	// +optional
+	ProtectedResourceAllowPrivateIP *bool `json:"protectedResourceAllowPrivateIP,omitempty"`
 }
 
 // IssuerURL is an http or https URL without userinfo, query and fragment.
@@ -166,6 +234,15 @@ type OIDCIssuer struct {
 // +kubebuilder:validation:MaxLength=2048
 // +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@\\\\s]+(/[^?#\\\\s]*)?$')",message="must be an http or https URL without user, query and fragment, like https://idp.example.com"
 type IssuerURL string
+
+// Skew is a difference between two clocks, of at most five minutes.
+//
+// +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(\\.[0-9]+)?(ms|s|m))+$') && duration(self) <= duration('5m')`,message="must be a duration of at most five minutes, like 30s or 0s"
+type Skew string
+
+// Duration is its length; 0 for one that validation would have refused.
+func (s Skew) Duration() time.Duration { return Period(s).Duration() }
 
 // ClaimMappings are paths: a claim's plain name, or names joined by dots for a
 // claim inside an object.
@@ -191,13 +268,24 @@ type ClaimMappings struct {
 // +kubebuilder:validation:MaxLength=253
 type ClaimPath string
 
-// TrustedProxy says whether an authenticating proxy before the gateway is believed
-// about the caller, and how it shows that it is the one. It is believed only where
-// clients do not authenticate to the gateway themselves.
+// CertificateNames are names of TLS certificates: dns:NAME, uri:URI, email:ADDRESS,
+// cn:NAME, or without a kind a DNS name or URI.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.assertion) || (has(self.clientAuthEnabled) && !self.clientAuthEnabled && has(self.trustProxyAuth) && self.trustProxyAuth)",fieldPath=".assertion",message="is believed only with clientAuthEnabled: false and trustProxyAuth: true; set both"
+// +kubebuilder:validation:MaxItems=16
+// +kubebuilder:validation:items:MinLength=1
+// +kubebuilder:validation:items:MaxLength=1024
+// +listType=atomic
+type CertificateNames []string
+
+// TrustedProxy says whether an authenticating proxy before the gateway is believed
+// about the caller, and how it shows that it is the one. Where clients authenticate to
+// the gateway themselves too, a token that is presented decides, and else the proxy's
+// word; a request with neither is refused.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.assertion) || (has(self.trustProxyAuth) && self.trustProxyAuth)",fieldPath=".assertion",message="is believed only with trustProxyAuth: true; set it, and clientAuthEnabled: false unless clients may show tokens too"
 // +kubebuilder:validation:XValidation:rule="!has(self.assertion) || !(has(self.preset) || has(self.proxyUserHeader) || has(self.emailHeader) || has(self.nameHeader) || has(self.groupsHeader))",fieldPath=".assertion",message="says who the caller is, so that no plain header does; remove preset and the names of headers"
 // +kubebuilder:validation:XValidation:rule="!has(self.assertion) || !(has(self.sharedSecret) || has(self.certificates))",fieldPath=".assertion",message="is proof by its signature; remove sharedSecret and certificates"
+// +kubebuilder:validation:XValidation:rule="!has(self.caBundleRef) || has(self.certificates)",fieldPath=".caBundleRef",message="narrows certificates down, and there are none; set certificates"
 type TrustedProxy struct {
 	// ClientAuthEnabled keeps the gateway's own authentication of clients on.
 	// +kubebuilder:default=true
@@ -228,11 +316,20 @@ type TrustedProxy struct {
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	NameHeader string `json:"nameHeader,omitempty"`
-	// GroupsHeader is the header with the caller's groups, joined by commas.
+	// GroupsHeader is the header with the caller's groups. Sent twice it is refused, as
+	// one of the two could be a client's.
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	GroupsHeader string `json:"groupsHeader,omitempty"`
+	// GroupsSeparator is what stands between two groups. With none the proxy sends a
+	// header for each group, whose name may then have any character in it; such a proxy
+	// must remove what clients send under that name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4
+	// +kubebuilder:default=","
+	// +optional
+	GroupsSeparator string `json:"groupsSeparator,omitempty"`
 	// TrustedProxies are the addresses the proxy connects from, as CIDRs. By default
 	// loopback; an empty list means nobody.
 	// +kubebuilder:validation:MaxItems=64
@@ -246,14 +343,15 @@ type TrustedProxy struct {
 	// +optional
 	SharedSecret *HeaderFromSecret `json:"sharedSecret,omitempty"`
 	// Certificates are the names of the TLS client certificates that the proxy may
-	// show: the first URI in one, else e-mail address, DNS name or common name. The
-	// listener verifies certificates against --tls-client-ca.
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=1024
-	// +listType=atomic
+	// show: dns:NAME, uri:URI, email:ADDRESS or cn:NAME. Without a kind before it a name
+	// is a DNS name or URI among the certificate's alternative names. The listener
+	// verifies certificates against --tls-client-ca.
 	// +optional
-	Certificates []string `json:"certificates,omitempty"`
+	Certificates CertificateNames `json:"certificates,omitempty"`
+	// CABundleRef narrows the authorities of those certificates down to some of those of
+	// the listener: the proxy's, where clients have theirs from another.
+	// +optional
+	CABundleRef *CABundleRef `json:"caBundleRef,omitempty"`
 	// Assertion believes the signed header of a known proxy in place of a plain one.
 	// +optional
 	Assertion *ProxyAssertion `json:"assertion,omitempty"`

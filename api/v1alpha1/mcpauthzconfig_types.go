@@ -6,6 +6,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')`,message="metadata.name must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"
 // +kubebuilder:resource:shortName=authzcfg,categories=sallyport
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
@@ -22,7 +23,8 @@ type MCPAuthzConfig struct {
 // MCPAuthzConfigSpec are the policies.
 type MCPAuthzConfigSpec struct {
 	// Type is the kind of authorizer: cedarv1.
-	// +kubebuilder:validation:Enum=cedarv1
+	// +kubebuilder:validation:Enum=cedarv1;httpv1
+	// +kubebuilder:validation:XValidation:rule="self != 'httpv1'",message="httpv1 is not supported: nobody outside is asked for each call; write the policies in Cedar, with type cedarv1"
 	Type string `json:"type"`
 	// Mode says whether policies are enforced, or only watched: in shadow mode
 	// everything passes, and log, audit and metrics tell what would not have.
@@ -53,18 +55,15 @@ type CedarConfig struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	GroupEntityType string `json:"group_entity_type,omitempty"`
+	// PrimaryUpstreamProvider says whose claims are read.
+	// +kubebuilder:validation:XValidation:rule="false",message="primary_upstream_provider is not supported here; the authorization server says who people are, for all its endpoints: set embeddedAuthServer.primaryUpstreamProvider, and remove it"
+	// +optional
+	PrimaryUpstreamProvider string `json:"primary_upstream_provider,omitempty"`
 }
 
 // MCPAuthzConfigStatus is what the operator saw.
 type MCPAuthzConfigStatus struct {
-	// ObservedGeneration is the generation this status speaks of.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions tell in detail what holds and what to do.
-	// +listType=map
-	// +listMapKey=type
-	// +optional
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	ConfigStatus `json:",inline"`
 }
 
 // MCPAuthzConfigList is a list of MCPAuthzConfig.

@@ -23,6 +23,7 @@ const (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')`,message="metadata.name must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"
 // +kubebuilder:resource:shortName=extauth;mcpextauth,categories=sallyport
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
@@ -162,14 +163,14 @@ type TokenExchange struct {
 
 // MCPExternalAuthConfigStatus is what the operator saw.
 type MCPExternalAuthConfigStatus struct {
-	// ObservedGeneration is the generation this status speaks of.
+	ConfigStatus `json:",inline"`
+
+	// LastExchange is when a token was last asked for with it.
 	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions tell in detail what holds and what to do.
-	// +listType=map
-	// +listMapKey=type
+	LastExchange *metav1.Time `json:"lastExchange,omitempty"`
+	// LastExchangeError is why that gave none.
 	// +optional
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	LastExchangeError string `json:"lastExchangeError,omitempty"`
 }
 
 // MCPExternalAuthConfigList is a list of MCPExternalAuthConfig.

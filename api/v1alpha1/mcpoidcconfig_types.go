@@ -6,6 +6,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')`,message="metadata.name must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"
 // +kubebuilder:resource:shortName=mcpoidc,categories=sallyport
 // +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.inline.issuer`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -38,14 +39,7 @@ type MCPOIDCConfigSpec struct {
 
 // MCPOIDCConfigStatus is what the operator saw.
 type MCPOIDCConfigStatus struct {
-	// ObservedGeneration is the generation this status speaks of.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions tell in detail what holds and what to do.
-	// +listType=map
-	// +listMapKey=type
-	// +optional
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	ConfigStatus `json:",inline"`
 }
 
 // MCPOIDCConfigList is a list of MCPOIDCConfig.

@@ -2,11 +2,13 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// MCPServer is an MCP server that the gateway runs: a command on the machine
-// the gateway runs on, spoken to over its standard input and output.
+// MCPServer is an MCP server that is run for the gateway: a command on the machine
+// that the gateway runs on, spoken to over its standard input and output, or in a cluster
+// a container.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')`,message="metadata.name must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"
 // +kubebuilder:resource:shortName=mcpserver,categories=sallyport
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`
@@ -21,24 +23,41 @@ type MCPServer struct {
 	Status MCPServerStatus `json:"status,omitempty"`
 }
 
+// SessionLimits bound the sessions that clients have with a program.
+type SessionLimits struct {
+	// Max is how many are open at a time. The one that is idle for longest makes room
+	// for another. By default 64.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	// +optional
+	Max int32 `json:"max,omitempty"`
+	// PerCaller is how many one caller may have of them. By default half.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	// +optional
+	PerCaller int32 `json:"perCaller,omitempty"`
+	// IdleTimeout is how long a session lives in which nothing goes on. By default 30m.
+	// +optional
+	IdleTimeout Period `json:"idleTimeout,omitempty"`
+}
+
 // MCPServerSpec says what to run and how clients reach it.
 //
-// +kubebuilder:validation:XValidation:rule=`has(self.command) || has(self.image)`,fieldPath=".command",message="is required: the program to run and its arguments, as a list"
+// +kubebuilder:validation:XValidation:rule=`has(self.command) || has(self.image)`,fieldPath=".command",message="is required: the program to run and its arguments, as a list; or image, for a container in a cluster"
+// +kubebuilder:validation:XValidation:rule=`self.transport == 'stdio' || has(self.image)`,fieldPath=".transport",messageExpression=`'is %s, which is for a server in a container: set image; or leave it out for a program that speaks on its standard input and output'.format([self.transport])`
 // +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
 // +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'%s is set by env too; keep one of them'.format([self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
-// +kubebuilder:validation:XValidation:rule="!has(self.oidcConfig) || !has(self.oidcConfigRef)",fieldPath=".oidcConfigRef",message="cannot be set beside oidcConfig; keep one of them"
-// +kubebuilder:validation:XValidation:rule="!has(self.authServerRef) || !has(self.oidcConfig) && !has(self.oidcConfigRef)",fieldPath=".authServerRef",message="cannot be set beside oidcConfig or oidcConfigRef: one issuer's tokens open the door; keep one of them"
-// +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
-	// the machine that the gateway runs on.
+	// the machine that the gateway runs on, or in the server's container, in place of what
+	// the image begins with.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:XValidation:rule=`self[0] != ''`,message="must begin with the program to run"
 	// +listType=atomic
 	// +optional
 	Command []Argument `json:"command,omitempty"`
-	// Args are further arguments, after those of command.
+	// Args are further arguments, after those of command, or of what the image begins with.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	// +optional
@@ -61,120 +80,63 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`self.startsWith('/')`,message="must be an absolute path, like /srv/mcp"
 	// +optional
 	WorkingDir string `json:"workingDir,omitempty"`
-	// Transport is how the program speaks: stdio.
+	// Sessions bounds the sessions of clients. Each has a process of the program.
+	// +optional
+	Sessions *SessionLimits `json:"sessions,omitempty"`
+	// Transport is how the program speaks: stdio; in a container also streamable-http, or
+	// sse for the HTTP+SSE transport of revision 2024-11-05.
 	// +kubebuilder:validation:Enum=stdio;streamable-http;sse
-	// +kubebuilder:validation:XValidation:rule=`!(self in ['streamable-http', 'sse'])`,messageExpression=`'transport %s is not supported yet; leave it out for a program that speaks on its standard input and output'.format([self])`
 	// +kubebuilder:default=stdio
 	// +optional
 	Transport string `json:"transport,omitempty"`
-	// ProxyPort is the port of the server's Service in a cluster. A local
-	// gateway serves everything on its --listen address.
+
+	// ProtocolVersion is the one revision of the protocol that the program is spoken to
+	// in. Without it the gateway finds out.
+	// +optional
+	ProtocolVersion ProtocolVersion `json:"protocolVersion,omitempty"`
+	// CallTimeout is how long the program may take to begin an answer. By default it is
+	// --call-timeout.
+	// +optional
+	CallTimeout Period `json:"callTimeout,omitempty"`
+
+	Serving    `json:",inline"`
+	Membership `json:",inline"`
+
+	// Image is the container image of the server, for a cluster: without it the server is a
+	// command on the gateway's own machine.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[A-Za-z0-9][-A-Za-z0-9._:/@]*$')`,message="must be the name of an image, like ghcr.io/example/server:1.2"
+	// +optional
+	Image string `json:"image,omitempty"`
+	// MCPPort is the port that the server listens on in its container, with another
+	// transport than stdio. By default 8080. Its path is /mcp, or /sse with that transport.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
-	// +kubebuilder:default=8080
 	// +optional
-	ProxyPort int32 `json:"proxyPort,omitempty"`
-	// PassthroughHeaders lists the client's headers that are forwarded
-	// unchanged. A server spoken to over stdio takes no headers.
+	MCPPort int32 `json:"mcpPort,omitempty"`
+	// ExternalAuthConfigRef names the MCPExternalAuthConfig that says which credential the
+	// server is shown, with another transport than stdio.
 	// +optional
-	PassthroughHeaders PassthroughHeaders `json:"passthroughHeaders,omitempty"`
-	// TrustProxyHeaders believes X-Forwarded-Proto, -Host and -Prefix of a
-	// trusted proxy before the gateway.
+	ExternalAuthConfigRef *ObjectRef `json:"externalAuthConfigRef,omitempty"`
+	// PermissionProfile limits what the server's pods can connect to.
+	// +optional
+	PermissionProfile *PermissionProfile `json:"permissionProfile,omitempty"`
+	// RestartOnSecretChange restarts the server's pods when a Secret changes that its
+	// environment comes from. Without it a condition says that they are to be restarted.
 	// +kubebuilder:default=false
 	// +optional
-	TrustProxyHeaders bool `json:"trustProxyHeaders,omitempty"`
-	// EndpointPrefix is prepended to the paths the gateway tells to clients of
-	// the HTTP+SSE transport.
+	RestartOnSecretChange bool `json:"restartOnSecretChange,omitempty"`
+	// ProxyMode is the transport that clients of a stdio server use. It changes nothing:
+	// every server is served by all transports.
+	// +kubebuilder:validation:Enum=sse;streamable-http
 	// +optional
-	EndpointPrefix EndpointPrefix `json:"endpointPrefix,omitempty"`
-	// Audit says whether requests are audited.
-	// +optional
-	Audit *Audit `json:"audit,omitempty"`
-
-	Incoming `json:",inline"`
-
-	// AuthzConfig says in place what callers may do.
-	// +optional
-	AuthzConfig *AuthzConfig `json:"authzConfig,omitempty"`
-	// AuthzConfigRef names the MCPAuthzConfig that says what callers may do.
-	// +optional
-	AuthzConfigRef *ObjectRef `json:"authzConfigRef,omitempty"`
-	// RateLimiting limits how often tools are called.
-	// +optional
-	RateLimiting *RateLimiting `json:"rateLimiting,omitempty"`
-	// Telemetry says which requests are traced. Without it the process's own
-	// sampler decides.
-	// +optional
-	Telemetry *Telemetry `json:"telemetry,omitempty"`
-	// ToolConfigRef names the MCPToolConfig that chooses and renames the tools that
-	// clients see.
-	// +optional
-	ToolConfigRef *ObjectRef `json:"toolConfigRef,omitempty"`
+	ProxyMode string `json:"proxyMode,omitempty"`
 
 	// Not built yet. Each of these is refused by name.
 
-	// Image is the container image of the server.
-	// +kubebuilder:validation:XValidation:rule="false",message="image is not supported yet; remove it"
-	// +optional
-	Image string `json:"image,omitempty"`
-	// TelemetryConfigRef names the MCPTelemetryConfig that says where traces and metrics go.
-	// +kubebuilder:validation:XValidation:rule="false",message="telemetryConfigRef is not supported yet; say in telemetry what is traced, and in OTEL_EXPORTER_OTLP_ENDPOINT where it goes"
-	// +optional
-	TelemetryConfigRef *Unbuilt `json:"telemetryConfigRef,omitempty"`
-	// NetworkPolicy limits what the pods can connect to.
-	// +kubebuilder:validation:XValidation:rule="false",message="networkPolicy is not supported yet; remove it"
-	// +optional
-	NetworkPolicy *Unbuilt `json:"networkPolicy,omitempty"`
-	// Resources are the requests and limits of the pods.
-	// +kubebuilder:validation:XValidation:rule="false",message="resources is not supported yet; remove it"
-	// +optional
-	Resources *Unbuilt `json:"resources,omitempty"`
-	// ServiceAccount names the ServiceAccount of the pods.
-	// +kubebuilder:validation:XValidation:rule="false",message="serviceAccount is not supported yet; remove it"
-	// +optional
-	ServiceAccount string `json:"serviceAccount,omitempty"`
-	// PodTemplateSpec is merged into the template of the pods.
-	// +kubebuilder:validation:XValidation:rule="false",message="podTemplateSpec is not supported yet; remove it"
-	// +optional
-	PodTemplateSpec *Unbuilt `json:"podTemplateSpec,omitempty"`
-	// ResourceOverrides changes labels and annotations of the objects that are made.
-	// +kubebuilder:validation:XValidation:rule="false",message="resourceOverrides is not supported yet; remove it"
-	// +optional
-	ResourceOverrides *Unbuilt `json:"resourceOverrides,omitempty"`
-	// GroupRef names the MCPGroup that this is a member of.
-	// +kubebuilder:validation:XValidation:rule="false",message="groupRef is not supported yet; remove it"
-	// +optional
-	GroupRef *Unbuilt `json:"groupRef,omitempty"`
-	// SessionAffinity says whether a Service keeps a client with one pod.
-	// +kubebuilder:validation:XValidation:rule="false",message="sessionAffinity is not supported yet; remove it"
-	// +optional
-	SessionAffinity string `json:"sessionAffinity,omitempty"`
-	// SessionStorage says where sessions are kept.
-	// +kubebuilder:validation:XValidation:rule="false",message="sessionStorage is not supported yet; remove it"
-	// +optional
-	SessionStorage *Unbuilt `json:"sessionStorage,omitempty"`
-	// Replicas is the number of pods. Unset, it is left to an autoscaler.
-	// +kubebuilder:validation:XValidation:rule="false",message="replicas is not supported yet; remove it"
-	// +optional
-	Replicas *int32 `json:"replicas,omitempty"`
-	// ExternalAuthConfigRef names the MCPExternalAuthConfig that says which credential the server is shown.
-	// +kubebuilder:validation:XValidation:rule="false",message="externalAuthConfigRef is not supported yet; remove it"
-	// +optional
-	ExternalAuthConfigRef *Unbuilt `json:"externalAuthConfigRef,omitempty"`
-	// MCPPort is the port that the server listens on.
-	// +kubebuilder:validation:XValidation:rule="false",message="mcpPort is not supported yet; remove it"
-	// +optional
-	MCPPort *int32 `json:"mcpPort,omitempty"`
-	// ProxyMode is the transport that clients of a stdio server use. They have the choice.
-	// +kubebuilder:validation:XValidation:rule="false",message="proxyMode is not supported yet; remove it"
-	// +optional
-	ProxyMode string `json:"proxyMode,omitempty"`
-	// PermissionProfile limits what the server may do.
-	// +kubebuilder:validation:XValidation:rule="false",message="permissionProfile is not supported yet; remove it"
-	// +optional
-	PermissionProfile *Unbuilt `json:"permissionProfile,omitempty"`
 	// Volumes are folders that the server sees.
-	// +kubebuilder:validation:XValidation:rule="false",message="volumes is not supported yet; remove it"
+	// +kubebuilder:validation:XValidation:rule="false",message="volumes is not supported: it is for folders of a node; use podTemplateSpec"
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
@@ -187,6 +149,25 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="false",message="webhookConfigRef is not supported yet; remove it"
 	// +optional
 	WebhookConfigRef *Unbuilt `json:"webhookConfigRef,omitempty"`
+}
+
+// PermissionProfile limits what a server may do.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'builtin' || self.name in ['none', 'network']",fieldPath=".name",message="must be none or network where type is builtin"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'configmap') == has(self.key)",fieldPath=".key",message="must be set when type is configmap, and only then"
+type PermissionProfile struct {
+	// Type is builtin, or configmap for a profile in a ConfigMap.
+	// +kubebuilder:validation:Enum=builtin;configmap
+	// +kubebuilder:default=builtin
+	// +optional
+	Type string `json:"type,omitempty"`
+	// Name of the profile: none lets the server connect to nobody, network to everybody; or
+	// of the ConfigMap.
+	Name ObjectName `json:"name"`
+	// Key in the ConfigMap's data. What is there is JSON as in ToolHive, of which
+	// network.outbound counts: insecure_allow_all, allow_port.
+	// +optional
+	Key DataKey `json:"key,omitempty"`
 }
 
 // Argument is one word of a command line.

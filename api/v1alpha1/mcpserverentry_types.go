@@ -7,6 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')`,message="metadata.name must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"
 // +kubebuilder:resource:path=mcpserverentries,shortName=mcpentry,categories=sallyport
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Transport",type=string,JSONPath=`.spec.transport`
@@ -23,44 +24,15 @@ type MCPServerEntry struct {
 
 // MCPServerEntrySpec says where the remote server is and how the gateway talks to it.
 //
-// +kubebuilder:validation:XValidation:rule=`!self.remoteUrl.startsWith('http:') || self.allowPrivateEndpoint`,fieldPath=".remoteUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateEndpoint: true"
-// +kubebuilder:validation:XValidation:rule="!has(self.oauth) || !has(self.externalAuthConfigRef)",fieldPath=".oauth",message="cannot be set beside externalAuthConfigRef; keep one of them"
+// +kubebuilder:validation:XValidation:rule="has(self.groupRef)",fieldPath=".groupRef",message="is required: the MCPGroup that this is a member of; what has an endpoint of its own is an MCPRemoteProxy"
 type MCPServerEntrySpec struct {
-	// RemoteURL is the address of the remote MCP server.
-	RemoteURL RemoteURL `json:"remoteUrl"`
+	Remote     `json:",inline"`
+	Membership `json:",inline"`
+
 	// Transport is how the remote server speaks: streamable-http, or sse for
 	// the HTTP+SSE transport of revision 2024-11-05.
 	// +kubebuilder:validation:Enum=streamable-http;sse
 	Transport string `json:"transport"`
-	// AllowPrivateEndpoint admits a remoteUrl on a loopback or private address,
-	// and plain http to it. Cloud metadata addresses are never admitted.
-	// +kubebuilder:default=false
-	// +optional
-	AllowPrivateEndpoint bool `json:"allowPrivateEndpoint,omitempty"`
-	// CABundleRef replaces the system's certificates for the connection to the
-	// remote server.
-	// +optional
-	CABundleRef *CABundleRef `json:"caBundleRef,omitempty"`
-	// ExternalAuthConfigRef names the MCPExternalAuthConfig that says which
-	// credential the remote server is shown. Without it, none.
-	// +optional
-	ExternalAuthConfigRef *ObjectRef `json:"externalAuthConfigRef,omitempty"`
-	// OAuth gets the gateway an account of its own at the remote server.
-	// +optional
-	OAuth *RemoteOAuth `json:"oauth,omitempty"`
-	// HeaderForward sets fixed headers on every request to the remote server.
-	// +optional
-	HeaderForward *HeaderForward `json:"headerForward,omitempty"`
-	// Redirects opens what is refused when the remote server answers 3xx.
-	// +optional
-	Redirects *Redirects `json:"redirects,omitempty"`
-
-	// Not built yet. It is refused by name.
-
-	// GroupRef names the MCPGroup that this is a member of.
-	// +kubebuilder:validation:XValidation:rule="false",message="groupRef is not supported yet; remove it"
-	// +optional
-	GroupRef *Unbuilt `json:"groupRef,omitempty"`
 }
 
 // MCPServerEntryStatus is what the operator saw.

@@ -21,6 +21,25 @@ type RateLimiting struct {
 	Tools []ToolRate `json:"tools,omitempty"`
 }
 
+// Concurrency limits how many calls are under way at a time. One that would be one too
+// many is refused: with 503, or with 429 where it is its caller's.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.shared) || has(self.perUser)",message="must have shared or perUser; without either nothing is limited"
+type Concurrency struct {
+	// Shared is how many calls of all callers together. Without it, and beside
+	// other resources, it is four fifths of the gateway's places.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +optional
+	Shared int32 `json:"shared,omitempty"`
+	// PerUser is how many calls of each caller. Callers who are anonymous count as
+	// one.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +optional
+	PerUser int32 `json:"perUser,omitempty"`
+}
+
 // RateBucket is a bucket of tokens that fills again over time.
 type RateBucket struct {
 	// MaxTokens is how many calls can follow each other at once.

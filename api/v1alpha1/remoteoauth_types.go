@@ -54,4 +54,17 @@ type RemoteOAuth struct {
 	// added when it says that a call needs them.
 	// +optional
 	Scopes Scopes `json:"scopes,omitempty"`
+	// AdditionalAuthorizationParams are further parameters of the authorization
+	// request, such as audience, or prompt.
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule=`self.all(name, !(name in ['response_type', 'response_mode', 'client_id', 'redirect_uri', 'scope', 'state', 'code_challenge', 'code_challenge_method', 'request', 'request_uri', 'resource']))`,messageExpression=`'%s is set by the gateway; remove it'.format([self.filter(name, name in ['response_type', 'response_mode', 'client_id', 'redirect_uri', 'scope', 'state', 'code_challenge', 'code_challenge_method', 'request', 'request_uri', 'resource'])[0]])`,message="has a parameter that is set by the gateway; remove it"
+	// +optional
+	AdditionalAuthorizationParams map[string]UpstreamParam `json:"additionalAuthorizationParams,omitempty"`
+	// Resource is what tokens are asked for (RFC 8707), in place of what the remote
+	// server says of itself; none names nothing, as Entra ID wants it beside scopes.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self == 'none' || self.matches('^[a-z][a-z0-9+.-]*:[^#\\\\s]+$')",message="must be an absolute URI without a fragment, like https://mcp.example.com, or none"
+	// +optional
+	Resource string `json:"resource,omitempty"`
 }

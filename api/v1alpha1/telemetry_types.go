@@ -7,10 +7,28 @@ type Telemetry struct {
 	// OpenTelemetry says which requests are traced.
 	// +optional
 	OpenTelemetry *OpenTelemetry `json:"openTelemetry,omitempty"`
-	// Prometheus says whether metrics can be scraped.
-	// +kubebuilder:validation:XValidation:rule="false",message="prometheus is not supported yet for one resource; metrics of all are at /metrics of --admin-listen; remove it"
+	// Prometheus says that metrics can be scraped, as those of all resources can.
+	// +kubebuilder:validation:XValidation:rule="self.enabled",fieldPath=".enabled",message="must be true: metrics of all resources are at /metrics of --admin-listen; remove prometheus, or start the gateway without that address"
 	// +optional
-	Prometheus *Unbuilt `json:"prometheus,omitempty"`
+	Prometheus *Prometheus `json:"prometheus,omitempty"`
+}
+
+// Prometheus says whether metrics can be scraped.
+type Prometheus struct {
+	// Enabled is always true: who scrapes the gateway sees all of it.
+	// +kubebuilder:default=false
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+}
+
+// TelemetryConfigRef names settings that resources share.
+type TelemetryConfigRef struct {
+	// Name of the MCPTelemetryConfig.
+	Name ObjectName `json:"name"`
+	// ServiceName says who sends.
+	// +kubebuilder:validation:XValidation:rule="false",message="serviceName is not supported yet for one resource; set OTEL_SERVICE_NAME for the gateway, whose spans name the resource in mcp.server.name; remove it"
+	// +optional
+	ServiceName string `json:"serviceName,omitempty"`
 }
 
 // OpenTelemetry says which requests of a resource are traced, if the process sends

@@ -34,6 +34,10 @@ type UpstreamProvider struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$')`,message="must be a DNS label: lower-case letters, digits and hyphens, like okta-staff"
 	// +optional
 	Name string `json:"name,omitempty"`
+	// DisplayName is what people read of the provider; by default its name.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
 	// Type is oidc for OpenID Connect, oauth2 for plain OAuth 2.0.
 	// +kubebuilder:validation:Enum=oidc;oauth2
 	Type string `json:"type"`

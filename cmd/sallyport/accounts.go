@@ -26,6 +26,16 @@ func signIns() (oauthclient.Vault, error) {
 	return oauthclient.NewFolder(dir, func(ctx context.Context) ([]byte, error) { return signInKey(ctx, dir) }), nil
 }
 
+// keptKey is this person's key for what clients carry about for a gateway that keeps
+// nothing: the ids that they were registered under are good after a restart.
+func keptKey() ([]byte, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return nil, fmt.Errorf("find the folder for keys: %w", err)
+	}
+	return oauthclient.KeyFile(filepath.Join(dir, "sallyport", "client-ids.key"))(context.Background())
+}
+
 // signInKey is the key of the vault. Where it is kept is decided once, when it is
 // made, and written into the folder: a session that does not reach the keyring would
 // otherwise make a second key, and lock the first one out.

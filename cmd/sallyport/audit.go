@@ -15,13 +15,8 @@ func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Read audit events, and verify that nobody changed them",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return process.UsageError{Err: fmt.Errorf("unknown command %q; see sallyport audit --help", "audit "+args[0])}
-			}
-			return cmd.Help()
-		},
-		Args: cobra.ArbitraryArgs,
+		RunE:  parent,
+		Args:  cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(tailCommand(), verifyCommand())
 	return cmd
@@ -106,7 +101,7 @@ func count(n int, noun string) string {
 // someFiles wants files as arguments.
 func someFiles(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return process.UsageError{Err: fmt.Errorf("say which file; see %s --help", cmd.CommandPath())}
+		return fmt.Errorf("say which file; see %s --help", cmd.CommandPath())
 	}
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,11 +34,8 @@ func tailCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail FILE",
 		Short: "Show the last audit events of a file, for people or as JSON, and those to come",
-		Args:  someFiles,
+		Args:  oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(args); err != nil {
-				return process.UsageError{Err: err}
-			}
 			r, err := audit.OpenReader(args[0])
 			if err != nil {
 				return process.UsageError{Err: err}
@@ -58,24 +55,21 @@ func tailCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with events as they are written, across rotations, until Ctrl-C")
-	fs.IntVarP(&f.last, "lines", "n", 10, "how many of the last matching events; -1 for all")
-	fs.StringVarP(&f.output, "output", "o", "text", "text or json")
+	f.last = 10
+	process.NumberVarP(fs, &f.last, "lines", "n", -1, math.MaxInt32, "how many of the last matching events; -1 for all")
+	outputFlag(cmd, &f.output)
 	fs.StringVar(&f.server, "server", "", "only events of this server")
-	fs.StringVar(&f.outcome, "outcome", "", "only events that ended so: success, denied or error")
+	process.ChoiceVar(fs, &f.outcome, "outcome", "", "only events that ended so: success, denied or error", string(audit.Success), string(audit.Denied), string(audit.Error))
 	fs.StringVar(&f.subject, "subject", "", "only events of this caller")
 	return cmd
 }
 
-func (f *tailFlags) check(args []string) error {
-	switch {
-	case len(args) > 1:
+// oneFile wants a file as argument, and no more.
+func oneFile(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
 		return errors.New("tail shows one file; for rotated ones: cat FILES | jq")
-	case f.output != "text" && f.output != "json":
-		return fmt.Errorf("--output is text or json, not %q", f.output)
-	case f.outcome != "" && !slices.Contains([]audit.Outcome{audit.Success, audit.Denied, audit.Error}, audit.Outcome(f.outcome)):
-		return fmt.Errorf("--outcome is success, denied or error, not %q", f.outcome)
 	}
-	return nil
+	return someFiles(cmd, args)
 }
 
 // matches tells whether an event is wanted. A word about missing ones always is: they

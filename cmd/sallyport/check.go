@@ -9,53 +9,90 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
-	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
 func checkCommand() *cobra.Command {
-	var files []string
-	var output string
+	var r manifest.Reader
+	output, missing := "text", "error"
 	cmd := &cobra.Command{
 		Use:   "check -f FILE-OR-FOLDER …",
 		Short: "Say what is wrong with manifests, by the rules the API server applies",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case len(files) == 0:
-				return errNoFiles
-			case output != "text" && output != "json":
-				return process.UsageError{Err: fmt.Errorf("--output is text or json, not %q", output)}
+			if len(r.Paths) == 0 {
+				return process.NoFiles()
 			}
-			resources, problems := check(files)
+			set, plans, problems, notices := check(&r)
+			problems, warnings := split(problems, missing == "warn")
+			for _, p := range plans {
+				warnings = append(warnings, p.Advice...)
+			}
+			for _, n := range notices {
+				fmt.Fprintln(cmd.ErrOrStderr(), "sallyport:", n)
+			}
 			if output == "json" {
-				if err := writeJSON(cmd.OutOrStdout(), resources, problems); err != nil {
+				if err := writeJSON(cmd.OutOrStdout(), len(set.Objects), problems, warnings); err != nil {
 					return err
 				}
-			} else if len(problems) == 0 {
-				noun := "resources"
-				if resources == 1 {
-					noun = "resource"
+				return problems.Err()
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.ErrOrStderr(), w, "(a warning)")
+			}
+			switch {
+			case output == "plan":
+				for _, p := range plans {
+					fmt.Fprint(cmd.OutOrStdout(), p)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d %s, no problems\n", resources, noun)
+			case len(problems) == 0:
+				fmt.Fprintf(cmd.OutOrStdout(), "%s, no problems\n", count(len(set.Objects), "resource"))
 			}
 			return problems.Err()
 		},
 	}
-	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "manifest file, or folder of them; may be repeated")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	manifestFlags(cmd, &r)
+	process.ChoiceVar(cmd.Flags(), &missing, "missing-secrets", "", "what a Secret is that is not there: error, or warn where Secrets live elsewhere", "error", "warn")
+	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "text, json, or plan: what the manifests mean, resource by resource", "text", "json", "plan")
 	return cmd
 }
 
-// check finds every problem: those of the schema, and, as far as that left
-// something to look at, those between resources.
-func check(files []string) (resources int, _ manifest.Problems) {
-	set, err := load(files)
-	problems, _ := errors.AsType[manifest.Problems](err) // load has no other errors
-	return len(set.Objects), append(problems, gateway.Check(set)...).Sort()
+// check finds every problem: those of the schema, and, as far as that left something to
+// look at, those between resources. Each namespace is one of its own, as in a cluster.
+func check(r *manifest.Reader) (set *manifest.Set, plans []*plan.Plan, problems manifest.Problems, notices []string) {
+	set, err := load(r)
+	problems, _ = errors.AsType[manifest.Problems](err) // load has no other errors
+	if left := set.LeftOut(); left != "" {
+		notices = append(notices, left)
+	}
+	namespaces := set.Namespaces()
+	for _, ns := range namespaces {
+		p, found := compile.Check(set.In(ns))
+		plans, problems = append(plans, p), append(problems, found...)
+	}
+	if len(namespaces) > 1 && len(problems) == 0 {
+		if _, found := compile.Check(set); len(found) > 0 {
+			notices = append(notices, "each namespace was checked for itself; one gateway cannot serve them all together, so give each one its own: serve --namespace "+namespaces[0])
+		}
+	}
+	return set, plans, problems.Sort(), notices
 }
 
-func writeJSON(w io.Writer, resources int, problems manifest.Problems) error {
+// split takes from problems those that are warnings only: Secrets that are not there.
+func split(all manifest.Problems, missingIsFine bool) (problems, warnings manifest.Problems) {
+	for _, p := range all {
+		if missingIsFine && p.Missing == "Secret" {
+			warnings = append(warnings, p)
+		} else {
+			problems = append(problems, p)
+		}
+	}
+	return problems, warnings
+}
+
+func writeJSON(w io.Writer, resources int, problems, warnings manifest.Problems) error {
 	type problem struct {
 		File    string `json:"file"`
 		Line    int    `json:"line"`
@@ -64,14 +101,18 @@ func writeJSON(w io.Writer, resources int, problems manifest.Problems) error {
 		Field   string `json:"field"`
 		Message string `json:"message"`
 	}
-	out := struct {
-		Resources int       `json:"resources"`
-		Problems  []problem `json:"problems"`
-	}{Resources: resources, Problems: []problem{}}
-	for _, p := range problems {
-		out.Problems = append(out.Problems, problem{p.File, p.Line, p.Column, p.Object, p.Field, p.Message})
+	list := func(all manifest.Problems) []problem {
+		out := []problem{}
+		for _, p := range all {
+			out = append(out, problem{p.File, p.Line, p.Column, p.Object, p.Field, p.Message})
+		}
+		return out
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return enc.Encode(struct {
+		Resources int       `json:"resources"`
+		Problems  []problem `json:"problems"`
+		Warnings  []problem `json:"warnings"`
+	}{resources, list(problems), list(warnings)})
 }

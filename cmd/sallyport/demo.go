@@ -20,19 +20,27 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	var flags process.Flags
-	var signIn bool
+	flags := process.Flags{Local: true}
+	var signIn, team bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a gateway before a demo server, all in this process, and say what to try",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if signIn && team {
+				return process.UsageError{Err: errors.New("demo --sign-in and --virtual are two demos: leave one of them out")}
+			}
+			flags.TakeFreePort(cmd.Flags(), cmd.ErrOrStderr())
 			backend, stop, err := startDemo(demo.Handler())
 			if err != nil {
 				return err
 			}
 			defer stop()
+			flags.KeptKey(keptKey)
 			objects, say := []runtime.Object{demoServer(backend + "/mcp")}, sayDemo
+			if team {
+				objects, say = demoTeam(backend+"/mcp"), sayTeam
+			}
 			if signIn {
 				if cmd.Flags().Changed("tls-cert") {
 					return process.UsageError{Err: errors.New("demo --sign-in speaks http, on this machine alone: leave --tls-cert out")}
@@ -45,13 +53,14 @@ func demoCommand() *cobra.Command {
 				objects, say = people, saySignIn
 			}
 			src := process.Source{Load: func() (*manifest.Set, error) { return demoManifest(objects...) }}
-			return process.Serve(&flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
+			return process.Serve(cmd.Context(), &flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
 				say(cmd.OutOrStdout(), at+"/mcp")
 			})
 		},
 	}
 	flags.Register(cmd.Flags())
 	cmd.Flags().BoolVar(&signIn, "sign-in", false, "have clients sign in, at a demo identity provider that asks for no password")
+	cmd.Flags().BoolVar(&team, "virtual", false, "join two demo servers as one")
 	return cmd
 }
 
@@ -82,13 +91,13 @@ func serveDemo(ln net.Listener, h http.Handler) (url string, stop func()) {
 func demoServer(backend string) *v1alpha1.MCPRemoteProxy {
 	return &v1alpha1.MCPRemoteProxy{
 		ObjectMeta: metav1.ObjectMeta{Name: "demo"},
-		Spec: v1alpha1.MCPRemoteProxySpec{
+		Spec: v1alpha1.MCPRemoteProxySpec{Remote: v1alpha1.Remote{
 			RemoteURL:            v1alpha1.RemoteURL(backend),
 			AllowPrivateEndpoint: true,
 			HeaderForward: &v1alpha1.HeaderForward{
 				AddPlaintextHeaders: map[string]v1alpha1.HeaderValue{"X-Demo-Tenant": "sallyport"},
 			},
-		},
+		}},
 	}
 }
 
@@ -124,8 +133,9 @@ func sayDemo(w io.Writer, url string) {
     npx -y @modelcontextprotocol/inspector --cli %[1]s --transport http --method tools/list
 
   The same with people who sign in:  sallyport demo --sign-in
+  Two servers as one:                sallyport demo --virtual
 
-  Ctrl-C ends it.
+  For its metrics, add --admin-listen 127.0.0.1:9090. Ctrl-C ends it.
 
 `, url, body)
 }

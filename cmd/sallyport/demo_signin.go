@@ -79,7 +79,7 @@ func saySignIn(w io.Writer, url string) {
   The client opens a page of the gateway, which says who asks and for what. Allow it, and choose who you are at
   the demo identity provider: Alice may use every tool, Bob those named echo and add, and sees no others.
 
-  Ctrl-C ends it; sign-ins are forgotten then.
+  Ctrl-C ends it; sign-ins are forgotten then, and the client asks for a new one next time.
 
 `, url)
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
-	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 func explainCommand() *cobra.Command {
-	var files []string
+	var r manifest.Reader
 	var as, arguments, output string
-	var q gateway.Question
+	var q compile.Question
 	cmd := &cobra.Command{
 		Use:   "explain -f FILE-OR-FOLDER … --server NAME --method M --name N",
 		Short: "Say why a call would be allowed or denied",
@@ -26,10 +27,10 @@ func explainCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case len(files) == 0:
-				return errNoFiles
-			case output != "text" && output != "json":
-				return process.UsageError{Err: fmt.Errorf("--output is text or json, not %q", output)}
+			case len(r.Paths) == 0:
+				return process.NoFiles()
+			case q.Server == "":
+				return noServer()
 			}
 			var err error
 			if q.Claims, err = claims(as); err != nil {
@@ -40,13 +41,13 @@ func explainCommand() *cobra.Command {
 					return process.UsageError{Err: err}
 				}
 			}
-			set, err := load(files)
+			set, err := load(&r)
 			if err != nil {
 				return err
 			}
-			e, err := gateway.Explain(set, q)
+			e, err := compile.Explain(set, q)
 			if err != nil {
-				return err
+				return usageOfServer(err)
 			}
 			if output == "json" {
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -58,14 +59,14 @@ func explainCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringArrayVarP(&files, "file", "f", nil, "manifest file, or folder of them; may be repeated")
-	fs.StringVar(&q.Server, "server", "", "name of the resource that is called")
+	fs.SortFlags = false
+	manifestFlags(cmd, &r)
+	serverFlag(cmd, &r, &q.Server, "name of the resource that is called", "MCPRemoteProxy", "MCPServer")
 	fs.StringVar(&as, "as", "", "who calls: a subject, the claims of a token as JSON, or @FILE with them; nobody in particular if left out")
 	fs.StringVar(&q.Method, "method", "tools/call", "MCP method")
 	fs.StringVar(&q.Name, "name", "", "name of the tool or prompt, or URI of the resource")
 	fs.StringVar(&arguments, "arguments", "", "arguments of the call as JSON, or @FILE with them")
-	fs.StringVarP(&output, "output", "o", "text", "text or json")
-	_ = cmd.MarkFlagRequired("server") // it has just been defined
+	outputFlag(cmd, &output)
 	return cmd
 }
 

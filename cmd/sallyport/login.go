@@ -9,11 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
-	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 )
 
 func loginCommand() *cobra.Command {
-	var files []string
+	var r manifest.Reader
 	var server string
 	var forget bool
 	var browser browserFlags
@@ -25,12 +27,12 @@ func loginCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case len(files) == 0:
-				return errNoFiles
+			case len(r.Paths) == 0:
+				return process.NoFiles()
 			case server == "":
-				return process.UsageError{Err: fmt.Errorf("say which server with --server NAME")}
+				return noServer()
 			}
-			set, err := load(files)
+			set, err := load(&r)
 			if err != nil {
 				return err
 			}
@@ -40,24 +42,23 @@ func loginCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			at := gateway.Accounts{Vault: vault, Browser: browser.browser(cmd.ErrOrStderr())}
+			do, done := (*oauthclient.Client).SignIn, "signed in to"
 			if forget {
-				if err := gateway.Forget(ctx, set, server, at); err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "signed out of %s\n", server)
-				return nil
+				do, done = (*oauthclient.Client).Forget, "signed out of"
 			}
-			if err := gateway.SignIn(ctx, set, server, at); err != nil {
-				return err
+			at := compile.Accounts{Vault: vault, Browser: browser.browser(cmd.ErrOrStderr())}
+			at.Browser.Paste = cmd.InOrStdin()
+			if err := compile.WithAccount(set, server, at, func(c *oauthclient.Client) error { return do(c, ctx) }); err != nil {
+				return usageOfServer(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "signed in to %s\n", server)
+			fmt.Fprintln(cmd.OutOrStdout(), done, server)
 			return nil
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringArrayVarP(&files, "file", "f", nil, "manifest file, or folder of them; may be repeated")
-	fs.StringVar(&server, "server", "", "name of the MCPRemoteProxy or MCPServerEntry")
+	fs.SortFlags = false
+	manifestFlags(cmd, &r)
+	serverFlag(cmd, &r, &server, "name of the MCPRemoteProxy or MCPServerEntry", "MCPRemoteProxy", "MCPServerEntry")
 	fs.BoolVar(&forget, "forget", false, "forget the sign-in and the registration instead")
 	browser.register(cmd)
 	return cmd

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,7 @@ import (
 )
 
 func main() {
-	err := root().Execute()
+	err := root().ExecuteContext(context.Background())
 	if err != nil {
 		report(err)
 	}
@@ -23,6 +24,7 @@ func main() {
 }
 
 func root() *cobra.Command {
+	var asked *bool
 	cmd := &cobra.Command{
 		Use:   "sallyport",
 		Short: "An identity-aware gateway for the Model Context Protocol",
@@ -32,15 +34,24 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return process.UsageError{Err: fmt.Errorf("unknown command %q; see sallyport --help", args[0])}
+			if *asked {
+				return printVersion(cmd, args)
 			}
-			return cmd.Help()
+			return parent(cmd, args)
 		},
 		Args: cobra.ArbitraryArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return process.FromEnvironment(cmd.Flags(), os.LookupEnv)
+		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return process.UsageError{Err: err} })
-	cmd.AddCommand(serveCommand(), runCommand(), loginCommand(), checkCommand(), explainCommand(), demoCommand(), auditCommand(), versionCommand())
+	// Not cobra's: its template keeps the linker from leaving out any method, 25 MB of them.
+	asked = cmd.Flags().Bool("version", false, "print the version, and the MCP revisions it speaks")
+	cmd.SetUsageFunc(usage)
+	cmd.SetHelpCommand(helpCommand())
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return process.FlagError(cmd.Flags(), err) })
+	cmd.AddCommand(serveCommand(), newRunFlags().command(), loginCommand(), checkCommand(), explainCommand(), lockCommand(), schemaCommand(), demoCommand(), auditCommand(), versionCommand())
+	cmd.InitDefaultCompletionCmd()
+	finish(cmd)
 	return cmd
 }
 
@@ -63,7 +74,7 @@ func report(err error) {
 // noArgs refuses arguments, as a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return process.UsageError{Err: fmt.Errorf("%s takes no argument %q; see sallyport %s --help", cmd.Name(), args[0], cmd.Name())}
+		return fmt.Errorf("%s takes no argument %q; see sallyport %s --help", cmd.Name(), args[0], cmd.Name())
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
-	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -24,7 +25,7 @@ type browserFlags struct {
 
 func (f *browserFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.IntVar(&f.port, "oauth-callback-port", 0, "port on 127.0.0.1 that the browser comes back to after a sign-in; 0 for any")
+	process.NumberVar(fs, &f.port, "oauth-callback-port", 0, math.MaxUint16, "port on 127.0.0.1 that the browser comes back to after a sign-in; 0 for any")
 	fs.BoolVar(&f.none, "no-browser", false, "print the address to sign in at, and open no browser")
 }
 
@@ -82,7 +83,7 @@ func (f *oauthFlags) ask(flags *process.Flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	flags.Accounts(gateway.Accounts{Vault: vault, Browser: f.browser(out)})
+	flags.Accounts(compile.Accounts{Vault: vault, Browser: f.browser(out)})
 	return nil
 }
 

@@ -1,18 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
-	"regexp"
+	"os/exec"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -20,28 +20,34 @@ import (
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // runFlags are what a manifest would say.
 type runFlags struct {
 	process.Flags
-	name        string
-	transport   string
-	headers     []string
-	passthrough []string
-	env         []string
-	audit       bool
-	oauth       oauthFlags
+	name         string
+	transport    string
+	allowPrivate bool
+	headers      []string
+	passthrough  []string
+	env          []string
+	audit        bool
+	oauth        oauthFlags
 }
 
-func runCommand() *cobra.Command {
-	var f runFlags
+func newRunFlags() *runFlags {
+	return &runFlags{Flags: process.Flags{Local: true}, transport: "streamable-http"}
+}
+
+func (f *runFlags) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] URL | run [flags] -- COMMAND ARGS…",
 		Short: "Serve one backend without a manifest: a remote URL, or a local stdio command",
 		Example: "  sallyport run https://mcp.example.com/mcp\n" +
 			"  sallyport run -- npx -y @modelcontextprotocol/server-everything",
+		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := f.manifest(args, cmd.ArgsLenAtDash())
 			if err != nil {
@@ -50,23 +56,44 @@ func runCommand() *cobra.Command {
 			if err := f.oauth.ask(&f.Flags, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
+			f.TakeFreePort(cmd.Flags(), cmd.ErrOrStderr())
 			src := process.Source{Load: func() (*manifest.Set, error) { return set, nil }}
-			return process.Serve(&f.Flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "\n  MCP endpoint: %s/mcp\n\n", at)
-			})
+			return inFlags(process.Serve(cmd.Context(), &f.Flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(at string) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "\n  MCP endpoint: %s/mcp\n", at)
+				if f.AdminListen == "" {
+					fmt.Fprint(cmd.ErrOrStderr(), "  For metrics, add --admin-listen 127.0.0.1:9090\n")
+				}
+				fmt.Fprintln(cmd.ErrOrStderr())
+			}))
 		},
 	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *runFlags) register(cmd *cobra.Command) {
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if args := cmd.Flags().Args(); len(args) > 0 && cmd.ArgsLenAtDash() < 0 && !isURL(args[0]) { // the flag may be the command's
+			return process.UsageError{Err: notURL(args)}
+		}
+		return process.FlagError(cmd.Flags(), err)
+	})
 	fs := cmd.Flags()
-	fs.SetInterspersed(false) // what follows URL or -- belongs to the command
 	f.Register(fs)
+	f.oauth.register(cmd)
+	process.Group(fs, "Signing in to the URL's server")
 	fs.StringVar(&f.name, "name", "", "name of the server in paths, log and metrics (default from the URL or command)")
-	fs.StringVar(&f.transport, "transport", "streamable-http", "how the URL speaks: streamable-http or sse")
-	fs.StringArrayVar(&f.headers, "header", nil, "NAME=VALUE sent to the URL's server; NAME alone takes the value from the environment variable of that name, hyphens as underscores")
+	f.registerRemote(fs)
 	fs.StringSliceVar(&f.passthrough, "passthrough-header", nil, "name of a client header to pass to the URL's server")
 	fs.StringArrayVar(&f.env, "env", nil, "NAME=VALUE for the command's environment; NAME alone takes it from this one")
-	f.oauth.register(cmd)
 	fs.BoolVar(&f.audit, "audit", false, "write audit events; --audit-file and --audit-otlp-endpoint ask for them, too")
-	return cmd
+}
+
+// registerRemote adds the flags about the URL's server.
+func (f *runFlags) registerRemote(fs *pflag.FlagSet) {
+	process.ChoiceVar(fs, &f.transport, "transport", "", "how the URL speaks: streamable-http or sse", "streamable-http", "sse")
+	fs.BoolVar(&f.allowPrivate, "allow-private-endpoint", false, "let the URL be on a private address of your network, plain http included; a loopback address needs no leave")
+	fs.StringArrayVar(&f.headers, "header", nil, "NAME=VALUE sent to the URL's server; NAME alone takes the value from the environment variable of that name, hyphens as underscores")
 }
 
 // manifest is what a person would have written for the same, validated by the same
@@ -79,34 +106,41 @@ func (f *runFlags) manifest(args []string, dash int) (*manifest.Set, error) {
 		return nil, process.UsageError{Err: errors.New("say what to run: a URL, or -- and a command; see sallyport run --help")}
 	case dash == 0:
 		set, err = f.local(args)
-	case len(args) == 1 && dash < 0 && strings.Contains(args[0], "://"):
-		set, err = f.remote(args[0])
+	case dash > 0:
+		err = fmt.Errorf("run takes a URL or a command, and not both; leave out %q or what is behind --", args[0])
+	case !isURL(args[0]):
+		err = notURL(args)
+	case len(args) > 1:
+		err = fmt.Errorf("run takes one URL, and no argument %q; for several servers write manifests: sallyport serve -f FOLDER", args[1])
 	default:
-		return nil, process.UsageError{Err: fmt.Errorf("%q is not a URL; put -- before a command: sallyport run -- %s", args[0], strings.Join(args, " "))}
+		set, err = f.remote(args[0])
 	}
 	if err != nil {
-		return nil, process.UsageError{Err: err}
+		return nil, process.UsageError{Err: inFlags(err)}
 	}
-	if problems := strict.Validate(set); len(problems) > 0 {
-		return nil, problems
-	}
-	return set, nil
+	return set, inFlags(strict.Validate(set).Err())
 }
 
 func (f *runFlags) remote(address string) (*manifest.Set, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
+	switch {
+	case err != nil || u.Host == "":
 		return nil, fmt.Errorf("%q is not a URL; write it like https://mcp.example.com/mcp", address)
-	}
-	if len(f.env) > 0 {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("%q must begin with https:// or http://", address)
+	case len(f.env) > 0:
 		return nil, errors.New("--env is for a command; the server at a URL takes --header")
 	}
-	p := &v1alpha1.MCPRemoteProxy{ObjectMeta: metav1.ObjectMeta{Name: f.named(u.Hostname())}}
+	u.Host = strings.ToLower(u.Host)
+	local := netguard.IsLocalName(u.Hostname()) // a person typed it
+	if u.Scheme == "http" && !local && !f.allowPrivate {
+		return nil, fmt.Errorf("%s is plain http: use https://, or, for a private address of your network, --allow-private-endpoint", u.Redacted())
+	}
+	p := &v1alpha1.MCPRemoteProxy{ObjectMeta: metav1.ObjectMeta{Name: cmp.Or(f.name, nameOfHost(u))}}
 	p.Spec = v1alpha1.MCPRemoteProxySpec{
-		RemoteURL:            v1alpha1.RemoteURL(address),
-		Transport:            f.transport,
-		AllowPrivateEndpoint: isLocalName(u.Hostname()), // a person typed it
-		Audit:                &v1alpha1.Audit{Enabled: f.audit || f.Audited()},
+		Remote:    v1alpha1.Remote{RemoteURL: v1alpha1.RemoteURL(u.String()), AllowPrivateEndpoint: local || f.allowPrivate},
+		Transport: f.transport,
+		Serving:   v1alpha1.Serving{Audit: &v1alpha1.Audit{Enabled: f.audit || f.Audited()}},
 	}
 	for _, h := range f.passthrough {
 		p.Spec.PassthroughHeaders = append(p.Spec.PassthroughHeaders, v1alpha1.PassthroughHeader(h))
@@ -155,8 +189,11 @@ func (f *runFlags) local(command []string) (*manifest.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &v1alpha1.MCPServer{ObjectMeta: metav1.ObjectMeta{Name: f.named(filepath.Base(command[0]))}}
-	s.Spec = v1alpha1.MCPServerSpec{Transport: "stdio", Audit: &v1alpha1.Audit{Enabled: f.audit || f.Audited()}}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return nil, fmt.Errorf("%s cannot be run: %w; is it installed, and spelled like this?", command[0], errors.Unwrap(err))
+	}
+	s := &v1alpha1.MCPServer{ObjectMeta: metav1.ObjectMeta{Name: cmp.Or(f.name, nameOfCommand(command))}}
+	s.Spec = v1alpha1.MCPServerSpec{Transport: "stdio", Serving: v1alpha1.Serving{Audit: &v1alpha1.Audit{Enabled: f.audit || f.Audited()}}}
 	for _, arg := range command {
 		s.Spec.Command = append(s.Spec.Command, v1alpha1.Argument(arg))
 	}
@@ -180,27 +217,4 @@ func nameValues(args []string, flag string, envName func(string) string) (map[st
 		out[name] = secret.New(value)
 	}
 	return out, nil
-}
-
-// named is the name of the one resource: given, or made from what is run.
-func (f *runFlags) named(from string) string {
-	if f.name != "" {
-		return f.name
-	}
-	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(from), "-"), "-")
-	if name == "" {
-		return "server"
-	}
-	return name[:min(len(name), 63)]
-}
-
-var notInName = regexp.MustCompile(`[^a-z0-9]+`)
-
-// isLocalName reports whether a host is spelled as a loopback or private address.
-func isLocalName(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && (ip.IsLoopback() || ip.IsPrivate())
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -15,10 +14,11 @@ func versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version, and the MCP revisions it speaks",
 		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sallyport %s (%s, %s/%s), MCP %v\n",
-				version.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, mcp.Supported())
-			return err
-		},
+		RunE:  printVersion,
 	}
+}
+
+func printVersion(cmd *cobra.Command, _ []string) error {
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "sallyport %s, MCP %v\n", version.Line(), mcp.Supported())
+	return err
 }

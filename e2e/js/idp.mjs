@@ -94,6 +94,7 @@ async function exchangeToken(ctx) {
 }
 
 const server = createServer();
+server.keepAliveTimeout = 0; // a connection that ends just when it is used again would fail the request
 server.listen(Number(process.argv[2]), '127.0.0.1', () => {
   const provider = new Provider(`http://127.0.0.1:${server.address().port}`, configuration);
   provider.registerGrantType(exchange, exchangeToken, ['audience', 'scope', 'subject_token', 'subject_token_type', 'requested_token_type']);

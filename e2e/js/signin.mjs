@@ -1,7 +1,7 @@
 // Signs in to a protected server with a client of an official TypeScript SDK that knows its URL alone, and prints what
 // came of it as JSON.
 //
-//	node signin.mjs v1|v2 URL
+//	node signin.mjs v1|v2|v1-sse|v2-sse URL
 //
 // It says on stderr which address to open, and reads from stdin where the browser was sent in the end.
 
@@ -10,7 +10,8 @@ import { createInterface } from 'node:readline';
 
 const browser = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const [version, url] = process.argv.slice(2);
-const { Client, Transport, finish } = await ({ v1, v2 })[version]();
+const sse = version.endsWith('-sse');
+const { Client, Transport, finish } = await ({ v1, v2 })[version.slice(0, 2)]();
 const redirect = 'http://127.0.0.1:7/callback';
 
 const kept = {};
@@ -61,10 +62,11 @@ process.exit(0);
 async function v1() {
   const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
   const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
-  return { Client, Transport: StreamableHTTPClientTransport, finish: (transport, answer) => transport.finishAuth(answer.get('code')) };
+  const { SSEClientTransport } = await import('@modelcontextprotocol/sdk/client/sse.js');
+  return { Client, Transport: sse ? SSEClientTransport : StreamableHTTPClientTransport, finish: (transport, answer) => transport.finishAuth(answer.get('code')) };
 }
 
 async function v2() {
-  const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
-  return { Client, Transport: StreamableHTTPClientTransport, finish: (transport, answer) => transport.finishAuth(answer) };
+  const { Client, StreamableHTTPClientTransport, SSEClientTransport } = await import('@modelcontextprotocol/client');
+  return { Client, Transport: sse ? SSEClientTransport : StreamableHTTPClientTransport, finish: (transport, answer) => transport.finishAuth(answer) };
 }

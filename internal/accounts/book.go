@@ -61,7 +61,7 @@ type Account struct {
 	Linked                         time.Time
 	Expires                        time.Time // of the access token; zero for never, or unknown
 	CanRefresh                     bool
-	Ended                          bool // the provider ended the grant: it has to be linked again
+	Ended                          bool // it has to be linked again: the provider ended the grant, or see Doubt
 }
 
 // Who is the person as the provider knows them.
@@ -131,10 +131,11 @@ func (b *Book) Link(ctx context.Context, person, provider string, who Who, t *oa
 	now := b.cfg.Now()
 	rec := &record{Subject: who.Subject, Name: who.Name, Email: who.Email, Linked: now}
 	rec.take(t, now)
-	if rec.Refresh == "" {
+	if before, _, err := b.load(ctx, a); err == nil && !before.Ended && before.Subject == rec.Subject {
+		rec.Mended = before.Doubted
 		// Some providers issue a refresh token once, and none when the same person signs
 		// in again; the one from before goes on.
-		if before, _, err := b.load(ctx, a); err == nil && !before.Ended && before.Subject == rec.Subject {
+		if rec.Refresh == "" {
 			rec.Refresh = before.Refresh
 		}
 	}
@@ -167,7 +168,7 @@ func (b *Book) List(ctx context.Context, person string) ([]Account, error) {
 		}
 		list = append(list, Account{
 			Provider: provider, Subject: rec.Subject, Name: rec.Name, Email: rec.Email, Scopes: rec.Scopes,
-			Linked: rec.Linked, Expires: rec.Expires, CanRefresh: rec.Refresh != "", Ended: rec.ended(b.cfg.Now()),
+			Linked: rec.Linked, Expires: rec.Expires, CanRefresh: rec.Refresh != "", Ended: rec.spent(b.cfg.Now()),
 		})
 	}
 	return list, nil

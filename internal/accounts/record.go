@@ -27,6 +27,8 @@ type record struct {
 	Renewed time.Time `json:"renewed,omitzero"` // when the access token was issued
 	Written time.Time `json:"written,omitzero"`
 	Ended   bool      `json:"ended,omitempty"`
+	Doubted time.Time `json:"doubted,omitzero"` // see Book.Doubt
+	Mended  time.Time `json:"mended,omitzero"`  // when the account was doubted that this one took the place of
 }
 
 const (
@@ -104,6 +106,9 @@ func (r *record) due(jitter float64) time.Time {
 
 // hurry is when a caller has to wait for a renewal.
 func (r *record) hurry() time.Time { return r.Expires.Add(-min(maxHurry, r.ahead()/2)) }
+
+// spent tells whether the person's next sign-in has to visit the provider.
+func (r *record) spent(now time.Time) bool { return r.ended(now) || !r.Doubted.IsZero() }
 
 // usable tells whether the access token can still be shown to somebody.
 func (r *record) usable(now time.Time) bool {

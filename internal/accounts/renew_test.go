@@ -454,6 +454,60 @@ func TestRefusedByBackend(t *testing.T) {
 	})
 }
 
+// FINDING 2.1
+// What is made of an account is refused although its token was renewed: it counts as
+// ended where people sign in, and serves others still. REQ D-9
+func TestDoubt(t *testing.T) {
+	renewing(t, func(t *testing.T, w *world, b *accounts.Book) {
+		ended := func() bool {
+			list, err := b.List(t.Context(), "alice")
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%v, %v", list, err)
+			}
+			return list[0].Ended
+		}
+		doubt := func(again bool) {
+			t.Helper()
+			if got, err := b.Doubt(t.Context(), "alice", "hub"); got != again || err != nil {
+				t.Errorf("doubted again: %v, %v, want %v", got, err, again)
+			}
+		}
+		first, err := b.Token(t.Context(), "alice", "hub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Renew(t.Context(), "alice", "hub", first.Access); err != nil {
+			t.Errorf("a token of a new sign-in is not renewed: %v", err)
+		}
+		if ended() {
+			t.Error("ended before there is a doubt")
+		}
+		doubt(false)
+		doubt(false)
+		pass(time.Hour)
+		if !ended() {
+			t.Error("an account in doubt does not count as ended")
+		}
+		second, err := b.Token(t.Context(), "alice", "hub")
+		if err != nil {
+			t.Errorf("others get no token: %v", err)
+		}
+		_, err = b.Renew(t.Context(), "alice", "hub", second.Access)
+		wantNotLinked(t, err, true)
+		link(t, b, "alice", "hub", w.provider.signIn())
+		if ended() {
+			t.Error("a new sign-in does not mend it")
+		}
+		doubt(true)
+		link(t, b, "alice", "hub", w.provider.signIn())
+		pass(10 * time.Minute)
+		doubt(false)
+		if again, err := b.Doubt(t.Context(), "nobody", "hub"); again || err != nil {
+			t.Errorf("an account that is not there: %v, %v", again, err)
+		}
+	})
+}
+
 // What another replica unlinked or exchanged is noticed within a minute, and an account
 // in use never leaves the store.
 func TestOtherReplicasNotice(t *testing.T) {

@@ -67,8 +67,9 @@ func (b *Book) look(ctx context.Context, a account) (*oauth.Tokens, error) {
 }
 
 // Renew gets another token than the one that a backend did not take: it may have been
-// revoked before its time. A token that was issued just now is not renewed: then it is
-// the grant that does not suffice, and the person has to sign in again.
+// revoked before its time. A token that was renewed just now is not renewed again, nor
+// one of an account in doubt: then it is the grant that does not suffice, and the
+// person has to sign in again.
 func (b *Book) Renew(ctx context.Context, person, provider string, refused secret.Value) (*oauth.Tokens, error) {
 	a := account{person, provider}
 	b.mem.drop(a)
@@ -83,7 +84,7 @@ func (b *Book) Renew(ctx context.Context, person, provider string, refused secre
 		return nil, &Unavailable{Provider: provider, Cause: err}
 	case !refused.Equal(secret.New(rec.Access)) && !rec.ended(now):
 		return b.look(ctx, a)
-	case rec.Refresh == "" || now.Sub(rec.Renewed) < renewPause:
+	case rec.Refresh == "" || rec.Renewed.After(rec.Linked) && now.Sub(rec.Renewed) < renewPause || !rec.Doubted.IsZero():
 		return nil, &NotLinked{Provider: provider, Ended: true}
 	}
 	f, err := b.renew(a, rec.Access, now, true)

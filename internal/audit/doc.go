@@ -14,6 +14,7 @@
 //	time              when the request arrived: RFC 3339, UTC, milliseconds
 //	id                unique per event
 //	server            name of the resource that was called
+//	member *          of a virtual server: the one that the target belongs to
 //	method            MCP method; the HTTP method where the request has none (GET, DELETE, a body that is no message)
 //	tool *            name of the tool, for tools/call only
 //	target *          what the method was aimed at: tool or prompt name, resource URI, task id
@@ -24,6 +25,8 @@
 //	reason *          why it was denied or failed
 //	duration_ms       time until the end of the answer, to the microsecond
 //	client *          the peer's address, without port
+//	client_id *       the OAuth client, in events of an authorization server
+//	provider *        the identity provider that a person was sent to, in the same
 //	protocol_version * the MCP revision the request spoke
 //
 // Where events are missing, because they were dropped or could not be written, a

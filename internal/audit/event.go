@@ -11,7 +11,10 @@ import (
 type Event struct {
 	Time       time.Time // when the request arrived
 	ID         string
+	Within     string // id of the event that this one is a part of; "" for none
+	Part       string // which part
 	Server     string
+	Member     string // of a virtual server, that the target belongs to
 	HTTPMethod string
 	Method     string // MCP method, "" when there is none
 	Target     string
@@ -23,6 +26,8 @@ type Event struct {
 	Reason     string // fixed words, never a credential
 	Duration   time.Duration
 	Client     string // peer address without port
+	ClientID   string // of OAuth, for events of an authorization server
+	Provider   string // that a person was sent to, for the same
 }
 
 // Outcome is how an exchange ended.
@@ -38,16 +43,27 @@ const (
 
 // Sink takes events. It is safe for use by many goroutines.
 type Sink interface {
-	// Record takes an event down. It keeps nothing of e, and may block while the
-	// sink is slower than its callers.
+	// Reserve comes before what is to be recorded is done: it makes sure that there is
+	// room for an event, waits some seconds for it, and fails with [ErrFull] when there
+	// is none. Who fails does nothing that would have to be recorded.
+	Reserve(ctx context.Context) error
+
+	// Record takes an event down. It keeps nothing of e, and never waits.
 	Record(e *Event)
 
 	// Close writes what was recorded before, or gives up when ctx ends.
 	Close(ctx context.Context) error
 }
 
+// ErrFull means that events cannot be written fast enough, or at all, and that there
+// is no room for more.
+var ErrFull = errors.New("audit events cannot be written, and no more find room")
+
 // Discard is a Sink that keeps nothing.
 type Discard struct{}
+
+// Reserve always succeeds.
+func (Discard) Reserve(context.Context) error { return nil }
 
 // Record does nothing.
 func (Discard) Record(*Event) {}
@@ -57,6 +73,16 @@ func (Discard) Close(context.Context) error { return nil }
 
 // Sinks are several as one. What one of them waits for holds up all.
 type Sinks []Sink
+
+// Reserve implements Sink: there has to be room in each.
+func (s Sinks) Reserve(ctx context.Context) error {
+	for _, sink := range s {
+		if err := sink.Reserve(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Record implements Sink.
 func (s Sinks) Record(e *Event) {

@@ -54,6 +54,7 @@ type chainedFile struct {
 
 	current  current
 	head     Link
+	note     *headNote // of head, beside the file
 	line     []byte    // what is written next, sealed
 	patience time.Time // no rotation before this: the last one failed
 	retiring sync.WaitGroup
@@ -105,6 +106,7 @@ func (f *chainedFile) append(lines []byte) error {
 	err := f.current.put(f.line)
 	if err == nil {
 		f.head = head
+		f.note.keep(f.current.header.Number, head)
 	}
 	if cap(f.line) > 1<<18 { // a burst; not kept
 		f.line = nil
@@ -271,6 +273,7 @@ func (f *chainedFile) begin(next *current) error {
 	}
 	next.header, next.start = h, next.size
 	f.current, f.head = *next, head
+	f.note.keep(h.Number, head)
 	return nil
 }
 
@@ -306,6 +309,7 @@ func (f *chainedFile) prune() {
 // close sees to it that everything is on the disk.
 func (f *chainedFile) close() error {
 	f.retiring.Wait()
+	f.note.close()
 	c := &f.current
 	err := errors.Join(c.cut(), c.file.Sync(), c.file.Close())
 	f.log.Info("audit file closed", "file", f.path, "number", c.header.Number, "head", f.head)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/ownfile"
 )
 
 // ErrNotOurs is of a file that is there but was not begun by NewFile: nothing is ever
@@ -29,16 +31,23 @@ func openChained(path string, opts FileOptions, log *slog.Logger) (*chainedFile,
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // else the link would be rotated, not the file
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open audit file %s: it is no regular file", path)
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("open audit file %s: it is no regular file", path)
+		}
+		if err := ownfile.Check(path, ownfile.Unchanged); err != nil {
+			return nil, fmt.Errorf("open audit file: %w", err)
+		}
 	}
 	c, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	f := &chainedFile{path: path, opts: opts, log: log, keys: keys, chain: keys[0]}
+	f.note = openHeadNote(path, log)
 	if err := f.resume(c); err != nil {
 		f.retiring.Wait()
+		f.note.close()
 		f.current.file.Close()
 		return nil, fmt.Errorf("open audit file %s: %w", path, err)
 	}
@@ -49,13 +58,16 @@ func openChained(path string, opts FileOptions, log *slog.Logger) (*chainedFile,
 
 // openFile opens or makes the file at path, for us alone.
 func openFile(path string) (current, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND|ownfile.NoFollow, 0o600)
 	if err != nil {
 		return current{}, fmt.Errorf("open audit file: %w", err)
 	}
 	info, err := file.Stat()
 	if err == nil {
-		err = lock(file)
+		var ok bool
+		if ok, err = ownfile.TryLock(file); err == nil && !ok {
+			err = ErrInUse
+		}
 	}
 	if err != nil {
 		file.Close()
@@ -95,11 +107,13 @@ func (f *chainedFile) resume(c current) error {
 	return f.next()
 }
 
-// predecessor is the number and the last link of the newest rotated file.
+// predecessor is the number and the last link of the file before: of the newest rotated
+// one, or of one that somebody has moved away since.
 func (f *chainedFile) predecessor() (int, Link) {
+	moved, head, noted := f.note.last()
 	all := rotated(f.path)
-	if len(all) == 0 {
-		return 0, Link{}
+	if len(all) == 0 || noted && moved > all[len(all)-1] {
+		return moved, head
 	}
 	newest := all[len(all)-1]
 	name := numbered(f.path, newest)

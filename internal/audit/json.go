@@ -25,7 +25,10 @@ func appendLine(b []byte, e *Event) []byte {
 	}
 	b = appendTime(append(b, schemaField...), e.Time)
 	b = appendField(b, `,"id":`, e.ID)
+	b = appendOptional(b, `,"within":`, e.Within)
+	b = appendOptional(b, `,"part":`, e.Part)
 	b = appendField(b, `,"server":`, e.Server)
+	b = appendOptional(b, `,"member":`, e.Member)
 	b = appendField(b, `,"method":`, method)
 	if method == "tools/call" {
 		b = appendOptional(b, `,"tool":`, e.Target)
@@ -40,6 +43,8 @@ func appendLine(b []byte, e *Event) []byte {
 	b = append(b, `,"duration_ms":`...)
 	b = appendMillis(b, e.Duration)
 	b = appendOptional(b, `,"client":`, e.Client)
+	b = appendOptional(b, `,"client_id":`, e.ClientID)
+	b = appendOptional(b, `,"provider":`, e.Provider)
 	b = appendOptional(b, `,"protocol_version":`, e.Revision)
 	return append(b, '}', '\n')
 }

@@ -49,6 +49,15 @@ func TestLine(t *testing.T) {
 				`"reason":"no policy permits it","duration_ms":0.000}`,
 		},
 		{
+			"member of a virtual server",
+			Event{
+				Time: at("2026-09-01T10:00:00Z"), ID: "a4", Server: "team", Member: "docs", HTTPMethod: "POST", Method: "prompts/get",
+				Target: "p", Subject: "alice", Source: "jwt", Outcome: Success, Status: 200,
+			},
+			`{"schema":"sallyport.audit/v1","time":"2026-09-01T10:00:00.000Z","id":"a4","server":"team","member":"docs","method":"prompts/get",` +
+				`"target":"p","subject":"alice","source":"jwt","outcome":"success","status":200,"duration_ms":0.000}`,
+		},
+		{
 			"stream",
 			Event{Time: at("2026-09-01T10:00:00Z"), ID: "a3", HTTPMethod: "GET", Outcome: Error, Status: 502, Duration: 90 * time.Second},
 			`{"schema":"sallyport.audit/v1","time":"2026-09-01T10:00:00.000Z","id":"a3","server":"","method":"GET",` +

@@ -30,7 +30,7 @@ func NewOTLP(cfg otlp.Config, wopts WriterOptions) (*OTLP, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &exporter{ctx: ctx, sender: sender, open: otlpOpen(cfg.Resource)}
 	return &OTLP{cancel: cancel, Writer: newWriter(e, wopts, form{
-		event: appendRecord, lost: appendLostRecord, after: time.Second, size: 256 << 10, limit: 4 << 20,
+		event: appendRecord, lost: appendLostRecord, after: time.Second, size: 256 << 10, most: 512 << 10, limit: 4 << 20,
 		end: func() error {
 			cancel()
 			sender.Close()

@@ -252,6 +252,57 @@ func TestOTLPTriesAgain(t *testing.T) {
 	}
 }
 
+// What gathered while the receiver was away goes out in requests that it can be done
+// with in time.
+//
+// REQ B-22
+func TestOTLPSendsInParts(t *testing.T) {
+	t.Parallel()
+	const events, most = 500, 512<<10 + 4<<10
+	recorded := make(chan struct{})
+	var mu sync.Mutex
+	var sizes []int
+	c := newCollector(t, func(int, http.ResponseWriter, *http.Request) { <-recorded })
+	inner := c.Config.Handler
+	c.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		sizes = append(sizes, len(body))
+		mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		inner.ServeHTTP(w, r)
+	})
+	var told counts
+	o, err := NewOTLP(otlp.Config{Endpoint: c.URL}, WriterOptions{Flushed: told.add})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range events {
+		id := fmt.Sprint(i)
+		want = append(want, id)
+		o.Record(&Event{Time: time.Unix(0, 1), ID: id, Target: strings.Repeat("x", 6<<10)})
+	}
+	close(recorded)
+	if err := o.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told.want(t, events, 0)
+	var got []string
+	for i, size := range sizes {
+		if size > most {
+			t.Errorf("request %d has %d bytes, more than %d", i, size, most)
+		}
+		got = append(got, strings.Fields(c.ids(t, i))...)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // REQ B-22
 func TestOTLPRefusals(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +99,7 @@ func inOrder(files []string) ([]string, error) {
 	if len(files) == 0 {
 		return nil, errors.New("verify audit files: none given")
 	}
-	numbers := make(map[string]int, len(files))
+	numbers, begun := make(map[string]int, len(files)), make(map[string]time.Time, len(files))
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
@@ -113,10 +114,12 @@ func inOrder(files []string) ([]string, error) {
 		if err != nil {
 			return nil, &Break{name, 1, err.Error()}
 		}
-		numbers[name] = h.Number
+		numbers[name], begun[name] = h.Number, h.Time
 	}
 	ordered := slices.Clone(files)
-	slices.SortStableFunc(ordered, func(a, b string) int { return numbers[a] - numbers[b] })
+	slices.SortStableFunc(ordered, func(a, b string) int {
+		return cmp.Or(cmp.Compare(numbers[a], numbers[b]), begun[a].Compare(begun[b]))
+	})
 	return ordered, nil
 }
 
@@ -127,10 +130,11 @@ func follows(a, b *FileReport) *Break {
 		return &Break{a.Name, a.Lines + 1, "the last line is torn, though another file follows"}
 	case b.Prev == a.Head:
 		return nil
+	case b.Prev == Link{}:
+		return &Break{b.Name, 1, "the chain begins anew here and does not go on from " + a.Name +
+			": when the gateway started, that file and the note of its head were not where they belong"}
 	case b.Number == a.Number:
 		return &Break{b.Name, 1, fmt.Sprintf("it is number %d, as %s is: a copy, or another chain", b.Number, a.Name)}
-	case b.Prev == Link{}:
-		return &Break{b.Name, 1, "a new chain begins, which does not go on from " + a.Name}
 	case b.Number > a.Number+1:
 		return &Break{b.Name, 1, fmt.Sprintf("it is number %d and does not go on from %s, number %d: files in between are missing", b.Number, a.Name, a.Number)}
 	}

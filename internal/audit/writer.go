@@ -20,10 +20,10 @@ import (
 // or while they cannot be written at all.
 type Overflow uint8
 
-// The choices. Block is for whom an unrecorded call is worse than a late one, Drop
-// for the others.
+// The choices. Block is for whom an unrecorded call is worse than one that is refused,
+// Drop for the others.
 const (
-	Block Overflow = iota // who records an event waits
+	Block Overflow = iota // what would have to be recorded waits, and is refused in the end
 	Drop                  // the event is dropped, counted, and the gap marked
 )
 
@@ -47,6 +47,9 @@ type WriterOptions struct {
 	// Flushed is told how many events were written and how many lost. It may be
 	// called from any goroutine and must not block.
 	Flushed func(written, lost int)
+	// Full is told when [Sink.Reserve] begins to fail and when it succeeds again. It
+	// must not block.
+	Full func(full bool)
 }
 
 // form is how events become text, and how long they may be gathered.
@@ -55,7 +58,8 @@ type form struct {
 	lost  func(b []byte, at time.Time, lost int) []byte // what stands where events are missing
 	after time.Duration                                 // an event is on its way no later than this
 	size  int                                           // or as soon as so many bytes wait
-	limit int                                           // no more bytes wait than this and one event
+	most  int                                           // bytes that are written at once, unless one event is longer; 0: all that wait
+	limit int                                           // there is room for more as long as fewer bytes wait
 	end   func() error                                  // what is left to do after the last write; may be nil
 }
 
@@ -66,12 +70,20 @@ func lines() form {
 const (
 	firstPause = 100 * time.Millisecond // before a write that failed is tried again;
 	longPause  = 10 * time.Second       // doubled each time up to this
+
+	// reserveWait is how long Reserve waits for room. Once it was in vain, nobody waits
+	// any more until there is room again.
+	reserveWait = 5 * time.Second
+	// bufferLimit bounds the bytes that wait in all: those of calls that were under way
+	// when the room came to its end, and of events that nobody reserved room for.
+	bufferLimit = 16 << 20
 )
 
 // Writer is a Sink that writes lines to an io.Writer in batches: a write per event
 // would cost ten times the event. A write that fails is tried again, from where it
 // stopped, until it works; meanwhile up to 1 MiB of events wait, and then
-// [WriterOptions.Overflow] says what happens.
+// [WriterOptions.Overflow] says what happens. What was under way by then is recorded
+// all the same.
 //
 // Events are lost only when they are dropped, when they come after Close, when
 // Close runs out of time, or when trying again is of no use: nobody reads the pipe
@@ -83,12 +95,13 @@ type Writer struct {
 	form form
 
 	mu       sync.Mutex
-	room     sync.Cond // buf was taken, or the Writer closed
-	buf      []byte    // what no write has begun on
-	events   int       // in buf
-	dropped  int       // after those in buf
-	dropping bool      // the log knows
-	writing  int       // events of the batch under way
+	room     chan struct{} // closed when buf is taken, or the Writer closed; nil while nobody waits
+	refusing bool          // somebody waited for room in vain
+	buf      []byte        // what no write has begun on
+	events   int           // in buf
+	dropped  int           // after those in buf
+	dropping bool          // the log knows
+	writing  int           // events of the batch under way
 	closed   bool
 	waiting  chan struct{} // 1: there is something to write
 	full     chan struct{} // 1: at once
@@ -108,6 +121,9 @@ func newWriter(w io.Writer, opts WriterOptions, f form) *Writer {
 	if opts.Flushed == nil {
 		opts.Flushed = func(int, int) {}
 	}
+	if opts.Full == nil {
+		opts.Full = func(bool) {}
+	}
 	wr := &Writer{
 		w: w, opts: opts, form: f,
 		waiting: make(chan struct{}, 1),
@@ -116,22 +132,81 @@ func newWriter(w io.Writer, opts WriterOptions, f form) *Writer {
 		giveUp:  make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	wr.room.L = &wr.mu
 	go wr.run()
 	return wr
 }
 
+// Reserve implements Sink. With Drop there is always room.
+func (w *Writer) Reserve(ctx context.Context) error {
+	if w.opts.Overflow == Drop {
+		return nil
+	}
+	room, refusing := w.awaited()
+	if room == nil {
+		return nil
+	}
+	if refusing {
+		return ErrFull
+	}
+	late := time.NewTimer(reserveWait)
+	defer late.Stop()
+	for room != nil {
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late.C:
+			return w.inVain()
+		}
+		room, _ = w.awaited()
+	}
+	return nil
+}
+
+// awaited is closed when there may be room; nil when there is.
+func (w *Writer) awaited() (room <-chan struct{}, refusing bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.buf) < w.form.limit || w.closed {
+		return nil, false
+	}
+	if w.room == nil {
+		w.room = make(chan struct{})
+	}
+	return w.room, w.refusing
+}
+
+// inVain notes that there was no room for long, and fails unless there is some now.
+func (w *Writer) inVain() error {
+	w.mu.Lock()
+	if len(w.buf) < w.form.limit || w.closed {
+		w.mu.Unlock()
+		return nil
+	}
+	first := !w.refusing
+	w.refusing = true
+	if first {
+		w.opts.Full(true)
+	}
+	w.mu.Unlock()
+	if first {
+		w.opts.Log.Error("audit events cannot be written, and no more find room: calls that are audited are refused until this is mended")
+	}
+	return ErrFull
+}
+
 // Record implements Sink.
 func (w *Writer) Record(e *Event) {
-	w.mu.Lock()
-	for len(w.buf) >= w.form.limit && !w.closed && w.opts.Overflow == Block {
-		w.room.Wait()
+	limit := bufferLimit
+	if w.opts.Overflow == Drop {
+		limit = w.form.limit
 	}
+	w.mu.Lock()
 	switch {
 	case w.closed:
 		w.mu.Unlock()
 		w.opts.Flushed(0, 1)
-	case len(w.buf) >= w.form.limit:
+	case len(w.buf) >= limit:
 		first := !w.dropping
 		w.dropping = true
 		w.dropped++
@@ -161,8 +236,8 @@ func (w *Writer) Close(ctx context.Context) error {
 		w.closed = true
 		close(w.closing)
 	}
+	w.makeRoom()
 	w.mu.Unlock()
-	w.room.Broadcast()
 	signal(w.waiting)
 	signal(w.full)
 	select {
@@ -235,25 +310,64 @@ func (w *Writer) run() {
 	}
 }
 
-// take takes what waits.
+// take takes what waits, or the first part of it; closed says that nothing will wait
+// any more.
 func (w *Writer) take(spare []byte) (b batch, closed bool) {
 	w.mu.Lock()
-	b = batch{text: w.buf, events: w.events, after: w.dropped}
-	if w.dropped > 0 { // there was no room, so they came after the rest
-		b.text = w.form.lost(b.text, time.Now(), w.dropped)
+	recovered := false
+	if w.form.most > 0 && len(w.buf) > w.form.most {
+		b = w.first(spare)
+	} else {
+		b = batch{text: w.buf, events: w.events, after: w.dropped}
+		if w.dropped > 0 { // there was no room, so they came after the rest
+			b.text = w.form.lost(b.text, time.Now(), w.dropped)
+		}
+		recovered = w.dropping && w.dropped == 0
+		if recovered {
+			w.dropping = false
+		}
+		w.buf, w.events, w.dropped = spare, 0, 0
+		closed = w.closed
 	}
-	recovered := w.dropping && w.dropped == 0
-	if recovered {
-		w.dropping = false
-	}
-	w.buf, w.events, w.dropped, w.writing = spare, 0, 0, b.events
-	closed = w.closed
+	w.writing = b.events
+	again := len(w.buf) < w.form.limit && w.makeRoom()
 	w.mu.Unlock()
-	w.room.Broadcast()
+	if again {
+		w.opts.Log.Error("there is room for audit events again: calls that are audited are served")
+	}
 	if recovered {
 		w.opts.Log.Error("audit events are dropped no more")
 	}
 	return b, closed
+}
+
+// first takes as many of the events that wait as are written at once: a receiver that
+// is given all that gathered while it was away may never be done with it in time.
+func (w *Writer) first(spare []byte) batch {
+	end := bytes.LastIndexByte(w.buf[:w.form.most], '\n')
+	if end < 0 {
+		end = bytes.IndexByte(w.buf, '\n')
+	}
+	b := batch{text: append(spare, w.buf[:end+1]...)}
+	b.events = bytes.Count(b.text, []byte{'\n'})
+	w.buf = append(w.buf[:0], w.buf[end+1:]...)
+	w.events -= b.events
+	signal(w.waiting)
+	signal(w.full)
+	return b
+}
+
+// makeRoom wakes who waits for room, and reports whether calls were refused before.
+func (w *Writer) makeRoom() (again bool) {
+	if w.room != nil {
+		close(w.room)
+		w.room = nil
+	}
+	again, w.refusing = w.refusing, false
+	if again {
+		w.opts.Full(false)
+	}
+	return again
 }
 
 // failing remembers what the last writes failed to do.

@@ -141,37 +141,114 @@ func TestFlushesAt64KiB(t *testing.T) {
 
 const flood = 20000 // events: some 7 MiB
 
-// REQ B-22
+// What waits for room is refused after some seconds, and what comes then at once; what
+// was let in is recorded. When there is room again, all goes on.
+//
+// FINDING R4, REQ B-22, REQ G-15
 func TestBlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := sink{hold: make(chan struct{}, 1000)}
 		var told tally
-		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add, Overflow: audit.Block})
+		var log bytes.Buffer
+		var full []bool
+		w := audit.NewWriter(&out, audit.WriterOptions{
+			Flushed: told.add, Overflow: audit.Block, Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Full: func(now bool) { full = append(full, now) },
+		})
 		w.Record(event("0"))
 		time.Sleep(time.Second)
 		synctest.Wait() // in its first write
-		recorded := make(chan int, flood)
-		go func() {
-			for i := range flood - 1 {
-				w.Record(event(fmt.Sprint(i)))
-				recorded <- i
+		let := 1
+		for ; let < flood; let++ {
+			before := time.Now()
+			err := w.Reserve(t.Context())
+			if errors.Is(err, audit.ErrFull) && time.Since(before) > 3*time.Second && time.Since(before) < 10*time.Second {
+				break
 			}
-			close(recorded)
-		}()
-		synctest.Wait() // the caller must be blocked
-		if n := len(recorded); n > flood/2 || n < 1000 {
-			t.Errorf("%d of %d events taken while nothing could be written", n, flood)
+			if err != nil || time.Since(before) > 0 {
+				t.Fatalf("call %d: %v after %v", let, err, time.Since(before))
+			}
+			w.Record(event("x"))
 		}
+		if let < 1000 || let > flood/2 {
+			t.Errorf("%d calls let in while nothing could be written", let)
+		}
+		before := time.Now()
+		if err := w.Reserve(t.Context()); !errors.Is(err, audit.ErrFull) || time.Since(before) > 0 {
+			t.Errorf("%v after %v, want a refusal at once", err, time.Since(before))
+		}
+		w.Record(event("under way")) // who was let in before
 		close(out.hold)
-		for range recorded { // drained until closed
+		synctest.Wait()
+		if err := w.Reserve(t.Context()); err != nil {
+			t.Errorf("%v, though there is room again", err)
 		}
 		if err := w.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		told.want(t, flood, 0)
-		if n := strings.Count(out.text(), "\n"); n != flood {
-			t.Errorf("%d lines, want %d", n, flood)
+		told.want(t, let+1, 0)
+		if n := strings.Count(out.text(), "\n"); n != let+1 {
+			t.Errorf("%d lines, want %d", n, let+1)
+		}
+		if diff := cmp.Diff([]bool{true, false}, full); diff != "" {
+			t.Error(diff)
+		}
+		wantLog(t, &log, `ERROR msg="audit events cannot be written, and no more find room: calls that are audited are refused until this is mended"`,
+			`ERROR msg="there is room for audit events again: calls that are audited are served"`)
+	})
+}
+
+// Who waits for room leaves with its caller, and with the sink.
+func TestReserveEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := sink{hold: make(chan struct{})}
+		w := audit.NewWriter(&out, audit.WriterOptions{})
+		w.Record(event("x"))
+		time.Sleep(time.Second) // its write is under way, and takes nothing of what follows
+		for range flood / 2 {
+			w.Record(event("x"))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Reserve(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		waited := make(chan error)
+		go func() { waited <- w.Reserve(t.Context()) }()
+		synctest.Wait()
+		closed := make(chan error)
+		go func() { closed <- w.Close(t.Context()) }()
+		if err := <-waited; err != nil {
+			t.Error(err)
+		}
+		close(out.hold)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Events that nobody reserved room for cannot fill the memory.
+func TestBlockIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := sink{hold: make(chan struct{})}
+		var told tally
+		w := audit.NewWriter(&out, audit.WriterOptions{Flushed: told.add})
+		e := event("x")
+		e.Target = strings.Repeat("\x00", 1000) // 12,000 bytes of JSON
+		const n = 3000
+		for range n {
+			w.Record(e)
+		}
+		close(out.hold)
+		if err := w.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if told.written+told.lost != n || told.lost < n/4 || told.written < n/4 {
+			t.Errorf("%d written, %d lost", told.written, told.lost)
 		}
 	})
 }

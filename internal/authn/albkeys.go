@@ -13,7 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/internal/keep"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 )
 
 // ALBKeys fetches the keys of a region's load balancers by their id. Anybody can name an id,
@@ -23,19 +24,19 @@ type ALBKeys struct {
 	client *http.Client
 	url    string
 
+	fetches keep.Flights[string, albTry]
+	tried   *keep.Cache[albTry] // keys that have verified nothing yet
+
 	mu     sync.Mutex
 	good   map[string]*ecdsa.PublicKey // have verified an assertion; a key never changes under its id
-	tried  map[string]*albTry          // all others
 	window time.Time                   // when fetches were last counted from
 	count  int                         // of fetches since
 }
 
-// albTry is a fetch of a key, under way or done.
+// albTry is what came of a fetch.
 type albTry struct {
-	at   time.Time
-	done chan struct{} // closed when key and err are there
-	key  *ecdsa.PublicKey
-	err  error
+	key *ecdsa.PublicKey
+	err error
 }
 
 const (
@@ -58,7 +59,7 @@ func isALBKeyID(kid string) bool {
 func NewALBKeys(client *http.Client, url string) *ALBKeys {
 	return &ALBKeys{
 		client: client, url: strings.TrimRight(url, "/") + "/",
-		good: map[string]*ecdsa.PublicKey{}, tried: map[string]*albTry{},
+		good: map[string]*ecdsa.PublicKey{}, tried: keep.NewCache[albTry](16 * albFetches),
 	}
 }
 
@@ -78,39 +79,38 @@ func (a *ALBKeys) proved(kid string, key *ecdsa.PublicKey) {
 // find is the public key of an id; nil when there is none.
 func (a *ALBKeys) find(ctx context.Context, kid string, now time.Time) (*ecdsa.PublicKey, error) {
 	a.mu.Lock()
-	if key := a.good[kid]; key != nil {
-		a.mu.Unlock()
+	key := a.good[kid]
+	a.mu.Unlock()
+	if key != nil {
 		return key, nil
 	}
-	try := a.tried[kid]
-	if try == nil || now.Sub(try.at) >= albTriedFor {
-		if now.Sub(a.window) >= albTriedFor {
-			clear(a.tried)
-			a.window, a.count = now, 0
-		}
-		if a.count >= albFetches {
-			a.mu.Unlock()
-			return nil, errors.New("too many keys of load balancers are being asked for")
-		}
-		a.count++
-		try = &albTry{at: now, done: make(chan struct{})}
-		a.tried[kid] = try
-		go a.try(context.WithoutCancel(ctx), kid, try) // for everybody who waits
+	hash := keep.HashOf(kid)
+	if t, ok := a.tried.Get(hash, now); ok {
+		return t.key, t.err
 	}
-	a.mu.Unlock()
-	select {
-	case <-try.done:
-		return try.key, try.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	t, err := a.fetches.Do(ctx, kid, albTimeout, func(ctx context.Context) (t albTry, _ error) {
+		if !a.mayFetch(now) {
+			return t, errors.New("too many keys of load balancers are being asked for")
+		}
+		t.key, t.err = a.fetch(ctx, kid)
+		a.tried.Put(hash, t, now.Add(albTriedFor))
+		return t, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return t.key, t.err
 }
 
-func (a *ALBKeys) try(ctx context.Context, kid string, t *albTry) {
-	ctx, cancel := context.WithTimeout(ctx, albTimeout)
-	defer cancel()
-	t.key, t.err = a.fetch(ctx, kid)
-	close(t.done)
+// mayFetch counts a fetch, if there have not been too many.
+func (a *ALBKeys) mayFetch(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.window) >= albTriedFor {
+		a.window, a.count = now, 0
+	}
+	a.count++
+	return a.count <= albFetches
 }
 
 func (a *ALBKeys) fetch(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
@@ -118,8 +118,8 @@ func (a *ALBKeys) fetch(ctx context.Context, kid string) (*ecdsa.PublicKey, erro
 	if err != nil {
 		return nil, errors.New("the URL of the load balancer's keys cannot be used")
 	}
-	answer, err := token.Fetch(a.client, req, albKeyBytes)
-	if refused, ok := errors.AsType[*token.StatusError](err); ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusForbidden) {
+	answer, err := netguard.Fetch(a.client, req, albKeyBytes)
+	if refused, ok := errors.AsType[*netguard.StatusError](err); ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusForbidden) {
 		return nil, nil
 	}
 	if err != nil {

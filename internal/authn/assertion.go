@@ -29,7 +29,7 @@ type AssertionConfig struct {
 func NewAssertion(cfg AssertionConfig) *Assertion {
 	return &Assertion{
 		header:     http.CanonicalHeaderKey(cfg.Header),
-		assertions: newMemory(asserted{cfg.Checker}, cfg.Generation, cfg.Seen),
+		assertions: newMemory(asserted{cfg.Checker}, func(string) bool { return false }, cfg.Generation, cfg.Seen),
 	}
 }
 
@@ -42,7 +42,7 @@ func (a *Assertion) Authenticate(ctx context.Context, r *Request) (*identity.Cal
 	if len(values) > 1 {
 		return nil, &Denied{Status: http.StatusBadRequest, Code: CodeInvalidRequest, Reason: a.header + " is there more than once"}
 	}
-	caller, denied := a.assertions.check(ctx, values[0])
+	caller, denied := a.assertions.check(ctx, r, values[0])
 	if denied != nil {
 		denied.Reason = a.header + ": " + denied.Reason
 	}

@@ -14,6 +14,15 @@ type Request struct {
 	Header http.Header
 	Peer   netip.Addr           // the socket's other end
 	TLS    *tls.ConnectionState // nil without TLS
+	Sender netip.Addr           // the client, by the word of a proxy that counts; the zero Addr without one
+}
+
+// sender is whose share of what is shared a request takes.
+func (r *Request) sender() netip.Addr {
+	if r.Sender.IsValid() {
+		return r.Sender
+	}
+	return r.Peer
 }
 
 // Method is one way to prove who is calling.
@@ -52,11 +61,8 @@ func NewResolver(required bool, methods ...Method) *Resolver {
 	return &Resolver{methods: methods, required: required}
 }
 
-// Anonymous reports whether callers without a proof are served.
-func (r *Resolver) Anonymous() bool { return !r.required }
-
-// Everybody reports whether nobody is ever asked who they are.
-func (r *Resolver) Everybody() bool { return !r.required && len(r.methods) == 0 }
+// Required reports whether nobody is anonymous.
+func (r *Resolver) Required() bool { return r.required }
 
 // Resolve finds out who is calling.
 func (r *Resolver) Resolve(ctx context.Context, req *Request) (*identity.Caller, *Denied) {

@@ -18,27 +18,46 @@ type Checker interface {
 }
 
 // Bearer is the token of RFC 6750 §2.1, in the Authorization header and nowhere
-// else (RS7).
+// else (MCP 2025-11-25 authorization, token handling).
 type Bearer struct {
 	tokens *memory
 	scopes []string
+	ask    []string
 }
 
 // BearerConfig describes a Bearer.
 type BearerConfig struct {
 	JWT        Checker       // for what looks like a JWT; nil: all tokens are opaque
 	Opaque     Checker       // for the rest; nil: there is none
-	Scopes     []string      // every one is required (REQ B-25)
+	Scopes     []string      // every one is required (REQ B-25), except identity scopes
+	Ask        []string      // what a client is to ask for who lacks scopes; empty for Scopes
 	Generation func() uint64 // changes when verified tokens must be verified again; may be nil
 	Seen       func(Result)  // for metrics; may be nil
 }
 
 // NewBearer makes the method.
 func NewBearer(cfg BearerConfig) *Bearer {
-	return &Bearer{
-		tokens: newMemory(&either{jwt: cfg.JWT, opaque: cfg.Opaque}, cfg.Generation, cfg.Seen),
-		scopes: cfg.Scopes,
+	kinds := &either{jwt: cfg.JWT, opaque: cfg.Opaque}
+	b := &Bearer{tokens: newMemory(kinds, kinds.isOpaque, cfg.Generation, cfg.Seen), ask: cfg.Ask}
+	for _, scope := range cfg.Scopes {
+		if !isIdentityScope(scope) {
+			b.scopes = append(b.scopes, scope)
+		}
 	}
+	if len(b.ask) == 0 {
+		b.ask = cfg.Scopes
+	}
+	return b
+}
+
+// isIdentityScope reports whether a scope is about ID tokens and userinfo (OpenID
+// Connect Core §5.4, §11), so that no access token needs to have it.
+func isIdentityScope(scope string) bool {
+	switch scope {
+	case "openid", "profile", "email", "address", "phone", "offline_access":
+		return true
+	}
+	return false
 }
 
 // Authenticate verifies the bearer token. Another scheme is no credential of this
@@ -51,21 +70,20 @@ func (b *Bearer) Authenticate(ctx context.Context, r *Request) (*identity.Caller
 	if len(values) == 0 {
 		return nil, nil
 	}
-	scheme, raw, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	raw, ok := bearerToken(values[0])
+	if !ok {
 		return nil, nil
 	}
-	raw = strings.TrimLeft(raw, " ")
 	if !isToken68(raw) {
 		return nil, invalidToken("it is empty, or has characters that no token has")
 	}
-	caller, denied := b.tokens.check(ctx, raw)
+	caller, denied := b.tokens.check(ctx, r, raw)
 	if denied != nil {
 		return nil, denied
 	}
 	if missing := missingScopes(caller.Scopes, b.scopes); len(missing) > 0 {
 		return nil, &Denied{
-			Status: http.StatusForbidden, Code: CodeInsufficientScope, Scopes: b.scopes,
+			Status: http.StatusForbidden, Code: CodeInsufficientScope, Scopes: b.ask,
 			Reason: "the token lacks the scopes " + strings.Join(missing, " "),
 		}
 	}
@@ -77,8 +95,14 @@ func Presented(caller *identity.Caller, h http.Header) secret.Value {
 	if caller.Source != identity.SourceJWT && caller.Source != identity.SourceIntrospection || len(h["Authorization"]) != 1 {
 		return secret.Value{}
 	}
-	_, raw, _ := strings.Cut(h["Authorization"][0], " ")
-	return secret.New(strings.TrimLeft(raw, " "))
+	raw, _ := bearerToken(h["Authorization"][0])
+	return secret.New(raw)
+}
+
+// bearerToken is what a header's value shows; false for another scheme.
+func bearerToken(value string) (raw string, ok bool) {
+	scheme, raw, _ := strings.Cut(value, " ")
+	return strings.TrimLeft(raw, " "), strings.EqualFold(scheme, "Bearer")
 }
 
 func invalidToken(reason string) *Denied {
@@ -108,10 +132,15 @@ type either struct{ jwt, opaque Checker }
 
 // Check asks the one that the token is for.
 func (e *either) Check(ctx context.Context, raw string, now time.Time) (*identity.Caller, error) {
-	if e.opaque == nil || e.jwt != nil && looksLikeJWT(raw) {
-		return e.jwt.Check(ctx, raw, now)
+	if e.isOpaque(raw) {
+		return e.opaque.Check(ctx, raw, now)
 	}
-	return e.opaque.Check(ctx, raw, now)
+	return e.jwt.Check(ctx, raw, now)
+}
+
+// isOpaque reports whether a token's issuer is asked about it.
+func (e *either) isOpaque(raw string) bool {
+	return e.opaque != nil && (e.jwt == nil || !looksLikeJWT(raw))
 }
 
 // looksLikeJWT: three parts, the first of which begins, decoded, with `{"`. Some

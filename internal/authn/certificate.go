@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
@@ -14,21 +16,66 @@ import (
 // Certificate takes the caller from a TLS client certificate that the listener has
 // verified.
 type Certificate struct {
-	// Authorities narrow down which of the listener's certificates count: one of
-	// these must be in the verified chain, above the leaf. Empty for all.
+	Which Certificates
+}
+
+// Certificates are some of those that the listener verifies.
+type Certificates struct {
+	// Authorities are those of which one must be in the verified chain, above the leaf.
+	// Empty for all.
 	Authorities []*x509.Certificate
+	// Names are what a certificate must be issued to, one of them: dns:NAME, uri:URI,
+	// email:ADDRESS or cn:NAME; without a kind a DNS name or a URI. A common name is
+	// what the requester wrote, as a rule, so it counts where it is asked for alone.
+	// Empty for all.
+	Names []string
+}
+
+// leaf is the client's certificate, if the listener has verified it and it is one of
+// these; nil otherwise.
+func (c *Certificates) leaf(state *tls.ConnectionState) *x509.Certificate {
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	leaf := state.VerifiedChains[0][0]
+	if len(c.Authorities) > 0 && !c.issued(state.VerifiedChains) || len(c.Names) > 0 && !c.named(leaf) {
+		return nil
+	}
+	return leaf
+}
+
+func (c *Certificates) named(leaf *x509.Certificate) bool {
+	return slices.ContainsFunc(c.Names, func(name string) bool {
+		kind, value, typed := strings.Cut(name, ":")
+		isDNS := func(name string) bool {
+			return slices.ContainsFunc(leaf.DNSNames, func(n string) bool { return strings.EqualFold(n, name) })
+		}
+		isURI := func(name string) bool {
+			return slices.ContainsFunc(leaf.URIs, func(u *url.URL) bool { return u.String() == name })
+		}
+		switch {
+		case typed && value == "" || name == "":
+			return false
+		case kind == "dns" && typed:
+			return isDNS(value)
+		case kind == "uri" && typed:
+			return isURI(value)
+		case kind == "email" && typed:
+			return slices.Contains(leaf.EmailAddresses, value)
+		case kind == "cn" && typed:
+			return leaf.Subject.CommonName == value
+		}
+		return isDNS(name) || isURI(name)
+	})
 }
 
 // Authenticate names the caller by the certificate's first URI (as SPIFFE has it),
 // else e-mail, DNS name or common name. Other parts of the subject are often what
 // the requester wrote, unverified, so they are no groups.
 func (c Certificate) Authenticate(_ context.Context, r *Request) (*identity.Caller, *Denied) {
-	leaf := verifiedLeaf(r.TLS)
+	leaf := c.Which.leaf(r.TLS)
 	if leaf == nil {
-		return nil, nil
-	}
-	if len(c.Authorities) > 0 && !c.issued(r.TLS.VerifiedChains) {
-		return nil, nil // somebody else's: here it is as good as none
+		return nil, nil // somebody else's is here as good as none
 	}
 	if !time.Now().Before(leaf.NotAfter) { // it was good when the connection began
 		return nil, invalidToken("the client certificate has expired")
@@ -48,20 +95,12 @@ func (c Certificate) Authenticate(_ context.Context, r *Request) (*identity.Call
 
 // issued reports whether one of the authorities stands in one of the chains, whose
 // signatures the listener has verified.
-func (c Certificate) issued(chains [][]*x509.Certificate) bool {
+func (c *Certificates) issued(chains [][]*x509.Certificate) bool {
 	return slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool {
 		return slices.ContainsFunc(chain[1:], func(above *x509.Certificate) bool {
 			return slices.ContainsFunc(c.Authorities, above.Equal)
 		})
 	})
-}
-
-// verifiedLeaf is the client's certificate, if the listener has verified one.
-func verifiedLeaf(state *tls.ConnectionState) *x509.Certificate {
-	if state == nil || len(state.VerifiedChains) == 0 {
-		return nil
-	}
-	return state.VerifiedChains[0][0]
 }
 
 func certificateName(leaf *x509.Certificate) string {

@@ -96,7 +96,7 @@ func TestCertificateAuthorities(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, d := authn.Certificate{Authorities: tt.authorities}.Authenticate(t.Context(), tt.req)
+			c, d := authn.Certificate{Which: authn.Certificates{Authorities: tt.authorities}}.Authenticate(t.Context(), tt.req)
 			tt.want.is(t, c, d)
 		})
 	}

@@ -29,12 +29,12 @@ func TestDiscoverKeys(t *testing.T) {
 		{"OAuth, since OpenID's is no good", "", map[string]string{oidc: `<html>`, oauth: good}, "http://keys.example.com/jwks", ""},
 		{"none", "", nil, "", "answered 404"},
 		{"another issuer", "", map[string]string{oidc: `{"issuer":"https://evil","jwks_uri":"https://evil/jwks"}`}, "", `about the issuer "https://evil"`},
-		{"another issuer by a slash", "", map[string]string{oidc: `{"issuer":"ISSUER/","jwks_uri":"https://evil/jwks"}`}, "", "about the issuer"},
-		{"two issuers", "", map[string]string{oidc: `{"issuer":"https://evil","issuer":"ISSUER","jwks_uri":"https://evil/jwks"}`}, "", "can be trusted"},
+		{"an empty path as a slash", "", map[string]string{oidc: `{"issuer":"ISSUER/","jwks_uri":"http://keys.example.com/jwks"}`}, "http://keys.example.com/jwks", ""},
+		{"another path by a slash", "/realms/a", map[string]string{"/realms/a" + oidc: `{"issuer":"ISSUER/","jwks_uri":"https://evil/jwks"}`}, "", "about the issuer"},
 		{"no keys", "", map[string]string{oidc: `{"issuer":"ISSUER"}`}, "", "no jwks_uri"},
-		{"keys by path", "", map[string]string{oidc: `{"issuer":"ISSUER","jwks_uri":"/jwks"}`}, "", "no jwks_uri"},
-		{"keys by file", "", map[string]string{oidc: `{"issuer":"ISSUER","jwks_uri":"file://host/etc/passwd"}`}, "", "no jwks_uri"},
-		{"keys with a user", "", map[string]string{oidc: `{"issuer":"ISSUER","jwks_uri":"https://a:b@keys"}`}, "", "no jwks_uri"},
+		{"keys by path", "", map[string]string{oidc: `{"issuer":"ISSUER","jwks_uri":"/jwks"}`}, "", "invalid URL of the jwks_uri"},
+		{"keys by file", "", map[string]string{oidc: `{"issuer":"ISSUER","jwks_uri":"file://host/etc/passwd"}`}, "", "jwks_uri is neither"},
+		{"keys with a user", "", map[string]string{oidc: `{"issuer":"ISSUER","jwks_uri":"https://a:b@keys"}`}, "", "invalid URL of the jwks_uri"},
 		{"huge", "", map[string]string{oidc: strings.Repeat(" ", 1<<20) + good}, "", "more than"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

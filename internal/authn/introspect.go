@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -22,33 +21,22 @@ type IntrospectionConfig struct {
 	ClientID     string
 	ClientSecret secret.Value
 	Client       *http.Client // decides which addresses may be dialled
+	// Preset is for issuers with an endpoint of their own: google or github; "" for
+	// others.
+	Preset string
 
-	Issuer    string   // who a caller's subject belongs to
-	Audiences []string // one of them must be in aud; a token for nobody in particular is refused (RFC 8707)
-	Mapping   Mapping
+	// Want is what the answer must say. Its issuer is who a caller's subject belongs to,
+	// whether the answer names it or not.
+	Want    token.Expectations
+	Mapping Mapping
 }
 
 // Introspection checks opaque tokens by asking their issuer (RFC 7662).
-type Introspection struct {
-	cfg   IntrospectionConfig
-	slots chan struct{} // one for each question under way
-
-	mu     sync.Mutex
-	asking map[token.Hash]*question
-}
-
-// question is an introspection under way, that several requests may wait for.
-type question struct {
-	answered chan struct{}
-	claims   token.Claims
-	err      error
-}
+type Introspection struct{ cfg IntrospectionConfig }
 
 const (
 	introspectTimeout = 10 * time.Second
 	introspectMax     = 64 << 10
-	// introspectAtOnce bounds what strangers with random tokens can make the issuer do.
-	introspectAtOnce = 64
 	// introspectedFor bounds how late the end of an opaque token is noticed: whoever
 	// chose tokens that can be revoked wants them to be.
 	introspectedFor = 30 * time.Second
@@ -58,12 +46,19 @@ const (
 func NewIntrospection(cfg IntrospectionConfig) *Introspection {
 	// A token without a subject is a client's own (RFC 9068 §2.2).
 	cfg.Mapping.NoSubject = "client_id"
-	return &Introspection{cfg: cfg, slots: make(chan struct{}, introspectAtOnce), asking: map[token.Hash]*question{}}
+	return &Introspection{cfg: cfg}
 }
 
 // Check asks the issuer about a token.
 func (i *Introspection) Check(ctx context.Context, raw string, now time.Time) (*identity.Caller, error) {
-	claims, err := i.ask(ctx, raw)
+	ask := i.introspect
+	switch i.cfg.Preset {
+	case "google":
+		ask = i.tokenInfo
+	case "github":
+		ask = i.application
+	}
+	claims, err := ask(ctx, raw)
 	if err != nil {
 		return nil, &token.Unavailable{Cause: err}
 	}
@@ -75,67 +70,26 @@ func (i *Introspection) Check(ctx context.Context, raw string, now time.Time) (*
 
 // believe checks what the issuer said of an active token.
 func (i *Introspection) believe(c token.Claims, now time.Time) (*identity.Caller, error) {
-	if c.Has("iss") && c.Text("iss") != i.cfg.Issuer {
-		return nil, &token.Invalid{Reason: fmt.Sprintf("its issuer is %q, not %q", c.Text("iss"), i.cfg.Issuer)}
+	want := &i.cfg.Want
+	if c.Has("iss") && c.Text("iss") != want.Issuer {
+		return nil, &token.Invalid{Reason: fmt.Sprintf("its issuer is %q, not %q", c.Text("iss"), want.Issuer)}
 	}
-	aud := c.Texts("aud")
-	if !slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(i.cfg.Audiences, a) }) {
-		return nil, &token.Invalid{Reason: fmt.Sprintf("its audience %q has none of %q", aud, i.cfg.Audiences)}
+	if c.Text("token_type") == "refresh_token" { // it is active, too (RFC 7662 §4)
+		return nil, &token.Invalid{Reason: "it is a refresh token"}
 	}
-	expires, ok := c.Time("exp")
-	switch {
-	case c.Has("exp") && !ok:
-		return nil, &token.Invalid{Reason: "its expiry is no date"}
-	case ok && !now.Before(expires):
-		return nil, &token.Invalid{Reason: "it has expired"}
+	if err := want.Met(c); err != nil {
+		return nil, err
 	}
-	nbf, ok := c.Time("nbf")
-	if c.Has("nbf") && (!ok || now.Before(nbf)) {
-		return nil, &token.Invalid{Reason: "it is not valid yet"}
+	expires, err := want.Now(c, now)
+	if err != nil {
+		return nil, err
 	}
 	caller, err := i.cfg.Mapping.caller(c, identity.SourceIntrospection, earlier(expires, now.Add(introspectedFor)))
 	if err != nil {
 		return nil, err
 	}
-	caller.Issuer = i.cfg.Issuer
+	caller.Issuer = want.Issuer
 	return caller, nil
-}
-
-// ask puts the question to the issuer, or waits for the answer if somebody else
-// has put it just now.
-func (i *Introspection) ask(ctx context.Context, raw string) (token.Claims, error) {
-	hash := token.HashOf(raw)
-	i.mu.Lock()
-	q, asked := i.asking[hash]
-	if !asked {
-		select {
-		case i.slots <- struct{}{}:
-		default:
-			i.mu.Unlock()
-			return nil, errors.New("introspect: too many tokens are being asked about")
-		}
-		q = &question{answered: make(chan struct{})}
-		i.asking[hash] = q
-		go i.put(context.WithoutCancel(ctx), hash, raw, q) // the answer is for everybody who waits
-	}
-	i.mu.Unlock()
-	select {
-	case <-q.answered:
-		return q.claims, q.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (i *Introspection) put(ctx context.Context, hash token.Hash, raw string, q *question) {
-	ctx, cancel := context.WithTimeout(ctx, introspectTimeout)
-	defer cancel()
-	q.claims, q.err = i.introspect(ctx, raw)
-	i.mu.Lock()
-	delete(i.asking, hash)
-	i.mu.Unlock()
-	<-i.slots
-	close(q.answered)
 }
 
 // introspect sends the introspection request (RFC 7662 §2.1), authenticated by
@@ -151,7 +105,7 @@ func (i *Introspection) introspect(ctx context.Context, raw string) (token.Claim
 	if i.cfg.ClientID != "" {
 		req.SetBasicAuth(url.QueryEscape(i.cfg.ClientID), url.QueryEscape(i.cfg.ClientSecret.Reveal()))
 	}
-	answer, err := token.Fetch(i.cfg.Client, req, introspectMax)
+	answer, err := netguard.Fetch(i.cfg.Client, req, introspectMax)
 	if err != nil {
 		return nil, fmt.Errorf("introspect: %w", err)
 	}

@@ -19,10 +19,6 @@ type Mapping struct {
 
 // caller makes a caller of verified claims.
 func (m Mapping) caller(c token.Claims, source string, expires time.Time) (*identity.Caller, error) {
-	clientID := c.Text("client_id")
-	if clientID == "" {
-		clientID = c.Text("azp")
-	}
 	subject := c.Text("sub")
 	if subject == "" && m.NoSubject != "" {
 		subject = c.Text(m.NoSubject)
@@ -34,7 +30,7 @@ func (m Mapping) caller(c token.Claims, source string, expires time.Time) (*iden
 		Subject:  subject,
 		Source:   source,
 		Issuer:   c.Text("iss"),
-		ClientID: clientID,
+		ClientID: c.Client(),
 		Email:    c.TextAt(m.Email, "email"),
 		Name:     c.TextAt(m.Name, "name", "preferred_username"),
 		Groups:   c.TextsAt(m.Groups, "groups", "cognito:groups"),

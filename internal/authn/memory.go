@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -18,7 +19,11 @@ type memory struct {
 	seen       func(Result)
 
 	// Apart, so that a flood of bad tokens does not push the good ones out.
-	good, bad *token.Cache[verdict]
+	good, bad *keep.Cache[verdict]
+
+	remote  func(raw string) bool // whether the checker asks somebody about a token
+	places  *places
+	flights keep.Flights[keep.Hash, *identity.Caller]
 }
 
 // verdict is what was found out about a token.
@@ -47,7 +52,9 @@ const (
 	badCachedFor = 10 * time.Second
 )
 
-func newMemory(c Checker, generation func() uint64, seen func(Result)) *memory {
+// newMemory remembers what c says. Where remote is so of a token, c asks somebody: once
+// for all who bring it, and about few strange ones at a time.
+func newMemory(c Checker, remote func(raw string) bool, generation func() uint64, seen func(Result)) *memory {
 	if generation == nil {
 		generation = func() uint64 { return 0 }
 	}
@@ -56,17 +63,18 @@ func newMemory(c Checker, generation func() uint64, seen func(Result)) *memory {
 	}
 	return &memory{
 		checker: c, generation: generation, seen: seen,
-		good: token.NewCache[verdict](goodEntries), bad: token.NewCache[verdict](badEntries),
+		good: keep.NewCache[verdict](goodEntries), bad: keep.NewCache[verdict](badEntries),
+		remote: remote, places: newPlaces(),
 	}
 }
 
-// check verifies a token, or remembers that it was verified.
-func (m *memory) check(ctx context.Context, raw string) (*identity.Caller, *Denied) {
+// check verifies the token of a request, or remembers that it was verified.
+func (m *memory) check(ctx context.Context, r *Request, raw string) (*identity.Caller, *Denied) {
 	if len(raw) > token.MaxSize {
 		m.seen(Invalid)
 		return nil, invalidToken("it is larger than any token")
 	}
-	now, hash, generation := time.Now(), token.HashOf(raw), m.generation()
+	now, hash, generation := time.Now(), keep.HashOf(raw), m.generation()
 	if v, ok := m.good.Get(hash, now); ok && v.generation == generation {
 		m.seen(Cached)
 		return v.caller, nil
@@ -75,7 +83,24 @@ func (m *memory) check(ctx context.Context, raw string) (*identity.Caller, *Deni
 		m.seen(Invalid)
 		return nil, invalidToken(v.why)
 	}
-	caller, err := m.checker.Check(ctx, raw, now)
+	var caller *identity.Caller
+	var err error
+	if m.remote(raw) {
+		caller, err = m.flights.Do(ctx, hash, introspectTimeout, func(ctx context.Context) (*identity.Caller, error) {
+			leave, err := m.places.take(r.sender(), hash)
+			if err != nil {
+				return nil, err
+			}
+			defer leave()
+			caller, err := m.checker.Check(ctx, raw, now)
+			if err == nil {
+				m.places.good(hash)
+			}
+			return caller, err
+		})
+	} else {
+		caller, err = m.checker.Check(ctx, raw, now)
+	}
 	if err == nil {
 		m.seen(Valid)
 		m.good.Put(hash, verdict{caller: caller, generation: generation}, earlier(caller.Expires, now.Add(cachedFor)))

@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -19,9 +20,9 @@ import (
 // affair, and what it wrote into X-Forwarded-For proves nothing here.
 type Proof struct {
 	Peers []netip.Prefix // addresses of the socket's other end
-	// Certificates are the names of verified client certificates, as [Certificate]
-	// has them. Any certificate will not do: clients may have some of the same CA.
-	Certificates []string
+	// Certificates are the proxy's own; none without names. Any certificate will not do:
+	// clients may have some of the same CA.
+	Certificates Certificates
 	SecretHeader string // "" for none
 	Secret       secret.Value
 }
@@ -31,8 +32,8 @@ func (p *Proof) proven(r *Request) bool {
 	if Within(r.Peer, p.Peers) {
 		return true
 	}
-	if leaf := verifiedLeaf(r.TLS); leaf != nil && time.Now().Before(leaf.NotAfter) {
-		if name := certificateName(leaf); name != "" && slices.Contains(p.Certificates, name) {
+	if len(p.Certificates.Names) > 0 {
+		if leaf := p.Certificates.leaf(r.TLS); leaf != nil && time.Now().Before(leaf.NotAfter) {
 			return true
 		}
 	}
@@ -54,8 +55,15 @@ func Within(a netip.Addr, networks []netip.Prefix) bool {
 // one is not looked at.
 type ProxyHeaders struct {
 	User, Email, Name string
-	Groups            string // separated by comma, or a header per group
+	Groups            string
+	// GroupsSeparator is what stands between two groups; "" for a comma. With
+	// [NoSeparator] each header of that name is one group.
+	GroupsSeparator string
 }
+
+// NoSeparator is for groups whose names may have any character in them, such as
+// distinguished names.
+const NoSeparator = "none"
 
 // Proxy believes an identity header from a proven reverse proxy (REQ C-2, C-4).
 type Proxy struct {
@@ -70,6 +78,7 @@ func NewProxy(h ProxyHeaders, p Proof, require bool) *Proxy {
 	for _, name := range []*string{&h.User, &h.Email, &h.Name, &h.Groups, &p.SecretHeader} {
 		*name = http.CanonicalHeaderKey(*name)
 	}
+	h.GroupsSeparator = cmp.Or(h.GroupsSeparator, ",")
 	return &Proxy{headers: h, proof: p, require: require}
 }
 
@@ -92,12 +101,19 @@ func (p *Proxy) Authenticate(_ context.Context, r *Request) (*identity.Caller, *
 			Reason: p.headers.User + " is empty, or no text, or there more than once",
 		}
 	}
+	groups := r.Header[p.headers.Groups]
+	if len(groups) > 1 && p.headers.GroupsSeparator != NoSeparator {
+		return nil, &Denied{
+			Status: http.StatusBadRequest, Code: CodeInvalidRequest,
+			Reason: p.headers.Groups + " is there more than once; if the proxy sends one for each group, set groupsSeparator: none",
+		}
+	}
 	return &identity.Caller{
 		Subject: user,
 		Source:  identity.SourceProxy,
 		Email:   single(r.Header, p.headers.Email),
 		Name:    single(r.Header, p.headers.Name),
-		Groups:  several(r.Header, p.headers.Groups),
+		Groups:  p.headers.split(groups),
 	}, nil
 }
 
@@ -116,10 +132,14 @@ func single(h http.Header, name string) string {
 	return ""
 }
 
-func several(h http.Header, name string) []string {
+func (h *ProxyHeaders) split(lines []string) []string {
 	var list []string
-	for _, line := range h[name] {
-		for part := range strings.SplitSeq(line, ",") {
+	for _, line := range lines {
+		parts := []string{line}
+		if h.GroupsSeparator != NoSeparator {
+			parts = strings.Split(line, h.GroupsSeparator)
+		}
+		for _, part := range parts {
 			if part = strings.TrimSpace(part); part != "" && utf8.ValidString(part) {
 				list = append(list, part)
 			}

@@ -3,13 +3,13 @@ package authn_test
 import (
 	"crypto/x509"
 	"net/netip"
+	"net/url"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/internal/authn"
-	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
@@ -18,7 +18,7 @@ func TestProxyProof(t *testing.T) {
 	t.Parallel()
 	loopback := authn.Proof{Peers: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}
 	several := authn.Proof{Peers: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/64"), netip.MustParsePrefix("192.0.2.7/32")}}
-	certificate := authn.Proof{Certificates: []string{"proxy.internal"}}
+	certificate := authn.Proof{Certificates: authn.Certificates{Names: []string{"proxy.internal"}}}
 	shared := authn.Proof{SecretHeader: "x-proxy-secret", Secret: secret.New("s3cret")}
 	const alice = "X-Authenticated-User: alice"
 	for _, tt := range []struct {
@@ -48,7 +48,7 @@ func TestProxyProof(t *testing.T) {
 		{"certificate that has expired since", certificate, withCert(request("203.0.113.9", alice), true, cert(func(c *x509.Certificate) {
 			c.DNSNames, c.NotAfter = []string{"proxy.internal"}, time.Now().Add(-time.Second)
 		})), false},
-		{"certificate without a name", authn.Proof{Certificates: []string{""}}, withCert(request("203.0.113.9", alice), true, named("")), false},
+		{"certificate without a name", authn.Proof{Certificates: authn.Certificates{Names: []string{"", "cn:", "dns:"}}}, withCert(request("203.0.113.9", alice), true, named("")), false},
 		{"no certificate", certificate, request("203.0.113.9", alice), false},
 		{"certificate where addresses count", several, withCert(request("203.0.113.9", alice), true, named("proxy.internal")), false},
 		{"secret", shared, request("203.0.113.9", alice, "X-Proxy-Secret: s3cret"), true},
@@ -114,50 +114,113 @@ func TestProxyHeader(t *testing.T) {
 	}
 }
 
-// REQ C-8: the other headers, as each known proxy has them.
-func TestProxyPresets(t *testing.T) {
+// FINDING S4
+// A certificate's names are of a kind each: the common name of a person's certificate
+// is no proxy's. REQ C-4
+func TestProxyCertificateNames(t *testing.T) {
 	t.Parallel()
+	leaf := cert(func(c *x509.Certificate) {
+		first, second := &url.URL{Scheme: "spiffe", Host: "a", Path: "/x"}, &url.URL{Scheme: "spiffe", Host: "a", Path: "/proxy"}
+		c.URIs, c.DNSNames, c.EmailAddresses = []*url.URL{first, second}, []string{"first.internal", "proxy.internal"}, []string{"ops@example.com"}
+		c.Subject.CommonName = "edge"
+	})
+	person := cert(func(c *x509.Certificate) { c.Subject.CommonName = "proxy.internal" })
 	for _, tt := range []struct {
-		preset string
-		lines  []string
-		want   identity.Caller
+		name         string
+		leaf, person bool
 	}{
-		{"oauth2-proxy", []string{
-			"X-Auth-Request-User: u1", "X-Auth-Request-Email: a@example.com", "X-Auth-Request-Preferred-Username: alice", "X-Auth-Request-Groups: a,role:b",
-		}, identity.Caller{Subject: "u1", Email: "a@example.com", Name: "alice", Groups: []string{"a", "role:b"}}},
-		{"oauth2-proxy-upstream", []string{
-			"X-Forwarded-User: u1", "X-Forwarded-Email: a@example.com", "X-Forwarded-Preferred-Username: alice", "X-Forwarded-Groups: a,role:b",
-		}, identity.Caller{Subject: "u1", Email: "a@example.com", Name: "alice", Groups: []string{"a", "role:b"}}},
-		{"authelia", []string{"Remote-User: alice", "Remote-Email: a@example.com", "Remote-Name: Alice", "Remote-Groups: a, b ,,c"}, identity.Caller{
-			Subject: "alice", Email: "a@example.com", Name: "Alice", Groups: []string{"a", "b", "c"},
-		}},
-		{"authelia", []string{"Remote-User: alice", "Remote-Groups: a,b", "Remote-Groups: c"}, identity.Caller{Subject: "alice", Groups: []string{"a", "b", "c"}}},
-		{"authelia", []string{"Remote-User: alice", "Remote-Groups: ", "Remote-Email: a@example.com", "Remote-Email: b@example.com"}, identity.Caller{Subject: "alice"}},
-		{"traefik-forward-auth", []string{"X-Forwarded-User: a@example.com", "X-Forwarded-Groups: root"}, identity.Caller{Subject: "a@example.com", Email: "a@example.com"}},
-		{"envoy", []string{"X-Jwt-Claim-Sub: alice", "X-Jwt-Claim-Email: a@example.com", "X-Jwt-Claim-Groups: WyJhIl0"}, identity.Caller{Subject: "alice", Email: "a@example.com"}},
-		{"istio", []string{"X-Jwt-Claim-Sub: alice", "X-Jwt-Claim-Name: Alice"}, identity.Caller{Subject: "alice", Name: "Alice"}},
-		{"pomerium", []string{"X-Pomerium-Claim-Email: a@example.com", "X-Pomerium-Claim-Groups: a,b"}, identity.Caller{
-			Subject: "a@example.com", Email: "a@example.com", Groups: []string{"a", "b"},
-		}},
+		{"proxy.internal", true, false},
+		{"PROXY.internal", true, false},
+		{"dns:proxy.internal", true, false},
+		{"spiffe://a/proxy", true, false},
+		{"uri:spiffe://a/proxy", true, false},
+		{"uri:spiffe://A/proxy", false, false},
+		{"email:ops@example.com", true, false},
+		{"ops@example.com", false, false},
+		{"edge", false, false},
+		{"cn:edge", true, false},
+		{"cn:proxy.internal", false, true},
+		{"uri:proxy.internal", false, false},
+		{"email:proxy.internal", false, false},
 	} {
-		t.Run(tt.preset, func(t *testing.T) {
-			t.Parallel()
-			h, ok := authn.Preset(tt.preset)
-			if !ok {
-				t.Fatal("unknown")
+		p := authn.NewProxy(authn.ProxyHeaders{User: "X-User"}, authn.Proof{Certificates: authn.Certificates{Names: []string{"other", tt.name}}}, false)
+		for shown, want := range map[*x509.Certificate]bool{leaf: tt.leaf, person: tt.person} {
+			c, d := p.Authenticate(t.Context(), withCert(request("203.0.113.9", "X-User: ceo"), true, shown))
+			if (c != nil) != want || d != nil {
+				t.Errorf("%s for %s: %v, %v", tt.name, shown.Subject, c, d)
 			}
-			p := authn.NewProxy(h, authn.Proof{Peers: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}, true)
-			got, d := p.Authenticate(t.Context(), request("127.0.0.1", tt.lines...))
+		}
+	}
+}
+
+// FINDING S8
+// Groups of two headers are not merged: one could be a client's. A separator, or none,
+// is the operator's to say.
+func TestProxyGroups(t *testing.T) {
+	t.Parallel()
+	const dn = "cn=admins,ou=groups"
+	for name, tt := range map[string]struct {
+		separator string
+		lines     []string
+		want      []string
+		refused   bool
+	}{
+		"by commas":             {"", []string{"X-Groups: a, b ,,c"}, []string{"a", "b", "c"}, false},
+		"a client's and its":    {"", []string{"X-Groups: admins", "X-Groups: users"}, nil, true},
+		"by another":            {"|", []string{"X-Groups: " + dn + "|b"}, []string{dn, "b"}, false},
+		"by another, twice":     {"|", []string{"X-Groups: a", "X-Groups: b"}, nil, true},
+		"a header each":         {authn.NoSeparator, []string{"X-Groups: " + dn, "X-Groups: b"}, []string{dn, "b"}, false},
+		"a header each, empty":  {authn.NoSeparator, []string{"X-Groups:  ", "X-Groups: b"}, []string{"b"}, false},
+		"no header":             {"", nil, nil, false},
+		"one that is not ASCII": {"", []string{"X-Groups: a\xff,b"}, []string{"b"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := authn.NewProxy(authn.ProxyHeaders{User: "X-User", Groups: "x-groups", GroupsSeparator: tt.separator},
+				authn.Proof{Peers: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}, false)
+			c, d := p.Authenticate(t.Context(), request("127.0.0.1", append(tt.lines, "X-User: alice")...))
+			if tt.refused {
+				want{status: 400, code: "invalid_request"}.is(t, c, d)
+				return
+			}
 			if d != nil {
 				t.Fatal(d)
 			}
-			tt.want.Source = "proxy"
-			if diff := cmp.Diff(&tt.want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
+			if diff := cmp.Diff(tt.want, c.Groups); diff != "" {
+				t.Errorf("groups (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if _, ok := authn.Preset("nginx"); ok {
-		t.Error("there is a preset for what has no fixed headers")
+}
+
+// REQ C-11: a token that is presented decides, else a proven proxy's header, else nobody
+// comes in.
+func TestBothDoors(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, "k1")
+	proxy := authn.NewProxy(authn.ProxyHeaders{User: "X-User"}, authn.Proof{Peers: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}, false)
+	door := authn.NewResolver(true, authn.NewBearer(authn.BearerConfig{JWT: jwt(t, authn.Mapping{}, k)}), proxy, authn.Certificate{})
+	token := "Authorization: Bearer " + k.sign(t, good(nil))
+	certified := func(r *authn.Request) *authn.Request { return withCert(r, true, named("machine")) }
+	for name, tt := range map[string]struct {
+		req  *authn.Request
+		want want
+	}{
+		"a token":                        {request("127.0.0.1", token), want{caller: "jwt alice"}},
+		"a token and a header":           {request("127.0.0.1", token, "X-User: bob"), want{caller: "jwt alice"}},
+		"a bad token and a header":       {request("127.0.0.1", "Authorization: Bearer bad", "X-User: bob"), want{status: 401, code: "invalid_token"}},
+		"a header":                       {request("127.0.0.1", "X-User: bob"), want{caller: "proxy bob"}},
+		"a header and another scheme":    {request("127.0.0.1", "X-User: bob", "Authorization: Basic x"), want{caller: "proxy bob"}},
+		"a header, from elsewhere":       {request("203.0.113.9", "X-User: bob"), want{status: 401}},
+		"nothing":                        {request("127.0.0.1"), want{status: 401}},
+		"a proxy with a certificate":     {certified(request("127.0.0.1", "X-User: bob")), want{caller: "proxy bob"}},
+		"a certificate, and no proxy":    {certified(request("203.0.113.9", "X-User: bob")), want{caller: "certificate machine"}},
+		"an empty header from the proxy": {request("127.0.0.1", "X-User: "), want{status: 400, code: "invalid_request"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, d := door.Resolve(t.Context(), tt.req)
+			tt.want.is(t, c, d)
+		})
 	}
 }

@@ -47,8 +47,8 @@ func confusedDeputy(t *testing.T, g *rig) {
 	if back != nil || b.last.StatusCode != http.StatusOK || g.providers["a"].visits != visits {
 		t.Errorf("an unknown client got %v without a question", back)
 	}
-	if !strings.Contains(b.body, "127.0.0.1:9") || !strings.Contains(b.body, "Any program on your computer") {
-		t.Error("the page does not say where the answer goes, or does not warn")
+	if !strings.Contains(b.body, "127.0.0.1:9, on your own computer") {
+		t.Error("the page does not say where the answer goes")
 	}
 	back = b.press("decision", "deny")
 	if back == nil || back.Query().Get("error") != "access_denied" || back.Query().Has("code") {
@@ -163,20 +163,22 @@ func stateFixation(t *testing.T, g *rig) {
 	}
 }
 
-// refreshReuse: an old refresh token shows that two have it, and ends the sign-in.
+// refreshReuse: a refresh token that is two generations old shows that two have it,
+// and ends the sign-in.
 func refreshReuse(t *testing.T, g *rig) {
 	first := g.redeem(g.signIn())
 	second := g.refresh(first.Refresh)
-	if second.Status != http.StatusOK {
-		t.Fatalf("refresh: %+v", second)
+	third := g.refresh(second.Refresh)
+	if third.Status != http.StatusOK {
+		t.Fatalf("refresh: %+v", third)
 	}
 	if again := g.refresh(first.Refresh); again.Error != "invalid_grant" {
 		t.Errorf("reused: %+v", again)
 	}
-	if after := g.refresh(second.Refresh); after.Error != "invalid_grant" {
+	if after := g.refresh(third.Refresh); after.Error != "invalid_grant" {
 		t.Errorf("the newest token after a reuse: %+v", after)
 	}
-	if _, err := g.claims(second.Access); err == nil {
+	if _, err := g.claims(third.Access); err == nil {
 		t.Error("the access token is still good")
 	}
 	other := g.redeem(g.signIn())

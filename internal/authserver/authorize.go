@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/page"
 )
 
 // request is an authorization request that was found good: who asks for what, and
@@ -17,11 +19,12 @@ import (
 // the record of the chain.
 type request struct {
 	Client    string   `json:"c"`
+	Title     string   `json:"m,omitempty"` // of the client, for people
 	Redirect  string   `json:"u"`
 	Given     bool     `json:"g,omitempty"` // the request named the redirect URI
 	State     string   `json:"s,omitempty"`
 	Challenge string   `json:"p"`
-	Audience  string   `json:"a"` // what the resource indicator means
+	Audience  string   `json:"a"` // what the resource indicator means; "" until the person has chosen
 	Scopes    []string `json:"o"`
 	Nonce     string   `json:"n,omitempty"`
 	Fresh     bool     `json:"f,omitempty"` // prompt=login: whoever is signed in does not count
@@ -35,7 +38,6 @@ const (
 	codeRequestNotSupported     = "request_not_supported"
 	codeLoginRequired           = "login_required"
 	codeConsentRequired         = "consent_required"
-	codeUnavailable             = "temporarily_unavailable"
 )
 
 const (
@@ -49,26 +51,25 @@ const (
 func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		s.refusePage(w, http.StatusBadRequest, "This sign-in cannot begin", "The application sent a request that cannot be read. Go back to it and try again.")
+		s.refusePage(w, http.StatusBadRequest, "This sign-in cannot begin", "The application sent a request that cannot be read. Go back to it and try again.", err)
 		return
 	}
 	client, redirect, ok := s.whoAsks(w, r, query)
 	if !ok {
 		return
 	}
-	req := &request{Client: client.ID, Redirect: redirect, Given: query.Get("redirect_uri") != "", State: query.Get("state")}
+	req := &request{Client: client.ID, Title: clientTitle(client), Redirect: redirect, Given: query.Get("redirect_uri") != "", State: query.Get("state")}
 	prompt, refused := s.readRequest(req, client, query)
 	if refused != nil {
 		if len(req.State) > maxParameter {
 			req.State = ""
 		}
-		s.log.Info("authorization request refused", "issuer", s.issuer, "client", oauth.Printable(client.ID, 200), "error", refused)
-		s.answer(w, req, refused)
+		s.answerEarly(w, r, client, req, refused)
 		return
 	}
 	session := s.session(r)
 	if session != nil && !req.Fresh && !slices.Contains(prompt, "consent") && s.consented(r.Context(), session.Person.Subject, req) {
-		s.beginChain(w, r, req, session, slices.Contains(prompt, "none"))
+		s.beginChain(w, r, req, session, false, slices.Contains(prompt, "none"))
 		return
 	}
 	if slices.Contains(prompt, "none") {
@@ -76,7 +77,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		if session != nil {
 			code = codeConsentRequired
 		}
-		s.answer(w, req, refuse(code, "a person has to be asked, and prompt=none forbids that"))
+		s.answerEarly(w, r, client, req, refuse(code, "a person has to be asked, and prompt=none forbids that"))
 		return
 	}
 	s.askConsent(w, r, client, req, session)
@@ -86,20 +87,22 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Values) (*clients.Client, string, bool) {
 	const title = "This sign-in cannot begin"
 	bad := func(text string, cause error) {
-		s.log.Info("authorization request refused", "issuer", s.issuer, "client", oauth.Printable(query.Get("client_id"), 200), "error", cause)
-		s.refusePage(w, http.StatusBadRequest, title, text)
+		s.refusePage(w, http.StatusBadRequest, title, text, fmt.Errorf("client %s: %w", oauth.Printable(query.Get("client_id"), 200), cause))
 	}
 	if len(query["client_id"]) != 1 || len(query["redirect_uri"]) > 1 {
-		bad("The application did not say clearly who it is and where the answer goes.", errors.New("client_id is missing, or it or redirect_uri is there twice"))
+		bad("The application did not say clearly who it is and where the answer goes.", errors.New("client_id is missing, or it or redirect_uri is a duplicate"))
 		return nil, "", false
 	}
-	client, err := s.clients.Find(r.Context(), query.Get("client_id"))
+	client, err := s.clients.Find(r.Context(), query.Get("client_id"), s.clients.Sender(r))
 	if err != nil {
 		if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Code != oauth.CodeServerError { // also where its document cannot be had: that is the application's
-			bad("The application that sent you here is not known, or its description cannot be used: "+refused.Description+".", err)
+			if refused.Status == http.StatusUnauthorized {
+				s.unknownClient(w, fmt.Errorf("client %s: %w", oauth.Printable(query.Get("client_id"), 200), err))
+				return nil, "", false
+			}
+			bad("The description of the application that sent you here cannot be used: "+refused.Description+".", err)
 		} else {
-			s.log.Error("client not found", "issuer", s.issuer, "error", err)
-			s.refusePage(w, http.StatusServiceUnavailable, title, "The service cannot look up the application now. Try again soon.")
+			s.refusePage(w, http.StatusServiceUnavailable, title, "The service cannot look up the application now. Try again soon.", err)
 		}
 		return nil, "", false
 	}
@@ -115,7 +118,7 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 func (s *Server) readRequest(req *request, client *clients.Client, query url.Values) (prompt []string, refused *oauth.Error) {
 	for name, values := range query {
 		if len(values) > 1 && name != "resource" {
-			return nil, refuse(oauth.CodeInvalidRequest, "a parameter is there twice: "+oauth.Printable(name, 40))
+			return nil, refuse(oauth.CodeInvalidRequest, "duplicate parameter: "+oauth.Printable(name, 40))
 		}
 		if len(values[0]) > maxParameter {
 			return nil, refuse(oauth.CodeInvalidRequest, "a parameter is too long: "+oauth.Printable(name, 40))
@@ -141,8 +144,17 @@ func (s *Server) readRequest(req *request, client *clients.Client, query url.Val
 	if len(query["resource"]) > 1 {
 		return nil, refuse(oauth.CodeInvalidTarget, "one resource at a time")
 	}
-	if req.Audience, ok = s.resource(query.Get("resource")); !ok || !s.mayTarget(client, req.Audience) {
-		return nil, badTarget(query.Get("resource"))
+	indicator := s.indicator(query.Get("resource"))
+	if req.Audience, ok = s.findTarget(indicator); !ok || !s.mayTarget(client, req.Audience) {
+		choices := s.choices(client)
+		switch {
+		case indicator != "" || len(choices) == 0:
+			return nil, badTarget(indicator)
+		case len(choices) == 1:
+			req.Audience = choices[0].Addresses[0]
+		default:
+			req.Audience = "" // the person says which
+		}
 	}
 	if req.Scopes = s.grantedScopes(client, strings.Fields(query.Get("scope"))); len(req.Scopes) > maxScopes {
 		return nil, refuse(oauth.CodeInvalidScope, "too many scopes")
@@ -162,11 +174,27 @@ func badTarget(resource string) *oauth.Error {
 	return refuse(oauth.CodeInvalidTarget, "resource is no endpoint that this server signs people in to")
 }
 
+// indicator is a request's resource. Some clients send the origin, or the issuer, where
+// they know nothing better: that names no endpoint.
+func (s *Server) indicator(resource string) string {
+	if r := strings.TrimSuffix(resource, "/"); strings.EqualFold(r, s.origin) || r == s.issuer {
+		return ""
+	}
+	return resource
+}
+
+// choices are the endpoints that a client may have tokens for.
+func (s *Server) choices(client *clients.Client) []Endpoint {
+	return slices.DeleteFunc(s.endpoints(), func(e Endpoint) bool {
+		return len(e.Addresses) == 0 || !s.mayTarget(client, e.Addresses[0])
+	})
+}
+
 // mayTarget tells whether a client may have tokens for an audience. Its own are as
 // somebody wrote them, which may be another spelling.
 func (s *Server) mayTarget(client *clients.Client, audience string) bool {
 	return len(client.Audiences) == 0 || slices.ContainsFunc(client.Audiences, func(own string) bool {
-		meant, ok := s.resource(own)
+		meant, ok := s.findTarget(own)
 		return ok && own != "" && meant == audience
 	})
 }
@@ -212,6 +240,37 @@ func isChallenge(text string) bool {
 
 func refuse(code, description string) *oauth.Error {
 	return &oauth.Error{Code: code, Description: description, Status: http.StatusBadRequest}
+}
+
+// answerEarly refuses before a person has decided anything. A browser that a link of
+// somebody's brought here is then sent nowhere: whoever can register could have people
+// led to any place from this address (RFC 9700 §4.11.2). A client of the manifest, the
+// person's own machine, and a client that the person has allowed get their answer.
+func (s *Server) answerEarly(w http.ResponseWriter, r *http.Request, client *clients.Client, req *request, refused *oauth.Error) {
+	session := s.session(r)
+	cause := fmt.Errorf("client %s: %w", oauth.Printable(client.ID, 200), refused)
+	if client.Static || page.Local(req.Redirect) || session != nil && s.consented(r.Context(), session.Person.Subject, req) {
+		s.log.Info("authorization request refused", "issuer", s.issuer, "error", cause)
+		s.answer(w, req, refused)
+		return
+	}
+	s.refusePage(w, http.StatusBadRequest, "This sign-in cannot begin", "The application that sent you here asked in a way that is refused: "+refused.Description+" ("+refused.Code+"). Go back to it; who makes it can mend that.", cause)
+}
+
+// unknownClient tells people what to do whose application comes with an id that is
+// gone: most of them never register anew by themselves.
+func (s *Server) unknownClient(w http.ResponseWriter, cause error) {
+	s.explain(w, http.StatusBadRequest, "Your application has to register again", cause, func(p *page.Page) {
+		p.Element("p", "It came with a registration that this service does not know: it was made at another service, or this one has been set up anew since. Nothing was sent to it. Have it forget the old registration, and connect once more:", "role", "alert")
+		p.Open("dl")
+		p.Field("Claude Code", "type /mcp, choose the server, then Clear authentication, and authenticate again")
+		p.Field("Claude, ChatGPT", "in the settings, remove the connector and add it again")
+		p.Field("VS Code", "run the command Authentication: Remove Dynamic Authentication Providers, and start the server again")
+		p.Field("Cursor, Windsurf and other editors", "remove the server from the MCP settings and add it again")
+		p.Field("MCP Inspector", "press Clear OAuth State in the auth settings, and connect again")
+		p.Field("mcp-remote", "delete the folder .mcp-auth in your home folder")
+		p.Close("dl")
+	})
 }
 
 // answer sends the browser back to the client with a refusal.

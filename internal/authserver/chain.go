@@ -1,13 +1,18 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/authserver/pending"
+	"github.com/sallyport-dev/sallyport/internal/authserver/records"
+	"github.com/sallyport-dev/sallyport/internal/authserver/wanted"
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -27,6 +32,7 @@ type flow struct {
 	At       time.Time `json:"t"` // when it did
 	Done     []string  `json:"d,omitempty"`
 	Deadline time.Time `json:"x"`
+	Asked    bool      `json:"a,omitempty"` // the person has pressed the button for this request
 
 	// Connect is a provider to link, besides those that signing in takes; Want is who
 	// must do it.
@@ -41,9 +47,9 @@ func (f *flow) fresh() bool { return f.Request != nil && f.Request.Fresh }
 
 // beginChain sends the browser to the first provider that it has to visit, after
 // consent. Where it has to visit none, a code goes back at once.
-func (s *Server) beginChain(w http.ResponseWriter, r *http.Request, req *request, session *session, silent bool) {
+func (s *Server) beginChain(w http.ResponseWriter, r *http.Request, req *request, session *session, asked, silent bool) {
 	f := s.newFlow(session)
-	f.Request = req
+	f.Request, f.Asked = req, asked
 	if f.fresh() {
 		f.Person, f.At = identity{}, time.Time{}
 	}
@@ -86,14 +92,14 @@ func (s *Server) next(ctx context.Context, f *flow) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	var demanded wanted
+	var demanded wanted.Clients
 	if f.Request != nil {
-		demanded = s.wantedBy(ctx, f.Person.Subject)
+		demanded = s.wanted().Of(ctx, f.Person.Subject)
 	}
 	for i := range s.upstreams {
 		u := &s.upstreams[i]
-		wanted := u.Name == f.Connect || f.Request != nil && (!u.OnDemand || demanded[u.Name] != nil)
-		if !wanted || slices.Contains(f.Done, u.Name) {
+		visit := u.Name == f.Connect || f.Request != nil && (!u.OnDemand || demanded[u.Name] != nil)
+		if !visit || slices.Contains(f.Done, u.Name) {
 			continue
 		}
 		if !usable(linked, u.Name) || f.fresh() || u.Name == f.Connect {
@@ -107,14 +113,16 @@ func (s *Server) next(ctx context.Context, f *flow) (*Upstream, error) {
 // The cookie that the state is bound to is set now and not before: after consent,
 // immediately before the redirect.
 func (s *Server) visit(w http.ResponseWriter, r *http.Request, f *flow, u *Upstream) {
-	if _, ok := s.underWay.Take(r.Context(), s.clients.Sender(r), time.Now()); !ok {
-		s.log.Warn("sign-in refused: too many were begun from its address and not ended", "issuer", s.issuer)
-		s.abort(w, r, f, refuse(codeUnavailable, "too many sign-ins were begun from this address and not ended; try again in some minutes"))
-		return
-	}
 	state := oauth.NewVerifier()
+	key := s.records.Key("flow", state)
 	f.Provider, f.Nonce, f.Verifier = u.Name, oauth.NewVerifier(), oauth.NewVerifier()
-	if err := s.records.put(r.Context(), s.records.key("flow", state), f, time.Until(f.Deadline)); err != nil {
+	for _, gone := range s.pending.Add(s.clients.Sender(r), pending.Begun{Record: key, Browser: hash(s.cookie(r, cookieForm)), Until: f.Deadline}, time.Now()) {
+		s.records.Remove(r.Context(), gone)
+		if _, ok := s.said.Take(r.Context(), "pending", time.Now()); ok {
+			s.log.Warn("too many sign-ins were begun and not ended; the newest from the same address make room", "issuer", s.issuer)
+		}
+	}
+	if err := s.records.Put(r.Context(), key, f, time.Until(f.Deadline)); err != nil {
 		s.log.Error("sign-in not kept", "issuer", s.issuer, "error", err)
 		s.abort(w, r, f, refuse(oauth.CodeServerError, "the sign-in cannot go on now; try again soon"))
 		return
@@ -122,7 +130,7 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, f *flow, u *Upstr
 	to, err := u.Provider.Begin(r.Context(), s.leg(f, state))
 	if err != nil {
 		s.log.Error("provider cannot be visited", "issuer", s.issuer, "provider", u.Name, "error", err)
-		s.abort(w, r, f, refuse(oauth.CodeServerError, "the provider "+u.Name+" cannot be reached; try again soon"))
+		s.abort(w, r, f, refuse(oauth.CodeServerError, "the provider "+u.title()+" cannot be reached; try again soon"))
 		return
 	}
 	if f.cookie != "" {
@@ -150,32 +158,30 @@ func (s *Server) serveCallback(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	state := query.Get("state")
 	if err != nil || state == "" || twice(query, "state", "code", "iss", "error") {
-		s.refusePage(w, http.StatusBadRequest, title, "The provider's answer cannot be read. Go back to your application and try again.")
+		s.refusePage(w, http.StatusBadRequest, title, "The provider's answer cannot be read. Go back to your application and try again.", errors.New("a parameter of the provider's answer is missing or a duplicate"))
 		return
 	}
 	var f flow
-	key := s.records.key("flow", state)
-	_, err = s.records.get(r.Context(), key, &f)
+	key := s.records.Key("flow", state)
+	_, err = s.records.Get(r.Context(), key, &f)
 	// Another browser gets the same page as one that comes too late, and does not use
 	// the state up.
 	if err == nil && !same(f.Browser, hash(s.cookie(r, flowCookie(f.ID)))) {
-		s.log.Warn("sign-in refused: another browser came back than was sent out", "issuer", s.issuer, "provider", f.Provider)
-		err = errGone
+		err = fmt.Errorf("another browser came back from %s than was sent out: %w", f.Provider, records.ErrGone)
 	}
 	if err == nil {
-		err = s.records.take(r.Context(), key, &flow{})
+		err = s.records.Take(r.Context(), key, &flow{})
 	}
-	if err != nil && !errors.Is(err, errGone) {
-		s.log.Error("sign-in not read", "issuer", s.issuer, "error", err)
-		s.refusePage(w, http.StatusServiceUnavailable, title, "The service cannot go on now. Go back to your application and try again soon.")
+	if err != nil && !errors.Is(err, records.ErrGone) {
+		s.refusePage(w, http.StatusServiceUnavailable, title, "The service cannot go on now. Go back to your application and try again soon.", err)
 		return
 	}
 	if err == nil {
-		s.underWay.Give(r.Context(), s.clients.Sender(r))
+		s.pending.Done(key)
 	}
 	u := s.upstream(f.Provider)
 	if err != nil || u == nil {
-		s.refusePage(w, http.StatusBadRequest, title, "It was begun in another browser, more than ten minutes ago, or has been completed already. Go back to your application and try again.")
+		s.refusePage(w, http.StatusBadRequest, title, "It was begun in another browser, more than ten minutes ago, or has been completed already, or too many others were begun from the same network. Go back to your application and try again.", cmp.Or(err, errors.New("the provider is configured no more")))
 		return
 	}
 	s.back(w, r, &f, u, state, query)
@@ -194,12 +200,12 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, f *flow, u *Upstre
 	}
 	grant, err := u.Provider.Finish(r.Context(), s.leg(f, state), value, query.Get("iss"))
 	if errors.Is(err, idp.ErrNoCode) {
-		s.log.Info("provider refused", "issuer", s.issuer, "provider", u.Name, "error", oauth.Printable(refused, 64))
+		s.log.Info("provider refused", "issuer", s.issuer, "provider", u.Name, "error", oauth.Printable(refused, 64), "description", oauth.Printable(query.Get("error_description"), 200))
 		code := oauth.CodeServerError
 		if refused == oauth.CodeAccessDenied {
 			code = oauth.CodeAccessDenied
 		}
-		s.abort(w, r, f, refuse(code, "the provider "+u.Name+" did not sign the person in"))
+		s.abort(w, r, f, refuse(code, "the provider "+u.title()+" did not sign the person in"))
 		return
 	}
 	if err == nil && grant.Person.Subject == "" {
@@ -207,19 +213,19 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, f *flow, u *Upstre
 	}
 	if err != nil {
 		s.log.Error("provider's answer refused", "issuer", s.issuer, "provider", u.Name, "error", err)
-		s.abort(w, r, f, refuse(oauth.CodeServerError, "what the provider "+u.Name+" answered cannot be used"))
+		s.abort(w, r, f, refuse(oauth.CodeServerError, "what the provider "+u.title()+" answered cannot be used"))
 		return
 	}
 	if u == &s.upstreams[0] {
 		f.Person, f.At = personOf(&grant.Person), time.Now()
 		if f.Want != "" && f.Want != f.Person.Subject {
-			s.log.Warn("connection refused: another person signed in than asked for it", "issuer", s.issuer, "provider", f.Connect)
 			s.drop(r.Context(), f)
-			s.refusePage(w, http.StatusForbidden, "You are somebody else", "The connection was asked for by another person. Sign in as the person who uses the application.")
+			s.refusePage(w, http.StatusForbidden, "You are somebody else", "The connection was asked for by another person. Sign in as the person who uses the application.",
+				errors.New("another person signed in than asked to connect "+f.Connect))
 			return
 		}
 	}
-	if err := s.records.put(r.Context(), s.legKey(f, u.Name), heldOf(grant), time.Until(f.Deadline)); err != nil {
+	if err := s.records.Put(r.Context(), s.legKey(f, u.Name), heldOf(grant), time.Until(f.Deadline)); err != nil {
 		s.log.Error("provider's answer not kept", "issuer", s.issuer, "provider", u.Name, "error", err)
 		s.abort(w, r, f, refuse(oauth.CodeServerError, "the sign-in cannot go on now; try again soon"))
 		return
@@ -231,22 +237,25 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, f *flow, u *Upstre
 // abort ends a chain. What its providers gave so far is forgotten (REQ D-4).
 func (s *Server) abort(w http.ResponseWriter, r *http.Request, f *flow, refused *oauth.Error) {
 	s.drop(r.Context(), f)
+	e := f.event(eventSignIn, f.Provider)
+	e.reason = refused.Code
+	s.record(r, e)
 	s.setCookie(w, flowCookie(f.ID), "", 0)
 	if f.Request != nil {
 		s.answer(w, f.Request, refused)
 		return
 	}
-	s.refusePage(w, http.StatusBadRequest, "This did not work", "Nothing was changed: "+refused.Description+".")
+	s.refusePage(w, http.StatusBadRequest, "This did not work", "Nothing was changed: "+refused.Description+".", refused)
 }
 
 func (s *Server) drop(ctx context.Context, f *flow) {
 	for _, name := range f.Done {
-		s.records.remove(ctx, s.legKey(f, name))
+		s.records.Remove(ctx, s.legKey(f, name))
 	}
 }
 
 func (s *Server) legKey(f *flow, provider string) string {
-	return s.records.key("leg", f.ID, f.Browser, provider)
+	return s.records.Key("leg", f.ID, f.Browser, provider)
 }
 
 // held is what a provider gave, until the chain is complete.

@@ -1,7 +1,6 @@
 package authserver
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,7 +17,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, f *flow) {
 		s.log.Error(what, "issuer", s.issuer, "error", err)
 		s.abort(w, r, f, refuse(oauth.CodeServerError, "the sign-in cannot be completed now; try again soon"))
 	}
-	if err := s.link(ctx, f); err != nil {
+	if err := s.link(r, f); err != nil {
 		failed("accounts not linked", err)
 		return
 	}
@@ -27,6 +26,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, f *flow) {
 			failed("browser not signed in", err)
 			return
 		}
+		s.record(r, f.event(eventSignIn, s.upstreams[0].Name))
 	}
 	if len(f.Done) > 0 {
 		s.setCookie(w, flowCookie(f.ID), "", 0)
@@ -36,28 +36,45 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, f *flow) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	s.records.remove(ctx, s.wantedKey(f.Person.Subject))
-	s.remember(ctx, f.Person.Subject, f.Request)
+	s.wanted().Forget(ctx, f.Person.Subject)
+	if f.Asked {
+		s.record(r, f.event(eventConsent, ""))
+	}
 	value := oauth.NewVerifier()
 	c := code{Request: *f.Request, Person: f.Person, Family: s.newFamilyID(), At: f.At}
-	if err := s.records.put(ctx, s.records.key("code", value), c, s.lifespans.Code); err != nil {
+	if err := s.records.Put(ctx, s.records.Key("code", value), c, s.lifespans.Code); err != nil {
 		failed("code not kept", err)
+		return
+	}
+	if err := s.remember(ctx, f, c.Family); err != nil {
+		failed("consent not kept", err)
 		return
 	}
 	s.sendBack(w, f.Request, url.Values{"code": {value}})
 }
 
+// event is one about who goes through the chain.
+func (f *flow) event(method, provider string) event {
+	e := event{method: method, subject: f.Person.Subject, provider: provider}
+	if f.Request != nil {
+		e.client, e.target = f.Request.Client, f.Request.Audience
+	}
+	return e
+}
+
 // link hands what the providers gave over to the person's accounts.
-func (s *Server) link(ctx context.Context, f *flow) error {
+func (s *Server) link(r *http.Request, f *flow) error {
+	ctx := r.Context()
 	for _, name := range f.Done {
 		var h held
-		if err := s.records.take(ctx, s.legKey(f, name), &h); err != nil {
+		if err := s.records.Take(ctx, s.legKey(f, name), &h); err != nil {
 			return err
 		}
 		who := accounts.Who{Subject: h.Person.Subject, Name: h.Person.Name, Email: h.Person.Email}
 		if err := s.accounts.Link(ctx, f.Person.Subject, name, who, h.tokens()); err != nil {
 			return err
 		}
+		s.record(r, f.event(eventLink, name))
 	}
 	return nil
 }

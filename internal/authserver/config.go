@@ -1,22 +1,29 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/accounts"
+	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
 	"github.com/sallyport-dev/sallyport/internal/authserver/delegation"
+	"github.com/sallyport-dev/sallyport/internal/authserver/pending"
+	"github.com/sallyport-dev/sallyport/internal/authserver/records"
 	"github.com/sallyport-dev/sallyport/internal/authserver/revoked"
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/page"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -36,6 +43,9 @@ type Config struct {
 	Primary string
 
 	Clients *clients.Registry
+	// Name is what audit events call the server; Audit takes them, nil for nobody.
+	Name  string
+	Audit audit.Sink
 	// Refreshed is told of each refresh of a provider's token; nil for nobody.
 	Refreshed func(provider, result string)
 
@@ -47,11 +57,26 @@ type Config struct {
 	// Resource finds the endpoint that a resource indicator means (RFC 8707), and the
 	// audience of tokens for it. Without an indicator it is the only endpoint there is.
 	Resource func(indicator string) (audience string, ok bool)
+	// Endpoints are what tokens may be for, as people read of them; nil for nothing to
+	// say.
+	Endpoints func() []Endpoint
+	// Site is whose pages people see; by default the issuer's host's.
+	Site page.Site
 
 	// Trusted are other issuers whose tokens and assertions are taken.
 	Trusted []delegation.Issuer
 
 	Log *slog.Logger
+}
+
+// Endpoint is what tokens may be for.
+type Endpoint struct {
+	Addresses   []string // the audiences of tokens for it
+	Title       string
+	Description string // a sentence, or ""
+	// Tools lists what it offers to whom an access token is for, in the course of a request of theirs; nil where
+	// nothing can be listed.
+	Tools func(r *http.Request, token string) ([]page.Item, error)
 }
 
 // Upstream is an identity provider that people are sent to.
@@ -69,39 +94,44 @@ type Lifespans struct {
 	Code    time.Duration
 	Refresh time.Duration // since its last use
 	Session time.Duration // of a browser
+	// Overlap is how long after it was replaced a refresh token still gets its
+	// successor.
+	Overlap time.Duration
 }
 
 // DefaultLifespans keep what can be stolen short-lived.
 func DefaultLifespans() Lifespans {
-	return Lifespans{Access: 15 * time.Minute, Code: 5 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 8 * time.Hour}
+	return Lifespans{Access: 15 * time.Minute, Code: 5 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 8 * time.Hour, Overlap: 30 * time.Second}
 }
 
 // flowLife is how long a person may take from consent to the last provider.
 const flowLife = 10 * time.Minute
 
-// flowsAtOnce is how many sign-ins one address may have begun and not ended. A
-// program can press the consent page's button too, and each press is kept for
-// flowLife; an office behind one address ends what it begins.
-const flowsAtOnce = 500
-
 // Server is one authorization server. It is safe for use by many goroutines.
 type Server struct {
 	issuer      string
+	origin      string // of the issuer, without its path
+	name        string
+	audit       audit.Sink
 	id          string // of the issuer, in store keys and cookie names
 	era         string // of the primary provider: what every family's id begins with
 	secure      bool   // the issuer is https
 	signer      *token.Signer
-	records     records
+	records     records.Records
 	upstreams   []Upstream // the primary one first
 	clients     *clients.Registry
 	accounts    *accounts.Book
 	lifespans   Lifespans
 	scopes      []string // for every client
 	forServices []string
-	resource    func(string) (string, bool)
+	findTarget  func(string) (string, bool)
+	endpoints   func() []Endpoint
+	site        page.Site
+	forms       *http.CrossOriginProtection
 	revoked     *revoked.List
 	answered    answered
-	underWay    *ratelimit.Limiter // visits of providers, by address
+	pending     pending.SignIns
+	said        *ratelimit.Limiter // warnings that strangers can cause, each now and then
 	grants      map[string]grant
 	own         *token.Verifier // of the server's own access tokens, whomever they are for
 	trust       *delegation.Trust
@@ -127,16 +157,28 @@ func New(cfg Config) (*Server, error) {
 	id := hex.EncodeToString(sum[:8])
 	prefix, era := "authserver/"+id+"/", hash(upstreams[0].Name)[:8]
 	s := &Server{
-		issuer: cfg.Issuer, id: id, era: era, secure: u.Scheme == "https", signer: cfg.Signer,
+		issuer: cfg.Issuer, origin: u.Scheme + "://" + u.Host, name: cfg.Name, audit: cfg.Audit, id: id, era: era, secure: u.Scheme == "https", signer: cfg.Signer,
 		// Subjects are the primary provider's: where another one takes its place, the
 		// same name is somebody else, who must inherit no sign-in.
-		records:   records{store: cfg.Store, ring: cfg.Ring, prefix: prefix + era + "/"},
+		records:   records.Records{Store: cfg.Store, Ring: cfg.Ring, Prefix: prefix + era + "/"},
 		upstreams: upstreams, clients: cfg.Clients, lifespans: cfg.Lifespans,
-		scopes: allScopes(cfg.Scopes), forServices: cfg.Delegated, resource: cfg.Resource, log: cfg.Log,
-		underWay: ratelimit.New(ratelimit.Rate{Burst: flowsAtOnce, Period: flowLife}),
+		scopes: allScopes(cfg.Scopes), forServices: cfg.Delegated, findTarget: cfg.Resource, endpoints: cfg.Endpoints, site: cfg.Site, log: cfg.Log,
+		forms: http.NewCrossOriginProtection(),
+		said:  ratelimit.New(ratelimit.Rate{Burst: 1, Period: 10 * time.Minute}),
 	}
+	s.site.Name = cmp.Or(s.site.Name, u.Host)
+	if s.endpoints == nil {
+		s.endpoints = func() []Endpoint { return nil }
+	}
+	if err := s.forms.AddTrustedOrigin(s.origin); err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	if s.audit == nil {
+		s.audit = audit.Discard{}
+	}
+	s.clients.Tell(func(r *http.Request, id string) { s.record(r, event{method: eventRegister, client: id}) })
 	s.revoked = revoked.New(revoked.Config{
-		Store: cfg.Store, Key: func(part string) string { return (&records{prefix: prefix}).key("revoked", part) },
+		Store: cfg.Store, Key: func(part string) string { return (&records.Records{Prefix: prefix}).Key("revoked", part) },
 		Life: cfg.Lifespans.Access, Log: cfg.Log.With("issuer", cfg.Issuer),
 	})
 	s.accounts = accounts.New(accounts.Config{
@@ -207,6 +249,18 @@ func (s *Server) Revoked(claims map[string]any) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// WhenRevoked calls end once, when the access token with these claims is good no more
+// before its time. stop ends the wait.
+func (s *Server) WhenRevoked(claims map[string]any, end func()) (stop func()) {
+	var ids []string
+	for _, name := range []string{claimFamily, "jti"} {
+		if id, _ := claims[name].(string); id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return s.revoked.Watch(ids, end)
 }
 
 // Generation changes whenever access tokens that were good may be good no more. It is

@@ -1,7 +1,7 @@
 package authserver
 
 import (
-	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,44 +9,15 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/accounts"
-	"github.com/sallyport-dev/sallyport/internal/authserver/page"
-)
-
-// ticket lets a person link a provider to their account: nobody else, and not for long.
-type ticket struct {
-	Person   string    `json:"w"`
-	Provider string    `json:"p"`
-	Expires  time.Time `json:"x"`
-}
-
-const (
-	ticketPurpose = "authserver ticket"
-	ticketLife    = time.Hour
+	"github.com/sallyport-dev/sallyport/internal/authserver/wanted"
+	"github.com/sallyport-dev/sallyport/internal/page"
 )
 
 // ConnectURL is the address of a page that links a provider to a person's account. It
 // can be shown to whoever calls: the page first has the person sign in, and refuses
-// another one than was meant (C11).
+// another one than was meant (MCP 2025-11-25 elicitation, phishing).
 func (s *Server) ConnectURL(person, provider string) string {
-	body, err := json.Marshal(ticket{person, provider, time.Now().Add(ticketLife)})
-	if err != nil { // text and a time
-		return s.endpoint(pathConnections)
-	}
-	sealed := s.records.ring.Seal(ticketPurpose, append([]byte(s.issuer+"\n"), body...))
-	return s.endpoint(pathConnect) + "?ticket=" + url.QueryEscape(sealed)
-}
-
-func (s *Server) openTicket(sealed string) *ticket {
-	plain, ok := s.records.ring.Open(ticketPurpose, sealed)
-	if !ok {
-		return nil
-	}
-	issuer, body, _ := strings.Cut(string(plain), "\n")
-	var t ticket
-	if issuer != s.issuer || json.Unmarshal([]byte(body), &t) != nil || time.Now().After(t.Expires) || s.upstream(t.Provider) == nil {
-		return nil
-	}
-	return &t
+	return s.endpoint(pathConnect) + "?ticket=" + url.QueryEscape(wanted.SealTicket(s.records.Ring, s.issuer, person, provider))
 }
 
 // serveConnect asks before it sends somebody to a provider: the address may have come
@@ -58,20 +29,20 @@ func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	t := s.openTicket(r.URL.Query().Get("ticket"))
-	if t == nil {
-		s.refusePage(w, http.StatusBadRequest, "This link does not work any more", "Go back to your application and try again; it will give you a new one.")
+	t := wanted.OpenTicket(s.records.Ring, s.issuer, r.URL.Query().Get("ticket"))
+	if t == nil || s.upstream(t.Provider) == nil {
+		s.refusePage(w, http.StatusBadRequest, "This link does not work any more", "Go back to your application and try again; it will give you a new one.", errors.New("the ticket is too old, or another server's"))
 		return
 	}
 	title := s.upstream(t.Provider).title()
 	hidden, ok := s.sealForm(w, r, &asked{Page: pathConnect, Person: t.Person, Provider: t.Provider})
 	if !ok {
-		s.refusePage(w, http.StatusBadRequest, "This link does not work", "Go back to your application and try again.")
+		s.refusePage(w, http.StatusBadRequest, "This link does not work", "Go back to your application and try again.", errors.New("the form is too long"))
 		return
 	}
-	s.showPage(w, http.StatusOK, "Connect "+title, func(p *page.Page) {
+	s.showPage(w, "Connect "+title, func(p *page.Page) {
 		p.Element("p", "An application that you use here needs your account at "+title+". You will sign in to this service first, so that the account becomes yours and nobody else's.")
-		p.Form(s.endpoint(pathConnect), hidden, page.Button{Name: "decision", Value: "allow", Label: "Continue", Primary: true})
+		p.Form(s.endpoint(pathConnect), hidden, nil, page.Button{Name: "decision", Value: "allow", Label: "Continue", Primary: true})
 	})
 }
 
@@ -86,7 +57,8 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, person, provide
 	s.advance(w, r, f, false)
 }
 
-// serveConnections shows people the accounts that are linked to theirs.
+// serveConnections shows people what they may use and what they allowed, the accounts that are linked to
+// theirs, and where they are signed in.
 func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	sess := s.session(r)
 	if sess == nil {
@@ -98,52 +70,97 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	linked, err := s.accounts.List(r.Context(), sess.Person.Subject)
+	var kept person
+	if err == nil {
+		kept, _, err = s.person(r.Context(), sess.Person.Subject)
+	}
 	if err != nil {
-		s.log.Error("accounts not read", "issuer", s.issuer, "error", err)
-		s.refusePage(w, http.StatusServiceUnavailable, "Your connections", "They cannot be shown now. Try again soon.")
+		s.refusePage(w, http.StatusServiceUnavailable, "Your connections", "They cannot be shown now. Try again soon.", err)
 		return
 	}
-	s.showPage(w, http.StatusOK, "Your connections", func(p *page.Page) {
-		p.Element("p", "You are signed in as "+sess.Person.title()+". Applications that you allowed can use these accounts through the gateway.", "class", "quiet")
-		p.Open("ul", "class", "cards")
-		for i := range s.upstreams {
-			s.connection(p, &s.upstreams[i], linked, sess)
+	s.prune(&kept)
+	s.showPage(w, "Your connections", func(p *page.Page) {
+		p.Quiet("You are signed in as " + sess.Person.title() + ".")
+		s.showServers(p, r, sess)
+		s.showApps(p, kept.Apps, sess)
+		p.Element("h2", "Your accounts")
+		p.Quiet("Applications that you allowed can use these through this service.")
+		p.Cards(len(s.upstreams), func(i int) { s.connection(p, &s.upstreams[i], linked, sess) })
+		s.showBrowsers(p, kept.Browsers, sess)
+	})
+}
+
+// act is a form with one button that changes something of the person's.
+func (s *Server) act(p *page.Page, sess *session, action, label string, hidden ...[2]string) {
+	p.Form(s.endpoint(pathConnections), append([][2]string{{"csrf_token", sess.Token}}, hidden...), nil, page.Button{Name: "action", Value: action, Label: label})
+}
+
+// showApps shows the applications that a person allowed.
+func (s *Server) showApps(p *page.Page, apps []app, sess *session) {
+	p.Element("h2", "Applications you allowed")
+	if len(apps) == 0 {
+		p.Quiet("None.")
+		return
+	}
+	p.Cards(len(apps), func(i int) {
+		a := &apps[i]
+		p.Element("h3", a.Name)
+		uses := a.Audience
+		if e := s.endpointAt(a.Audience); e != nil {
+			uses = e.Title
 		}
-		p.Close("ul")
-		p.Form(s.endpoint(pathLogout), [][2]string{{"csrf_token", sess.Token}}, page.Button{Name: "action", Value: "logout", Label: "Sign out"})
+		p.Element("p", "Uses "+uses+" as you.")
+		p.Quiet("Its answers go to " + a.Host + ". Since " + day(a.Since) + ", last used " + day(a.Used) + ".")
+		s.act(p, sess, "withdraw", "Withdraw", [2]string{"app", a.id()})
+	})
+}
+
+// showBrowsers shows where a person is signed in.
+func (s *Server) showBrowsers(p *page.Page, browsers []browser, sess *session) {
+	p.Element("h2", "Where you are signed in")
+	p.Cards(len(browsers), func(i int) {
+		b := &browsers[len(browsers)-1-i] // the newest first
+		name := b.Name
+		if b.Session == sess.key {
+			name += " (this one)"
+		}
+		p.Element("h3", name)
+		p.Quiet("Since " + day(b.At) + " at " + b.At.UTC().Format("15:04") + " UTC.")
+		if b.Session == sess.key {
+			p.Form(s.endpoint(pathLogout), [][2]string{{"csrf_token", sess.Token}}, nil, page.Button{Name: "action", Value: "logout", Label: "Sign out"})
+		} else {
+			s.act(p, sess, "end", "Sign out", [2]string{"browser", b.id()})
+		}
 	})
 }
 
 // connection shows one provider, and what is linked there.
 func (s *Server) connection(p *page.Page, u *Upstream, linked []accounts.Account, sess *session) {
-	p.Open("li")
-	p.Element("h2", u.title())
-	hidden := [][2]string{{"csrf_token", sess.Token}, {"provider", u.Name}}
+	p.Element("h3", u.title())
+	provider := [2]string{"provider", u.Name}
 	i := slices.IndexFunc(linked, func(a accounts.Account) bool { return a.Provider == u.Name })
 	if i < 0 || linked[i].Ended {
 		text := "Not connected."
 		if i >= 0 {
-			text = "The provider ended the connection; connect it again."
+			text = "The connection has ended; connect it again."
 		}
-		p.Element("p", text, "class", "quiet")
-		p.Form(s.endpoint(pathConnections), hidden, page.Button{Name: "action", Value: "connect", Label: "Connect " + u.title()})
-		p.Close("li")
+		p.Quiet(text)
+		s.act(p, sess, "connect", "Connect "+u.title(), provider)
 		return
 	}
 	a := linked[i]
 	who := identity{Subject: a.Subject, Name: a.Name, Email: a.Email}
 	p.Element("p", "As "+who.title()+", since "+day(a.Linked)+".")
 	if len(a.Scopes) > 0 {
-		p.Element("p", "May: "+strings.Join(a.Scopes, ", "), "class", "quiet")
+		p.Quiet("This service may " + strings.Join(page.Scopes(a.Scopes), ", ") + ".")
 	}
 	switch {
 	case a.CanRefresh:
-		p.Element("p", "Renewed by itself.", "class", "quiet")
+		p.Quiet("Renewed by itself.")
 	case !a.Expires.IsZero():
-		p.Element("p", "Expires "+day(a.Expires)+" at "+a.Expires.UTC().Format("15:04")+" UTC.", "class", "quiet")
+		p.Quiet("Expires " + day(a.Expires) + " at " + a.Expires.UTC().Format("15:04") + " UTC.")
 	}
-	p.Form(s.endpoint(pathConnections), hidden, page.Button{Name: "action", Value: "disconnect", Label: "Disconnect " + u.title()})
-	p.Close("li")
+	s.act(p, sess, "disconnect", "Disconnect "+u.title(), provider)
 }
 
 func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
@@ -158,36 +175,60 @@ func (s *Server) serveSignIn(w http.ResponseWriter, r *http.Request) {
 	}
 	hidden, ok := s.sealForm(w, r, &asked{Page: pathConnections})
 	if !ok {
-		s.refusePage(w, http.StatusInternalServerError, "Your connections", "They cannot be shown now. Try again soon.")
+		s.refusePage(w, http.StatusInternalServerError, "Your connections", "They cannot be shown now. Try again soon.", errors.New("the form is too long"))
 		return
 	}
-	s.showPage(w, http.StatusOK, "Your connections", func(p *page.Page) {
-		p.Element("p", "Sign in to see which accounts are connected, and to disconnect them.")
-		p.Form(s.endpoint(pathConnections), hidden, page.Button{Name: "action", Value: "login", Label: "Sign in with " + s.upstreams[0].title(), Primary: true})
+	s.showPage(w, "Your connections", func(p *page.Page) {
+		p.Element("p", "Sign in to see which applications you allowed, which accounts are connected and where you are signed in, and to end any of that.")
+		p.Form(s.endpoint(pathConnections), hidden, nil, page.Button{Name: "action", Value: "login", Label: "Sign in with " + s.upstreams[0].title(), Primary: true})
 	})
 }
 
-// changeConnection links or unlinks a provider, as the person says.
+// changeConnection changes what the person's pages show, as they say.
 func (s *Server) changeConnection(w http.ResponseWriter, r *http.Request) {
 	sess := s.sessionForm(w, r)
 	if sess == nil {
 		return
 	}
 	u := s.upstream(r.PostForm.Get("provider"))
+	var err error
 	switch action := r.PostForm.Get("action"); {
 	case u != nil && action == "connect":
 		s.connect(w, r, sess.Person.Subject, u.Name)
 		return
-	case u != nil && action == "disconnect":
-		if err := s.accounts.Unlink(r.Context(), sess.Person.Subject, u.Name); err != nil {
-			s.log.Error("account not disconnected", "issuer", s.issuer, "provider", u.Name, "error", err)
-			s.refusePage(w, http.StatusServiceUnavailable, "Not disconnected", "The account could not be disconnected now. Try again soon.")
-			return
+	case u == &s.upstreams[0] && action == "disconnect":
+		s.askDisconnect(w, sess)
+		return
+	case u != nil && (action == "disconnect" || action == "disconnect-surely"):
+		if err = s.accounts.Unlink(r.Context(), sess.Person.Subject, u.Name); err == nil {
+			s.record(r, event{method: eventUnlink, subject: sess.Person.Subject, provider: u.Name})
 		}
-		s.log.Info("account disconnected", "issuer", s.issuer, "provider", u.Name, "subject", sess.Person.Subject)
+	case action == "withdraw":
+		err = s.withdraw(r, "", sess.Person.Subject, r.PostForm.Get("app"))
+	case action == "end":
+		err = s.endBrowser(r, "", sess.Person.Subject, r.PostForm.Get("browser"))
 	}
+	if err != nil {
+		s.refusePage(w, http.StatusServiceUnavailable, "Not done", "That could not be done now. Try again soon.", err)
+		return
+	}
+	s.seeConnections(w)
+}
+
+func (s *Server) seeConnections(w http.ResponseWriter) {
 	w.Header().Set("Location", s.endpoint(pathConnections))
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// askDisconnect asks before the account goes that a person signs in with.
+func (s *Server) askDisconnect(w http.ResponseWriter, sess *session) {
+	u := &s.upstreams[0]
+	s.showPage(w, "Disconnect "+u.title()+"?", func(p *page.Page) {
+		p.Element("p", "You sign in with it. Applications whose servers take your token from "+u.title()+" stop working until you sign in there again. What you allowed stays as it is.")
+		p.Form(s.endpoint(pathConnections), [][2]string{{"csrf_token", sess.Token}, {"provider", u.Name}}, nil,
+			page.Button{Name: "action", Value: "keep", Label: "Keep it"},
+			page.Button{Name: "action", Value: "disconnect-surely", Label: "Disconnect " + u.title(), Primary: true})
+	})
 }
 
 // serveLogout ends the browser's session. A link alone does not: any page could have
@@ -198,17 +239,22 @@ func (s *Server) serveLogout(w http.ResponseWriter, r *http.Request) {
 		if s.sessionForm(w, r) == nil {
 			return
 		}
-		s.signOut(w, r)
+		this := browser{Session: sess.key}
+		s.records.Remove(r.Context(), sess.key)
+		s.setCookie(w, cookieSession, "", 0)
+		if err := s.endBrowser(r, "", sess.Person.Subject, this.id()); err != nil {
+			s.log.Warn("signed out, but the person's list of browsers is as it was", "issuer", s.issuer, "error", err)
+		}
 		sess = nil
 	}
 	if sess == nil {
-		s.showPage(w, http.StatusOK, "You are signed out", func(p *page.Page) {
-			p.Element("p", "Applications that you allowed before stay connected until they are disconnected or their time is over.")
+		s.showPage(w, "You are signed out", func(p *page.Page) {
+			p.Element("p", "Applications that you allowed before stay connected until you withdraw that, or their time is over.")
 		})
 		return
 	}
-	s.showPage(w, http.StatusOK, "Sign out?", func(p *page.Page) {
+	s.showPage(w, "Sign out?", func(p *page.Page) {
 		p.Element("p", "You are signed in as "+sess.Person.title()+".")
-		p.Form(s.endpoint(pathLogout), [][2]string{{"csrf_token", sess.Token}}, page.Button{Name: "action", Value: "logout", Label: "Sign out", Primary: true})
+		p.Form(s.endpoint(pathLogout), [][2]string{{"csrf_token", sess.Token}}, nil, page.Button{Name: "action", Value: "logout", Label: "Sign out", Primary: true})
 	})
 }

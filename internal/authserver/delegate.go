@@ -30,7 +30,7 @@ func (s *Server) trustOthers(cfg *Config) (err error) {
 		return err
 	}
 	s.trust, err = delegation.New(delegation.Config{
-		Issuer: s.issuer, Keys: s.signer, Store: cfg.Store, Issuers: cfg.Trusted, Resource: s.resource, Log: cfg.Log.With("issuer", s.issuer),
+		Issuer: s.issuer, Keys: s.signer, Store: cfg.Store, Issuers: cfg.Trusted, Resource: s.findTarget, Log: cfg.Log.With("issuer", s.issuer),
 		Revoked: func(claims map[string]any) (bool, error) {
 			s.Generation() // the list of what is revoked is young enough
 			return s.Revoked(claims)
@@ -101,13 +101,13 @@ func (s *Server) exchangeTarget(req *tokenRequest) (string, error) {
 	case len(asked) > 1:
 		return "", refuse(oauth.CodeInvalidTarget, "one audience at a time")
 	case len(asked) == 1:
-		meant, ok := s.resource(asked[0])
+		meant, ok := s.findTarget(asked[0])
 		if !ok || audience != "" && audience != meant {
 			return "", refuse(oauth.CodeInvalidTarget, "audience is no endpoint of this server, or not what resource says")
 		}
 		audience = meant
 	case audience == "" && len(req.client.Audiences) == 1:
-		audience, _ = s.resource(req.client.Audiences[0])
+		audience, _ = s.findTarget(req.client.Audiences[0])
 	}
 	if audience == "" || !s.mayTarget(req.client, audience) {
 		return "", badTarget(audience)

@@ -146,11 +146,29 @@ func TestConnect(t *testing.T) {
 	if accounts, _ := g.accounts.List(t.Context(), "mallory"); len(accounts) != 0 {
 		t.Errorf("accounts of somebody else: %+v", accounts)
 	}
-	action, fields := b.form() // the first provider's
-	fields.Set("action", "disconnect")
-	b.do(http.MethodPost, action, fields)
+	b.pressIn("Disconnect b")
 	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 1 {
 		t.Errorf("not disconnected: %+v", accounts)
+	}
+	// FINDING N4: the account that people sign in with goes when they have been asked.
+	b.pressIn("Disconnect a")
+	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 1 || !strings.Contains(b.body, "You sign in with it") {
+		t.Errorf("nothing was asked: %+v %s", accounts, b.body)
+	}
+	b.pressIn("Keep it")
+	b.pressIn("Disconnect a")
+	b.pressIn("Disconnect a")
+	if accounts, _ := g.accounts.List(t.Context(), "alice"); len(accounts) != 0 {
+		t.Errorf("not disconnected: %+v", accounts)
+	}
+	var unlinked int
+	for _, e := range g.events.take() {
+		if strings.HasPrefix(e, "account/unlink success alice") {
+			unlinked++
+		}
+	}
+	if unlinked != 2 {
+		t.Errorf("%d events of accounts that were unlinked", unlinked)
 	}
 	b.open(g.issuer + "/oauth/logout")
 	b.press("action", "logout")
@@ -190,12 +208,12 @@ func TestWant(t *testing.T) {
 	}
 }
 
-// TestMetadata: every form of the address, for issuers with and without a path (AS1, AS2).
+// TestMetadata: every form of the address, for issuers with and without a path (RFC 8414 §3.1).
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"", "/auth/team-a"} {
 		g := newRig(t, setup{path: path})
-		places, err := oauth.ServerMetadataURLs(g.issuer)
+		places, err := oauth.ServerMetadataURLs(g.issuer, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +226,7 @@ func TestMetadata(t *testing.T) {
 			if err != nil || m.Issuer != g.issuer || resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
 				t.Errorf("%s: %v, %+v", at, err, m)
 			}
-			if diff := cmp.Diff([]string{"S256"}, m.CodeChallengeMethods); diff != "" || !m.IssParameterSupported || m.TokenEndpoint != g.issuer+"/oauth/token" {
+			if diff := cmp.Diff([]string{"S256"}, []string(m.CodeChallengeMethods)); diff != "" || !m.IssParameterSupported || m.TokenEndpoint != g.issuer+"/oauth/token" {
 				t.Errorf("%s: %+v", at, m)
 			}
 		}
@@ -270,5 +288,53 @@ func TestOfflineAccess(t *testing.T) {
 	}
 	if b := g.redeem(g.signIn()); b.Refresh != "" {
 		t.Error("a refresh token that nobody asked for")
+	}
+}
+
+// FINDING S12: nobody who registered is led anywhere before the person has decided; the
+// person's own machine, clients of the manifest and clients that were allowed are.
+func TestNoOpenRedirector(t *testing.T) {
+	t.Parallel()
+	const foreign = "https://elsewhere.example.net/cb"
+	g := newRig(t, setup{clients: []clients.Static{{ID: "web", RedirectURIs: []string{foreign}, Grants: []string{"authorization_code"}}}})
+	registered := g.register("", foreign, redirectURI)
+	for name, c := range map[string]struct {
+		client, redirect string
+		sent             bool
+	}{
+		"registered": {registered, foreign, false}, "on loopback": {registered, redirectURI, true}, "of the manifest": {"web", foreign, true},
+	} {
+		for _, change := range [][]string{
+			{"response_type", "bogus"}, {"prompt", "none"}, {"code_challenge", ""}, {"resource", "https://other.example/mcp"}, {"scope", strings.Repeat("x", 3000)},
+		} {
+			b := g.browser()
+			to := b.step(http.MethodGet, g.authorization(append(change, "client_id", c.client, "redirect_uri", c.redirect)...), nil)
+			if strings.HasPrefix(to, c.redirect) != c.sent || !c.sent && (to != "" || b.last.StatusCode != http.StatusBadRequest) {
+				t.Errorf("%s, %s: %d, sent to %q", name, change[0], b.last.StatusCode, to)
+			}
+		}
+	}
+	b := g.browser()
+	b.open(g.authorization("client_id", registered, "redirect_uri", foreign))
+	action, fields := b.form()
+	fields.Set("decision", "deny")
+	if to := b.step(http.MethodPost, action, fields); !strings.HasPrefix(to, foreign+"?error=access_denied") {
+		t.Errorf("a person who said no was sent to %q", to)
+	}
+}
+
+// REQ G-10, FINDING 2.14: a client that comes with an id that is gone is told how to get
+// another.
+func TestUnknownClient(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, setup{})
+	b := g.browser()
+	if to := b.step(http.MethodGet, g.authorization("client_id", "gone"), nil); to != "" || b.last.StatusCode != http.StatusBadRequest {
+		t.Errorf("%d, sent to %q", b.last.StatusCode, to)
+	}
+	for _, word := range []string{"Claude Code", "Clear authentication", "VS Code", "Cursor", "Inspector", ".mcp-auth"} {
+		if !strings.Contains(b.body, word) {
+			t.Errorf("the page does not say %q", word)
+		}
 	}
 }

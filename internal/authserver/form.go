@@ -3,6 +3,7 @@ package authserver
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (s *Server) sealForm(w http.ResponseWriter, r *http.Request, a *asked) (hid
 	if err != nil {
 		return nil, false
 	}
-	sealed := s.records.ring.Seal(formPurpose, append([]byte(s.issuer+"\n"), body...))
+	sealed := s.records.Ring.Seal(formPurpose, append([]byte(s.issuer+"\n"), body...))
 	return [][2]string{{"request", sealed}, {"csrf_token", a.Token}}, sealed != ""
 }
 
@@ -48,21 +49,21 @@ func (s *Server) sealForm(w http.ResponseWriter, r *http.Request, a *asked) (hid
 func (s *Server) openForm(w http.ResponseWriter, r *http.Request, page string) *asked {
 	const title = "This page is too old"
 	if r.ParseForm() != nil {
-		s.refusePage(w, http.StatusBadRequest, title, "What was sent cannot be read. Go back to your application and try again.")
+		s.refusePage(w, http.StatusBadRequest, title, "What was sent cannot be read. Go back to your application and try again.", errors.New("the form cannot be read"))
 		return nil
 	}
 	a := s.unseal(r.PostForm.Get("request"))
 	browser := s.cookie(r, cookieForm)
 	if a == nil || a.Page != page || browser == "" || !same(a.Browser, hash(browser)) || !same(a.Token, r.PostForm.Get("csrf_token")) {
-		s.log.Warn("form refused: it is not from a page that this browser was shown", "issuer", s.issuer, "path", page)
-		s.refusePage(w, http.StatusForbidden, title, "It was not shown to this browser, or more than ten minutes ago. Go back to your application and try again.")
+		s.refusePage(w, http.StatusForbidden, title, "It was not shown to this browser, or more than ten minutes ago. Go back to your application and try again.",
+			errors.New("the form is not from a page that this browser was shown"))
 		return nil
 	}
 	return a
 }
 
 func (s *Server) unseal(sealed string) *asked {
-	plain, ok := s.records.ring.Open(formPurpose, sealed)
+	plain, ok := s.records.Ring.Open(formPurpose, sealed)
 	if !ok {
 		return nil
 	}
@@ -79,7 +80,7 @@ func (s *Server) unseal(sealed string) *asked {
 func (s *Server) sessionForm(w http.ResponseWriter, r *http.Request) *session {
 	sess := s.session(r)
 	if r.ParseForm() != nil || sess == nil || !same(sess.Token, r.PostForm.Get("csrf_token")) {
-		s.refusePage(w, http.StatusForbidden, "This page is too old", "You are not signed in any more, or the form was not shown to this browser. Open the page again.")
+		s.refusePage(w, http.StatusForbidden, "This page is too old", "You are not signed in any more, or the form was not shown to this browser. Open the page again.", errors.New("nobody is signed in, or the form is another session's"))
 		return nil
 	}
 	return sess

@@ -1,13 +1,17 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/authserver/records"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
+
+const grantRefresh = "refresh_token"
 
 // codeGrant redeems an authorization code (RFC 6749 §4.1.3).
 type codeGrant struct{ s *Server }
@@ -20,10 +24,10 @@ func (g *codeGrant) name() string { return "authorization_code" }
 func (g *codeGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, error) {
 	s := g.s
 	bad := func(why string) (*issue, error) { return nil, refuse(oauth.CodeInvalidGrant, why) }
-	key := s.records.key("code", req.form.Get("code"))
+	key := s.records.Key("code", req.form.Get("code"))
 	var c code
-	stored, err := s.records.get(ctx, key, &c)
-	if errors.Is(err, errGone) {
+	stored, err := s.records.Get(ctx, key, &c)
+	if errors.Is(err, records.ErrGone) {
 		return bad("the code is unknown or expired")
 	}
 	if err != nil {
@@ -31,11 +35,12 @@ func (g *codeGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, erro
 	}
 	won := false
 	if !c.Used {
-		if won, err = s.records.swap(ctx, key, stored, code{Family: c.Family, Used: true}, s.lifespans.Refresh); err != nil {
+		if won, err = s.records.Swap(ctx, key, stored, code{Family: c.Family, Used: true}, s.lifespans.Refresh); err != nil {
 			return nil, err
 		}
 	}
 	if !won {
+		s.record(req.http, event{method: eventReuse, client: req.client.ID, reason: "code"})
 		s.log.Warn("code used twice; the tokens made from it end", "issuer", s.issuer, "client", oauth.Printable(req.client.ID, 200))
 		if err := s.endFamily(ctx, c.Family); err != nil {
 			return nil, err
@@ -55,9 +60,9 @@ func (g *codeGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, erro
 		return nil, refuse(oauth.CodeInvalidTarget, "resource is not that of the authorization request")
 	}
 	refresh := ""
-	if req.client.May("refresh_token") || slices.Contains(r.Scopes, scopeOffline) {
-		f := family{Client: r.Client, Person: c.Person, At: c.At, Audience: r.Audience, Scopes: r.Scopes, Generation: 1, Answered: time.Now()}
-		added, err := s.records.add(ctx, s.familyKey(c.Family), f, s.lifespans.Refresh)
+	if req.client.May(grantRefresh) || slices.Contains(r.Scopes, scopeOffline) {
+		f := family{Client: r.Client, Person: c.Person, At: c.At, Audience: r.Audience, Scopes: r.Scopes, Began: time.Now(), Generation: 1, Answered: time.Now()}
+		added, err := s.records.Add(ctx, s.familyKey(c.Family), f, s.lifespans.Refresh)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +80,7 @@ func (g *codeGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, erro
 // refreshGrant redeems a refresh token (RFC 6749 §6) and replaces it.
 type refreshGrant struct{ s *Server }
 
-func (g *refreshGrant) name() string { return "refresh_token" }
+func (g *refreshGrant) name() string { return grantRefresh }
 
 func (g *refreshGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, error) {
 	s := g.s
@@ -86,25 +91,24 @@ func (g *refreshGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, e
 	}
 	for range 8 { // somebody else won the swap: look again
 		var f family
-		stored, err := s.records.get(ctx, s.familyKey(id), &f)
-		if errors.Is(err, errGone) || err == nil && f.Ended {
+		stored, err := s.records.Get(ctx, s.familyKey(id), &f)
+		switch {
+		case errors.Is(err, records.ErrGone) || err == nil && f.Ended && !f.Missed:
 			return nil, bad
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
-		}
-		if f.Client != req.client.ID || !s.current(id, &f, generation, req.arrived) {
-			s.log.Warn("refresh token used again, or by another client; its sign-in ends", "issuer", s.issuer,
-				"client", oauth.Printable(req.client.ID, 200), "subject", f.Person.Subject)
-			if err := s.endFamily(ctx, id); err != nil {
-				return nil, err
-			}
-			return nil, bad
+		case f.Ended || f.Client != req.client.ID || !s.current(id, &f, generation, req.arrived):
+			return nil, cmp.Or(s.reused(req, id, &f, generation), error(bad))
 		}
 		if lacks, err := s.lacks(ctx, f.Person.Subject, f.Client); err != nil {
 			return nil, err
 		} else if lacks {
 			return nil, refuse(oauth.CodeInvalidGrant, "an account at a provider is missing; sign in again")
+		}
+		if allowed, err := s.stillAllowed(ctx, &f); err != nil {
+			return nil, err
+		} else if !allowed {
+			return nil, refuse(oauth.CodeInvalidGrant, "the person has withdrawn it; sign in again")
 		}
 		if !s.mayTarget(req.client, f.Audience) { // the manifest has taken it from the client since
 			return nil, badTarget(f.Audience)
@@ -115,7 +119,7 @@ func (g *refreshGrant) redeem(ctx context.Context, req *tokenRequest) (*issue, e
 		}
 		if generation == f.Generation {
 			f.Generation, f.Answered = generation+1, time.Time{}
-			won, err := s.records.swap(ctx, s.familyKey(id), stored, f, s.lifespans.Refresh)
+			won, err := s.records.Swap(ctx, s.familyKey(id), stored, f, s.lifespans.Refresh)
 			if err != nil {
 				return nil, err
 			}
@@ -137,13 +141,11 @@ func narrowed(f *family, req *tokenRequest) ([]string, *oauth.Error) {
 	if req.audience != "" && req.audience != f.Audience {
 		return nil, refuse(oauth.CodeInvalidTarget, "resource is not the one that the person was asked about")
 	}
-	if req.scopes == nil {
+	// What was left out when the person was asked is left out here too: clients send
+	// the same text at both places.
+	granted := slices.DeleteFunc(slices.Clone(req.scopes), func(scope string) bool { return !slices.Contains(f.Scopes, scope) })
+	if len(granted) == 0 {
 		return f.Scopes, nil
 	}
-	for _, scope := range req.scopes {
-		if !slices.Contains(f.Scopes, scope) {
-			return nil, refuse(oauth.CodeInvalidScope, "a scope that was not granted; ask the person")
-		}
-	}
-	return req.scopes, nil
+	return granted, nil
 }

@@ -2,10 +2,9 @@ package authserver
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
-
-	"github.com/sallyport-dev/sallyport/internal/authserver/page"
 )
 
 // The server's paths below its issuer.
@@ -20,7 +19,6 @@ const (
 	pathConnections = "/oauth/connections"
 	pathConnect     = "/oauth/connect"
 	pathLogout      = "/oauth/logout"
-	pathStyle       = "/oauth/style.css"
 	pathKeys        = "/.well-known/jwks.json"
 )
 
@@ -61,8 +59,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch local {
 	case documentOAuth, documentOpenID, pathKeys:
 		s.public(w, r, http.MethodGet, s.document(local))
-	case pathStyle:
-		s.public(w, r, http.MethodGet, page.ServeStyle)
 	case pathRedeem:
 		s.public(w, r, http.MethodPost, s.serveToken)
 	case pathRevoke:
@@ -70,7 +66,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case pathIntrospect:
 		s.public(w, r, http.MethodPost, s.serveIntrospect)
 	case pathRegister:
-		s.public(w, r, "GET, POST, PUT, DELETE", s.clients.ServeRegistration)
+		s.public(w, r, "GET, POST, PUT, DELETE", s.serveRegistration)
 	case pathAuthorize:
 		s.page(w, r, http.MethodGet, s.serveAuthorize)
 	case pathConsent:
@@ -85,7 +81,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.page(w, r, "GET, POST", s.serveLogout)
 	default:
 		s.page(w, r, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
-			s.refusePage(w, http.StatusNotFound, "There is nothing here", "The address is not one of this sign-in service.")
+			s.refusePage(w, http.StatusNotFound, "There is nothing here", "The address is not one of this sign-in service.", errors.New("no such path"))
 		})
 	}
 }
@@ -93,11 +89,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Handler serves every path of the server.
 func (s *Server) Handler() http.Handler { return s }
 
+func (s *Server) serveRegistration(w http.ResponseWriter, r *http.Request) {
+	if !s.reserve(w, r) {
+		s.writeError(w, errNoRoom())
+		return
+	}
+	s.clients.ServeRegistration(w, r)
+}
+
 // maxForm bounds what a stranger can post.
 const maxForm = 64 << 10
 
 // public serves what is for programs: any web page may call it, since it goes by what
-// is in the request alone and no cookie counts (RS11).
+// is in the request alone and no cookie counts.
 func (s *Server) public(w http.ResponseWriter, r *http.Request, methods string, serve http.HandlerFunc) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -118,35 +122,27 @@ func (s *Server) public(w http.ResponseWriter, r *http.Request, methods string, 
 	serve(w, r)
 }
 
-// page serves what is for people. No other page may frame it or post to it, and
-// nothing of it is kept or runs a script.
+// page serves what is for people. No other page may post to it.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, methods string, serve http.HandlerFunc) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", contentPolicy)
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "same-origin")
 	if !allowed(w, r, methods) {
-		s.refusePage(w, http.StatusMethodNotAllowed, "This is not how it works", "Go back to your application and try again.")
+		s.refusePage(w, http.StatusMethodNotAllowed, "This is not how it works", "Go back to your application and try again.", errors.New("the method is "+r.Method))
 		return
 	}
 	if r.Method == http.MethodPost {
-		if !s.ownOrigin(r) {
-			s.log.Warn("form refused, another page sent it", "issuer", s.issuer, "path", r.URL.Path)
-			s.refusePage(w, http.StatusForbidden, "Another page sent this", "The form was not sent by this service's own page. Go back to your application and try again.")
+		if err := s.forms.Check(r); err != nil {
+			s.refusePage(w, http.StatusForbidden, "Another page sent this", "The form was not sent by this service's own page. Go back to your application and try again.", err)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	}
+	if err := s.audit.Reserve(r.Context()); err != nil {
+		s.refusePage(w, http.StatusServiceUnavailable, "Not now", "What happens here has to be written down, and cannot be. Try again in a moment, or tell who runs this service.", err)
+		return
+	}
 	serve(w, r)
 }
-
-// contentPolicy has no form-action: browsers apply it to redirects that follow a form
-// too, and those lead to providers and to clients' own schemes, of which nobody has a
-// list. What is shown is escaped, so there is no form but ours.
-const contentPolicy = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 func allowed(w http.ResponseWriter, r *http.Request, methods string) bool {
 	for m := range strings.SplitSeq(methods, ", ") {
@@ -156,26 +152,6 @@ func allowed(w http.ResponseWriter, r *http.Request, methods string) bool {
 	}
 	w.Header().Set("Allow", methods)
 	return false
-}
-
-// ownOrigin tells whether a form comes from the server's own pages, as far as the
-// browser says. Every browser says so in Origin or Sec-Fetch-Site; what does not is
-// none, and meets the token in the form all the same.
-func (s *Server) ownOrigin(r *http.Request) bool {
-	if origin := r.Header.Get("Origin"); origin != "" && origin != s.origin() {
-		return false
-	}
-	site := r.Header.Get("Sec-Fetch-Site")
-	return site == "" || site == "same-origin" || site == "none"
-}
-
-// origin is the issuer without its path.
-func (s *Server) origin() string {
-	i := strings.Index(s.issuer, "://") + len("://")
-	if j := strings.IndexByte(s.issuer[i:], '/'); j >= 0 {
-		return s.issuer[:i+j]
-	}
-	return s.issuer
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

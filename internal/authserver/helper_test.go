@@ -3,6 +3,7 @@ package authserver_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type rig struct {
 	accounts  *accounts.Book
 	client    clients.Static
 	log       *strings.Builder
+	events    *events
 	verifier  string
 }
 
@@ -59,6 +61,7 @@ type setup struct {
 	store     store.Store
 	lifespans authserver.Lifespans
 	clients   []clients.Static // besides app
+	change    func(*authserver.Config, *clients.Config)
 	trusted   []delegation.Issuer
 }
 
@@ -88,19 +91,24 @@ func newRig(t testing.TB, o setup) *rig {
 	web := httptest.NewUnstartedServer(nil)
 	g := &rig{
 		t: t, issuer: "http://" + web.Listener.Addr().String() + o.path, store: o.store, signer: signer,
-		providers: map[string]*provider{}, log: &strings.Builder{},
+		providers: map[string]*provider{}, log: &strings.Builder{}, events: &events{},
 		verifier: oauth.NewVerifier(),
 		client:   clients.Static{ID: "app", Name: "App", RedirectURIs: []string{redirectURI}, Grants: []string{"authorization_code", "refresh_token"}},
 	}
 	cfg := authserver.Config{
-		Issuer: g.issuer, Signer: signer, Ring: ring, Store: o.store, Lifespans: o.lifespans,
-		Clients: clients.New(clients.Config{Issuer: g.issuer, Store: o.store, Documents: clients.Documents{Enabled: true, AllowPrivate: true}, Static: append(o.clients, g.client)}), Scopes: []string{"docs:read"}, Delegated: []string{"admin"}, Resource: g.resource, Trusted: o.trusted,
+		Issuer: g.issuer, Name: "people", Audit: g.events, Signer: signer, Ring: ring, Store: o.store, Lifespans: o.lifespans,
+		Scopes: []string{"docs:read"}, Delegated: []string{"admin"}, Resource: g.resource, Trusted: o.trusted,
 		Log: slog.New(slog.NewTextHandler(&locked{w: g.log}, nil)),
 	}
 	for _, name := range o.upstreams {
 		g.providers[name] = &provider{name: name, user: "alice", codes: map[string]idp.Leg{}}
 		cfg.Upstreams = append(cfg.Upstreams, authserver.Upstream{Name: name, Provider: g.providers[name], OnDemand: slices.Contains(o.onDemand, name)})
 	}
+	registry := clients.Config{Issuer: g.issuer, Store: o.store, Documents: clients.Documents{Enabled: true, AllowPrivate: true}, Static: append(o.clients, g.client)}
+	if o.change != nil {
+		o.change(&cfg, &registry)
+	}
+	cfg.Clients = clients.New(registry)
 	g.config = cfg
 	if g.server, err = authserver.New(cfg); err != nil {
 		t.Fatal(err)
@@ -115,9 +123,12 @@ func newRig(t testing.TB, o setup) *rig {
 
 // register registers a public client that asks for these scopes, "" for none in
 // particular, and returns its id.
-func (g *rig) register(scope string) string {
+func (g *rig) register(scope string, redirects ...string) string {
 	g.t.Helper()
-	body, err := json.Marshal(map[string]any{"redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none", "scope": scope})
+	if redirects == nil {
+		redirects = []string{redirectURI}
+	}
+	body, err := json.Marshal(map[string]any{"redirect_uris": redirects, "token_endpoint_auth_method": "none", "scope": scope})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -154,6 +165,8 @@ func (g *rig) origin() string {
 type provider struct {
 	name, user string
 	refuse     string // an error to send the browser back with
+	down       error  // nobody can be sent there
+	broken     error  // what it answers cannot be used
 	verified   *bool  // what it says of addresses; nil for nothing
 
 	mu     sync.Mutex
@@ -164,6 +177,9 @@ type provider struct {
 func (p *provider) Begin(_ context.Context, leg idp.Leg) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.down != nil {
+		return "", p.down
+	}
 	p.visits++
 	p.codes[p.name+"-"+leg.State] = leg
 	return "https://" + p.name + ".example/authorize?" + url.Values{"state": {leg.State}, "redirect_uri": {leg.RedirectURI}, "nonce": {leg.Nonce}}.Encode(), nil
@@ -174,6 +190,9 @@ func (p *provider) Finish(_ context.Context, leg idp.Leg, code, _ string) (*idp.
 	defer p.mu.Unlock()
 	if code == "" {
 		return nil, idp.ErrNoCode
+	}
+	if p.broken != nil {
+		return nil, p.broken
 	}
 	begun, ok := p.codes[code]
 	delete(p.codes, code)
@@ -196,6 +215,7 @@ func (p *provider) answer(at *url.URL) string {
 	back := url.Values{"state": {q.Get("state")}}
 	if p.refuse != "" {
 		back.Set("error", p.refuse)
+		back.Set("error_description", "because of "+p.name)
 	} else {
 		back.Set("code", p.name+"-"+q.Get("state"))
 	}
@@ -296,6 +316,26 @@ func (b *browser) press(name, value string) *url.URL {
 	action, fields := b.form()
 	fields.Set(name, value)
 	return b.do(http.MethodPost, action, fields)
+}
+
+// pressIn submits the form that has the button with this label.
+func (b *browser) pressIn(label string) *url.URL {
+	b.g.t.Helper()
+	for form := range strings.SplitSeq(b.body, "<form") {
+		form, _, _ = strings.Cut(form, "</form>")
+		button := regexp.MustCompile(`name="([^"]*)" value="([^"]*)"[^>]*>` + regexp.QuoteMeta(label) + `</button>`).FindStringSubmatch(form)
+		action := formAction.FindStringSubmatch("<form" + form)
+		if button == nil || action == nil {
+			continue
+		}
+		fields := url.Values{button[1]: {button[2]}}
+		for _, f := range hiddenField.FindAllStringSubmatch(form, -1) {
+			fields.Set(f[1], f[2])
+		}
+		return b.do(http.MethodPost, action[1], fields)
+	}
+	b.g.t.Fatalf("there is no button %q: %d %s", label, b.last.StatusCode, b.body)
+	return nil
 }
 
 // authorization is the address that a client opens.
@@ -410,4 +450,18 @@ func (l *locked) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(p)
+}
+
+// tokenPayload is the middle of a JWT.
+func tokenPayload(t *testing.T, jwt string) string {
+	t.Helper()
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%q is no JWT", jwt)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

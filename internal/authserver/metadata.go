@@ -9,7 +9,7 @@ import (
 )
 
 // document serves what clients find the server by, and its keys. Both documents say
-// the same, since clients try one or the other (AS1).
+// the same, since clients try one or the other (MCP 2025-11-25 authorization).
 func (s *Server) document(local string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		// Short: a client that comes after a rotation of keys or a change of settings

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/authserver/clients"
+	"github.com/sallyport-dev/sallyport/internal/authserver/records"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -25,8 +26,11 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	if err == nil && form.Get("token") == "" {
 		err = refuse(oauth.CodeInvalidRequest, "token is missing")
 	}
+	if err == nil && !s.reserve(w, r) {
+		err = errNoRoom()
+	}
 	if err == nil {
-		err = s.revoke(r.Context(), client, form.Get("token"))
+		err = s.revoke(r, client, form.Get("token"))
 	}
 	if err != nil {
 		s.writeError(w, err)
@@ -35,15 +39,18 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-func (s *Server) revoke(ctx context.Context, client *clients.Client, raw string) error {
+func (s *Server) revoke(r *http.Request, client *clients.Client, raw string) error {
+	ctx := r.Context()
 	t, err := s.lookAt(ctx, raw)
 	if err != nil || t == nil {
 		return err
 	}
 	if t.client != client.ID {
 		s.log.Warn("a client wants to revoke another one's token", "issuer", s.issuer, "client", oauth.Printable(client.ID, 200))
+		s.record(r, event{method: eventRevoke, client: client.ID, reason: oauth.CodeUnauthorizedClient})
 		return refuse(oauth.CodeUnauthorizedClient, "the token is another client's")
 	}
+	s.record(r, event{method: eventRevoke, client: client.ID, subject: t.subject})
 	s.log.Info("token revoked by its client", "issuer", s.issuer, "client", oauth.Printable(client.ID, 200), "subject", t.subject)
 	if t.claims.Has("act") || t.family == "" {
 		return s.revoked.Add(ctx, t.claims.Text("jti"))
@@ -94,8 +101,8 @@ type known struct {
 func (s *Server) lookAt(ctx context.Context, raw string) (*known, error) {
 	if id, generation, ok := s.openRefresh(raw); ok {
 		var f family
-		_, err := s.records.get(ctx, s.familyKey(id), &f)
-		if errors.Is(err, errGone) || err == nil && (f.Ended || !s.current(id, &f, generation, time.Now())) {
+		_, err := s.records.Get(ctx, s.familyKey(id), &f)
+		if errors.Is(err, records.ErrGone) || err == nil && (f.Ended || !s.current(id, &f, generation, time.Now())) {
 			return nil, nil
 		}
 		return &known{client: f.Client, subject: f.Person.Subject, family: id}, err

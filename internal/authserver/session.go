@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/page"
 )
 
 // identity is what the server knows of a person: what the primary provider said.
@@ -87,8 +88,8 @@ func (s *Server) session(r *http.Request) *session {
 	if value == "" {
 		return nil
 	}
-	sess := session{key: s.records.key("session", value)}
-	if _, err := s.records.get(r.Context(), sess.key, &sess); err != nil {
+	sess := session{key: s.records.Key("session", value)}
+	if _, err := s.records.Get(r.Context(), sess.key, &sess); err != nil {
 		return nil
 	}
 	return &sess
@@ -97,24 +98,25 @@ func (s *Server) session(r *http.Request) *session {
 // signIn makes the browser one in which a person is signed in. What it was before
 // ends, so that nobody can prepare a session for somebody else to sign in to.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request, who identity, at time.Time) error {
-	if before := s.cookie(r, cookieSession); before != "" {
-		s.records.remove(r.Context(), s.records.key("session", before))
+	before := ""
+	if value := s.cookie(r, cookieSession); value != "" {
+		before = s.records.Key("session", value)
+		s.records.Remove(r.Context(), before)
 	}
 	value := oauth.NewVerifier()
+	key := s.records.Key("session", value)
 	sess := session{Person: who, At: at, Token: oauth.NewVerifier()}
-	if err := s.records.put(r.Context(), s.records.key("session", value), sess, s.lifespans.Session); err != nil {
+	if err := s.records.Put(r.Context(), key, sess, s.lifespans.Session); err != nil {
+		return err
+	}
+	if err := s.changePerson(r.Context(), who.Subject, func(p *person) {
+		p.Browsers = slices.DeleteFunc(p.Browsers, func(b browser) bool { return b.Session == before })
+		p.Browsers = append(p.Browsers, browser{Session: key, Name: page.Browser(r.UserAgent()), At: at})
+	}); err != nil {
 		return err
 	}
 	s.setCookie(w, cookieSession, value, s.lifespans.Session)
 	return nil
-}
-
-// signOut ends the browser's session.
-func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
-	if value := s.cookie(r, cookieSession); value != "" {
-		s.records.remove(r.Context(), s.records.key("session", value))
-	}
-	s.setCookie(w, cookieSession, "", 0)
 }
 
 // hash names a secret without being it.

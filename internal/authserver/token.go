@@ -24,6 +24,7 @@ type grant interface {
 
 // tokenRequest is a request at the token endpoint, parsed once, here.
 type tokenRequest struct {
+	http     *http.Request
 	client   *clients.Client
 	form     url.Values
 	audience string   // what the resource means; "" when the request has none
@@ -53,11 +54,17 @@ type issue struct {
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
-	issued, err := s.redeem(r, time.Now())
+	if !s.reserve(w, r) {
+		s.writeError(w, errNoRoom())
+		return
+	}
+	req := &tokenRequest{http: r, arrived: time.Now()}
+	issued, err := s.redeem(req)
 	var answer *tokenAnswer
 	if err == nil {
 		answer, err = s.sign(issued)
 	}
+	s.recordToken(req, issued, err)
 	if err != nil {
 		s.writeError(w, err)
 		return
@@ -70,37 +77,36 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).Flush() // so that the client does not wait for what delivered writes
 }
 
-func (s *Server) redeem(r *http.Request, arrived time.Time) (*issue, error) {
-	form, err := readForm(r)
+func (s *Server) redeem(req *tokenRequest) (*issue, error) {
+	form, err := readForm(req.http)
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.caller(r, form)
-	if err != nil {
+	req.form = form
+	if req.client, err = s.caller(req.http, form); err != nil {
 		return nil, err
 	}
 	g := s.grants[form.Get("grant_type")]
 	switch {
 	case g == nil:
 		return nil, refuse(oauth.CodeUnsupportedGrantType, "grant_type is missing or not one of the server's")
-	case !client.May(g.name()) && g.name() != "refresh_token": // whoever was given a refresh token may use it
+	case !req.client.May(g.name()) && g.name() != grantRefresh: // whoever was given a refresh token may use it
 		return nil, refuse(oauth.CodeUnauthorizedClient, "the client is not registered for this grant")
 	case len(form["resource"]) > 1:
 		return nil, refuse(oauth.CodeInvalidTarget, "one resource at a time")
 	}
-	req := &tokenRequest{client: client, form: form, arrived: arrived}
 	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
 		req.scopes = asked
 	}
-	if resource := form.Get("resource"); resource != "" {
+	if resource := s.indicator(form.Get("resource")); resource != "" {
 		var ok bool
-		if req.audience, ok = s.resource(resource); !ok || !s.mayTarget(client, req.audience) {
+		if req.audience, ok = s.findTarget(resource); !ok || !s.mayTarget(req.client, req.audience) {
 			return nil, badTarget(resource)
 		}
 	}
-	issued, err := g.redeem(r.Context(), req)
+	issued, err := g.redeem(req.http.Context(), req)
 	if err == nil {
-		s.clients.Used(r.Context(), client)
+		s.clients.Used(req.http.Context(), req.client)
 	}
 	return issued, err
 }
@@ -116,7 +122,7 @@ func readForm(r *http.Request) (url.Values, error) {
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "resource" && name != "audience" {
-			return nil, refuse(oauth.CodeInvalidRequest, "a parameter is there twice: "+oauth.Printable(name, 40))
+			return nil, refuse(oauth.CodeInvalidRequest, "duplicate parameter: "+oauth.Printable(name, 40))
 		}
 	}
 	return r.PostForm, nil

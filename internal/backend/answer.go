@@ -1,15 +1,15 @@
 package backend
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
@@ -22,7 +22,10 @@ type answer struct {
 	limits  Limits
 	req     *Request
 	resp    *http.Response
-	origin  string // who gave it
+	origin  string       // who gave it
+	shown   http.Header  // the private headers that the exchange has shown
+	quiet   *atomic.Bool // the backend was found not to listen, and the log has it
+	log     *slog.Logger
 
 	// What was read ahead of the body: complete, or a prefix.
 	head     *[]byte // from prefixes; nil when nothing was read
@@ -47,11 +50,11 @@ func (a *answer) check(ctx context.Context) (*Response, *Failure) {
 	case status >= 400:
 		f = a.clientError(ctx, out)
 	case a.req.Method == http.MethodGet:
-		f = a.listening(out)
+		f = a.listening(ctx, out)
 	case a.req.Method == http.MethodPost && a.req.Message != nil && a.req.Message.Kind == mcp.KindRequest:
 		f = a.result(ctx, out)
 	default:
-		// A notification, a response or a DELETE has no answer but its status (L4).
+		// A notification, a response or a DELETE has no answer but its status (MCP 2025-11-25 transports).
 		if a.req.Method == http.MethodPost {
 			out.Status = http.StatusAccepted
 		}
@@ -61,12 +64,7 @@ func (a *answer) check(ctx context.Context) (*Response, *Failure) {
 		a.release()
 		return nil, f
 	}
-	cleanAnswer(out.Header, a.req.Private)
-	if s := a.req.Signing; s != nil {
-		for _, name := range s.Headers {
-			delete(out.Header, name)
-		}
-	}
+	cleanAnswer(out.Header, a.shown)
 	return out, nil
 }
 
@@ -83,7 +81,7 @@ func (a *answer) wantsMore() bool {
 // refusedCredential is the Failure of an answer that refuses the gateway's credential,
 // or asks for one.
 func refusedCredential(backend string, resp *http.Response) *Failure {
-	f := fail(backend, http.StatusBadGateway, ReasonCredential, fmt.Errorf("status %d", resp.StatusCode),
+	f := Fail(backend, http.StatusBadGateway, ReasonCredential, fmt.Errorf("status %d", resp.StatusCode),
 		"the backend refused the gateway's credential, or wants one; check externalAuthConfigRef, oauth and headerForward")
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		c, _ := oauth.Bearer(resp.Header) // a 401 without one is a challenge all the same
@@ -93,7 +91,7 @@ func refusedCredential(backend string, resp *http.Response) *Failure {
 }
 
 func (a *answer) fail(status int, reason Reason, cause error, text string) *Failure {
-	return fail(a.backend, status, reason, cause, text)
+	return Fail(a.backend, status, reason, cause, text)
 }
 
 func (a *answer) bad(cause, text string) *Failure {
@@ -104,7 +102,7 @@ func (a *answer) bad(cause, text string) *Failure {
 // session takes the session id out of the answer.
 func (a *answer) session() (Session, *Failure) {
 	values := a.resp.Header[mcp.HeaderSessionID]
-	if len(values) == 0 {
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return Session{}, nil
 	}
 	if len(values) > 1 || !validSessionID(values[0]) {
@@ -113,7 +111,7 @@ func (a *answer) session() (Session, *Failure) {
 	return Session{ID: values[0], Origin: a.origin}, nil
 }
 
-// validSessionID admits visible ASCII (L12) up to maxSessionID.
+// validSessionID admits visible ASCII (MCP 2025-11-25 transports, sessions) up to maxSessionID.
 func validSessionID(id string) bool {
 	for i := range len(id) {
 		if id[i] < 0x21 || id[i] > 0x7e {
@@ -140,16 +138,31 @@ func (a *answer) result(ctx context.Context, out *Response) *Failure {
 	if f := a.mustBeJSON(); f != nil {
 		return f
 	}
+	out.Status = http.StatusOK // clients take other ones for an answer that comes elsewhere
 	a.pass(out)
 	return nil
 }
 
-// listening checks the answer to a GET, which is a stream.
-func (a *answer) listening(out *Response) *Failure {
-	if a.resp.StatusCode != http.StatusOK || !isEventStream(a.resp.Header) {
-		return a.bad("not an event stream", "the backend's answer to GET is not an event stream")
+// listening checks the answer to a GET, which is a stream. A server that has none to
+// offer should say 405 (MCP 2025-11-25 transports); what many say instead is nothing
+// that a client can do anything about.
+func (a *answer) listening(ctx context.Context, out *Response) *Failure {
+	if a.resp.StatusCode == http.StatusOK && isEventStream(a.resp.Header) {
+		if f := a.stream(out); f != nil {
+			return f
+		}
+		log := a.log
+		out.Body = &firstEvent{ReadCloser: out.Body, tracker: new(mcp.Tracker), found: func() {
+			log.WarnContext(ctx, "backend speaks HTTP+SSE of 2024-11-05, not Streamable HTTP; set transport: sse")
+		}}
+		return nil
 	}
-	return a.stream(out)
+	if a.quiet.CompareAndSwap(false, true) {
+		a.log.WarnContext(ctx, "backend answers GET with neither an event stream nor 405; clients are told 405", "status", a.resp.StatusCode)
+	}
+	out.Status = http.StatusMethodNotAllowed
+	a.drop(out)
+	return nil
 }
 
 func (a *answer) stream(out *Response) *Failure {
@@ -163,26 +176,117 @@ func (a *answer) stream(out *Response) *Failure {
 // clientError checks a 4xx. Clients act on the status, so it passes where the
 // message was bad; a page for people does not.
 func (a *answer) clientError(ctx context.Context, out *Response) *Failure {
-	switch isRelated := isJSON(a.resp.Header, true); {
-	case a.empty():
-		return nil
-	case a.encoding() == nil && (isRelated || isType(a.resp.Header, "text/plain")):
+	related := isJSON(a.resp.Header, true)
+	readable := !a.empty() && a.encoding() == nil && (related || isType(a.resp.Header, "text/plain"))
+	if readable {
 		if f := a.readAhead(ctx); f != nil {
 			return f
 		}
-		if isRelated {
-			if f := a.mustBeJSON(); f != nil {
-				return f
-			}
+	}
+	var said *rpcError
+	if related && a.complete {
+		said = readRPCError((*a.head)[:a.n])
+	}
+	status := a.resp.StatusCode
+	post := a.req.Message != nil
+	switch {
+	case post && a.sessionLost(said):
+		return a.fail(http.StatusNotFound, ReasonSession, fmt.Errorf("answer %d to a request in a session", status),
+			"the backend does not know this session any more; initialize again")
+	case said != nil:
+		a.pass(out)
+	case post && !a.passesEmpty() && (!readable || a.complete && a.n == 0 || ownWords(status) != ""):
+		return a.refused()
+	case readable && related:
+		if f := a.mustBeJSON(); f != nil {
+			return f
 		}
 		a.pass(out)
-		return nil
-	case a.req.Message == nil, a.resp.StatusCode == http.StatusNotFound && a.req.Session.ID != "":
+	case readable:
+		a.pass(out)
+	default:
 		// The status is the message: no stream here, no such session.
 		a.drop(out)
-		return nil
 	}
-	return a.bad("neither JSON nor text", "the backend's answer is not one of an MCP server")
+	return nil
+}
+
+// passesEmpty reports an answer without a body to a message that wants none.
+func (a *answer) passesEmpty() bool {
+	return a.empty() && a.req.Message.Kind != mcp.KindRequest && ownWords(a.resp.StatusCode) == ""
+}
+
+// sessionLost reports a backend that has forgotten the session it is asked in: a new
+// one helps, and clients begin one at 404 alone (MCP 2025-11-25 transports). Many
+// servers say 400, as an error that answers no particular request.
+func (a *answer) sessionLost(said *rpcError) bool {
+	if a.req.Session.ID == "" || a.req.Message.Method == "initialize" {
+		return false
+	}
+	switch status := a.resp.StatusCode; {
+	case status == http.StatusNotFound:
+		return said == nil
+	case status != http.StatusBadRequest:
+		return false
+	case said == nil:
+		return true
+	case strings.Contains(strings.ToLower(said.Message), "session"):
+		return true
+	case string(said.id) != "null" && said.id != nil:
+		return false
+	}
+	switch said.Code {
+	case mcp.CodeParse, mcp.CodeMethodNotFound, mcp.CodeInvalidParams, mcp.CodeHeaderMismatch, mcp.CodeMissingCapability, mcp.CodeUnsupportedVersion:
+		return false // it says what is wrong, and that is not the session
+	}
+	return !strings.Contains(strings.ToLower(said.Message), "version")
+}
+
+// refused is the failure of a 4xx that says nothing which a client could read.
+func (a *answer) refused() *Failure {
+	status := a.resp.StatusCode
+	cause := fmt.Errorf("answer %d without a JSON-RPC error", status)
+	text := ownWords(status)
+	switch {
+	case text != "":
+	case !a.empty() && !isType(a.resp.Header, "text/plain") && !isJSON(a.resp.Header, true):
+		return a.bad("neither JSON nor text", "the backend's answer is not one of an MCP server")
+	case status == http.StatusMethodNotAllowed || status == http.StatusNotFound || a.req.Message.Method == "initialize":
+		text = fmt.Sprintf("the backend takes no messages at this address (status %d); check that remoteUrl is right, and for a server of HTTP+SSE (2024-11-05) set transport: sse", status)
+	default:
+		text = fmt.Sprintf("the backend refused the request with status %d and did not say why", status)
+	}
+	f := a.fail(status, ReasonRefused, cause, text)
+	f.RetryAfter = retryAfter(a.resp.Header)
+	return f
+}
+
+// ownWords are what the gateway says for a status that is clear whatever is in the
+// body; "" for other ones.
+func ownWords(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		return "the backend does not allow this request"
+	case http.StatusRequestEntityTooLarge:
+		return "the request is larger than the backend takes; send less"
+	case http.StatusTooManyRequests:
+		return "the backend takes no more requests for now; try again later"
+	}
+	return ""
+}
+
+// retryAfter is what a Retry-After header says, in seconds or as a date (RFC 9110
+// §10.2.3); 0 for nothing that could be waited for.
+func retryAfter(h http.Header) time.Duration {
+	const longest = 24 * time.Hour
+	value := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, longest)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, min(time.Until(at), longest))
+	}
+	return 0
 }
 
 // serverError checks a 5xx: a JSON-RPC error is the backend's own word and passes,
@@ -192,7 +296,7 @@ func (a *answer) serverError(ctx context.Context, out *Response) *Failure {
 	if isJSON(a.resp.Header, false) && a.encoding() == nil {
 		f := a.readAhead(ctx)
 		switch {
-		case f == nil && a.complete && isRPCError((*a.head)[:a.n]):
+		case f == nil && a.complete && readRPCError((*a.head)[:a.n]) != nil:
 			a.pass(out)
 			return nil
 		case f != nil && f.Reason == ReasonCanceled:
@@ -203,20 +307,34 @@ func (a *answer) serverError(ctx context.Context, out *Response) *Failure {
 	if status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
 		public = status
 	}
-	return a.fail(public, ReasonBadAnswer, fmt.Errorf("answer %d without a JSON-RPC error", status),
+	f := a.fail(public, ReasonBadAnswer, fmt.Errorf("answer %d without a JSON-RPC error", status),
 		fmt.Sprintf("the backend failed with status %d; try again, or ask its operator", status))
+	f.RetryAfter = retryAfter(a.resp.Header)
+	return f
 }
 
-// isRPCError reports whether body is a JSON-RPC error. Its id is not looked at:
-// servers that could not read a request answer with null.
-func isRPCError(body []byte) bool {
+// rpcError is a JSON-RPC error. Its id may be null: servers that could not read a
+// request, or not find its session, answer so.
+type rpcError struct {
+	Code    int
+	Message string
+	id      []byte
+}
+
+// readRPCError reads a JSON-RPC error; nil for what is none.
+func readRPCError(body []byte) *rpcError {
 	var m struct {
-		JSONRPC string `json:"jsonrpc"`
+		JSONRPC string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
 		Error   *struct {
-			Code int `json:"code"`
+			Code    int    `json:"code"`
+			Message string `json:"message"`
 		} `json:"error"`
 	}
-	return json.Unmarshal(body, &m) == nil && m.JSONRPC == "2.0" && m.Error != nil
+	if json.Unmarshal(body, &m) != nil || m.JSONRPC != "2.0" || m.Error == nil {
+		return nil
+	}
+	return &rpcError{Code: m.Error.Code, Message: m.Error.Message, id: m.ID}
 }
 
 // drop leaves the body out of the answer.
@@ -240,108 +358,4 @@ func (a *answer) encoding() *Failure {
 		}
 	}
 	return nil
-}
-
-var prefixes = sync.Pool{New: func() any { b := make([]byte, readAheadLength); return &b }}
-
-// readAhead reads the whole body if it is short, or the first readAheadLength bytes.
-func (a *answer) readAhead(ctx context.Context) *Failure {
-	if f := a.encoding(); f != nil {
-		return f
-	}
-	if a.resp.ContentLength > a.limits.MaxAnswerBytes {
-		return a.tooLarge()
-	}
-	a.head = prefixes.Get().(*[]byte)
-	buf := *a.head
-	for a.n < len(buf) && !a.complete {
-		n, err := a.resp.Body.Read(buf[a.n:])
-		a.n += n
-		switch {
-		case err == io.EOF:
-			a.complete = true
-		case err != nil:
-			return a.broke(ctx, err)
-		}
-	}
-	return nil
-}
-
-func (a *answer) tooLarge() *Failure {
-	return a.fail(http.StatusBadGateway, ReasonTooLarge, errAnswerTooLarge,
-		fmt.Sprintf("the backend's answer is larger than the %d bytes that the gateway passes on", a.limits.MaxAnswerBytes))
-}
-
-// broke maps a body that ended early.
-func (a *answer) broke(ctx context.Context, err error) *Failure {
-	switch {
-	case ctx.Err() != nil:
-		return ended(ctx, a.backend)
-	case errors.Is(err, errNoAnswer):
-		return timedOut(a.backend, errors.New("the answer stopped in its middle"))
-	}
-	return a.fail(http.StatusBadGateway, ReasonBadAnswer, fmt.Errorf("read answer: %w", scrub(err)),
-		"the backend's answer broke off; the request may have been processed")
-}
-
-func (a *answer) mustBeJSON() *Failure {
-	if a.complete && a.n == 0 {
-		return a.bad("empty", "the backend gave an empty answer")
-	}
-	text := (*a.head)[:a.n]
-	var err error
-	if len(text) <= checkedLength {
-		err = mcp.CheckAnswer(text, a.complete)
-	} else if err = mcp.CheckAnswer(text[:checkedLength], false); err == nil && a.complete && !endsAsJSON(text) {
-		err = errors.New("cut off")
-	}
-	if err != nil {
-		return a.bad("not valid JSON", "the backend's answer is not valid JSON")
-	}
-	return nil
-}
-
-// endsAsJSON reports whether an object or array may end as text does.
-func endsAsJSON(text []byte) bool {
-	text = bytes.TrimRight(text, " \t\r\n")
-	return len(text) > 0 && (text[len(text)-1] == '}' || text[len(text)-1] == ']')
-}
-
-// pass hands the body on: what was read ahead, and the rest behind it.
-func (a *answer) pass(out *Response) {
-	body := &checkedBody{head: a.head, ahead: (*a.head)[:a.n], rest: a.resp.Body, allowed: a.limits.MaxAnswerBytes - int64(a.n)}
-	out.ContentLength = a.resp.ContentLength
-	if a.complete {
-		out.ContentLength = int64(a.n)
-		body.err = io.EOF
-	}
-	a.head = nil
-	out.Body = body
-}
-
-// release gives the buffer of a failed answer back.
-func (a *answer) release() {
-	if a.head != nil {
-		prefixes.Put(a.head)
-		a.head = nil
-	}
-}
-
-func isEventStream(h http.Header) bool { return isType(h, "text/event-stream") }
-
-// isJSON reports a JSON body; related also takes the likes of problem+json.
-func isJSON(h http.Header, related bool) bool {
-	return isType(h, "application/json") || related && strings.HasSuffix(mediaType(h), "+json")
-}
-
-func isType(h http.Header, want string) bool { return strings.EqualFold(mediaType(h), want) }
-
-// mediaType is the type without parameters; "" unless there is exactly one.
-func mediaType(h http.Header) string {
-	values := h["Content-Type"]
-	if len(values) != 1 {
-		return ""
-	}
-	t, _, _ := strings.Cut(values[0], ";")
-	return strings.TrimSpace(t)
 }

@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // with answers with a status, a type and a body.
@@ -74,15 +76,23 @@ func TestAnswerRefused(t *testing.T) {
 		"401, GET":           {answer: challenge(401), req: listen, reason: backend.ReasonCredential},
 		"401, DELETE":        {answer: challenge(401), req: endSession, reason: backend.ReasonCredential},
 		"401, notification":  {answer: challenge(401), req: notification, reason: backend.ReasonCredential},
-		"GET json":           {answer: answerJSON, req: listen},
-		"GET html":           {answer: with(200, "text/html", html), req: listen},
-		"GET 204":            {answer: with(204, "", ""), req: listen},
 		"GET 500":            {answer: with(500, "", ""), req: listen},
 		"DELETE 500":         {answer: with(500, "", ""), req: endSession},
 		"notification 500":   {answer: with(500, "text/html", html), req: notification},
 		"notification html":  {answer: with(400, "text/html", html), req: notification},
-		"announced 65 MiB":   {answer: announced(64<<20 + 1), reason: backend.ReasonTooLarge},
-		"garbage 400":        {answer: with(400, "application/json", "canary")},
+		// FINDING F13: clear statuses stay, with the gateway's own words.
+		"html 403":              {answer: with(403, "text/html", html), status: 403, reason: backend.ReasonRefused},
+		"html 413":              {answer: with(413, "text/html", html), status: 413, reason: backend.ReasonRefused},
+		"html 429":              {answer: with(429, "text/html", html), status: 429, reason: backend.ReasonRefused},
+		"empty 429":             {answer: with(429, "", ""), status: 429, reason: backend.ReasonRefused},
+		"text 429":              {answer: with(429, "text/plain", "canary"), status: 429, reason: backend.ReasonRefused},
+		"problem 403":           {answer: with(403, "application/problem+json", `{"title":"canary"}`), status: 403, reason: backend.ReasonRefused},
+		"notification html 429": {answer: with(429, "text/html", html), req: notification, status: 429, reason: backend.ReasonRefused},
+		// FINDING F11: an empty refusal gets a body.
+		"empty 400":        {answer: with(400, "", ""), status: 400, reason: backend.ReasonRefused},
+		"empty 405":        {answer: with(405, "", ""), status: 405, reason: backend.ReasonRefused},
+		"announced 65 MiB": {answer: announced(64<<20 + 1), reason: backend.ReasonTooLarge},
+		"garbage 400":      {answer: with(400, "application/json", "canary")},
 	} {
 		for scheme, start := range map[string]func(*testing.T, http.HandlerFunc) *recorder{"http": record, "https": recordTLS} {
 			t.Run(scheme+" "+name, func(t *testing.T) {
@@ -175,11 +185,6 @@ func announced(n int64) http.HandlerFunc {
 func TestAnswerPasses(t *testing.T) {
 	t.Parallel()
 	large := `{"jsonrpc":"2.0","id":1,"result":{"text":"` + strings.Repeat("x", 300<<10) + `"}}`
-	inSession := func() *backend.Request {
-		req := call()
-		req.Session = backend.Session{ID: "gone", Origin: "http://127.0.0.1:1"}
-		return req
-	}
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
 		req    func() *backend.Request // nil: a tools/call
@@ -187,36 +192,46 @@ func TestAnswerPasses(t *testing.T) {
 		body   string
 		kind   string // of the content; "" when there is none
 	}{
-		"json":                  {answer: answerJSON, body: okAnswer, kind: "application/json"},
-		"json, charset":         {answer: with(200, "Application/JSON; charset=utf-8", okAnswer), body: okAnswer, kind: "Application/JSON; charset=utf-8"},
-		"json, chunked":         {answer: flushed("application/json", okAnswer[:9], okAnswer[9:]), body: okAnswer, kind: "application/json"},
-		"json, large":           {answer: with(200, "application/json", large), body: large, kind: "application/json"},
-		"json, large, chunked":  {answer: flushed("application/json", large[:100], large[100:40<<10], large[40<<10:]), body: large, kind: "application/json"},
-		"json 201":              {answer: with(201, "application/json", okAnswer), status: 201, body: okAnswer, kind: "application/json"},
-		"identity":              {answer: header("Content-Encoding", "identity"), body: okAnswer, kind: "application/json"},
-		"rpc error 200":         {answer: with(200, "application/json", rpcError), body: rpcError, kind: "application/json"},
-		"rpc error 400":         {answer: with(400, "application/json", rpcError), status: 400, body: rpcError, kind: "application/json"},
-		"rpc error 404":         {answer: with(404, "application/json", rpcError), status: 404, body: rpcError, kind: "application/json"},
-		"rpc error 500":         {answer: with(500, "application/json", rpcError), status: 500, body: rpcError, kind: "application/json"},
-		"rpc error 503, chunks": {answer: with(503, "application/json", rpcError), status: 503, body: rpcError, kind: "application/json"},
-		"rpc error, id null":    {answer: with(500, "application/json", `{"jsonrpc":"2.0","error":{"code":-32603,"message":"no"},"id":null}`), status: 500, body: `{"jsonrpc":"2.0","error":{"code":-32603,"message":"no"},"id":null}`, kind: "application/json"},
-		"problem 403":           {answer: with(403, "application/problem+json", `{"title":"no"}`), status: 403, body: `{"title":"no"}`, kind: "application/problem+json"},
-		"text 400":              {answer: with(400, "text/plain", "bad"), status: 400, body: "bad", kind: "text/plain"},
-		"empty 400":             {answer: with(400, "", ""), status: 400},
-		"empty 429":             {answer: with(429, "", ""), status: 429},
-		"html 404 in a session": {answer: with(404, "text/html", "<p>"), req: inSession, status: 404},
-		"notification":          {answer: with(202, "", ""), req: notification, status: 202},
-		"notification 200":      {answer: with(200, "text/plain", "ok"), req: notification, status: 202},
-		"notification 204":      {answer: with(204, "", ""), req: notification, status: 202},
-		"notification, stream":  {answer: openStream, req: notification, status: 202},
-		"notification 400":      {answer: with(400, "application/json", rpcError), req: notification, status: 400, body: rpcError, kind: "application/json"},
-		"GET 405":               {answer: with(405, "text/html", "<p>"), req: listen, status: 405},
-		"GET 404":               {answer: with(404, "text/html", "<p>"), req: listen, status: 404},
-		"GET 400":               {answer: with(400, "application/json", rpcError), req: listen, status: 400, body: rpcError, kind: "application/json"},
-		"DELETE 200":            {answer: with(200, "text/plain", "bye"), req: endSession},
-		"DELETE 204":            {answer: with(204, "", ""), req: endSession, status: 204},
-		"DELETE 404":            {answer: with(404, "text/html", "<p>"), req: endSession, status: 404},
-		"DELETE 405":            {answer: with(405, "text/plain", "no"), req: endSession, status: 405, body: "no", kind: "text/plain"},
+		"json":                 {answer: answerJSON, body: okAnswer, kind: "application/json"},
+		"json, charset":        {answer: with(200, "Application/JSON; charset=utf-8", okAnswer), body: okAnswer, kind: "Application/JSON; charset=utf-8"},
+		"json, chunked":        {answer: flushed("application/json", okAnswer[:9], okAnswer[9:]), body: okAnswer, kind: "application/json"},
+		"json, large":          {answer: with(200, "application/json", large), body: large, kind: "application/json"},
+		"json, large, chunked": {answer: flushed("application/json", large[:100], large[100:40<<10], large[40<<10:]), body: large, kind: "application/json"},
+		// FINDING F15: a status that says "later", an answer that is there; a byte order mark.
+		"json 201":               {answer: with(201, "application/json", okAnswer), body: okAnswer, kind: "application/json"},
+		"json 202":               {answer: with(202, "application/json", okAnswer), body: okAnswer, kind: "application/json"},
+		"json, byte order mark":  {answer: with(200, "application/json", "\ufeff"+okAnswer), body: okAnswer, kind: "application/json"},
+		"json, mark, chunked":    {answer: flushed("application/json", "\ufeff", okAnswer), body: okAnswer, kind: "application/json"},
+		"large, mark":            {answer: with(200, "application/json", "\ufeff"+large), body: large, kind: "application/json"},
+		"identity":               {answer: header("Content-Encoding", "identity"), body: okAnswer, kind: "application/json"},
+		"rpc error 200":          {answer: with(200, "application/json", rpcError), body: rpcError, kind: "application/json"},
+		"rpc error 400":          {answer: with(400, "application/json", rpcError), status: 400, body: rpcError, kind: "application/json"},
+		"rpc error 404":          {answer: with(404, "application/json", rpcError), status: 404, body: rpcError, kind: "application/json"},
+		"rpc error 500":          {answer: with(500, "application/json", rpcError), status: 500, body: rpcError, kind: "application/json"},
+		"rpc error 503, chunks":  {answer: with(503, "application/json", rpcError), status: 503, body: rpcError, kind: "application/json"},
+		"rpc error, id null":     {answer: with(500, "application/json", `{"jsonrpc":"2.0","error":{"code":-32603,"message":"no"},"id":null}`), status: 500, body: `{"jsonrpc":"2.0","error":{"code":-32603,"message":"no"},"id":null}`, kind: "application/json"},
+		"problem 400":            {answer: with(400, "application/problem+json", `{"title":"no"}`), status: 400, body: `{"title":"no"}`, kind: "application/problem+json"},
+		"rpc error 429":          {answer: with(429, "application/json", rpcError), status: 429, body: rpcError, kind: "application/json"},
+		"text 400":               {answer: with(400, "text/plain", "bad"), status: 400, body: "bad", kind: "text/plain"},
+		"notification, bare 400": {answer: with(400, "", ""), req: notification, status: 400},
+		"notification":           {answer: with(202, "", ""), req: notification, status: 202},
+		"notification 200":       {answer: with(200, "text/plain", "ok"), req: notification, status: 202},
+		"notification 204":       {answer: with(204, "", ""), req: notification, status: 202},
+		"notification, stream":   {answer: openStream, req: notification, status: 202},
+		"notification 400":       {answer: with(400, "application/json", rpcError), req: notification, status: 400, body: rpcError, kind: "application/json"},
+		// FINDING F10: what offers no stream is 405.
+		"GET json":    {answer: answerJSON, req: listen, status: 405},
+		"GET html":    {answer: with(200, "text/html", "<p>"), req: listen, status: 405},
+		"GET 202":     {answer: with(202, "", ""), req: listen, status: 405},
+		"GET 204":     {answer: with(204, "", ""), req: listen, status: 405},
+		"GET nothing": {answer: with(200, "", ""), req: listen, status: 405},
+		"GET 405":     {answer: with(405, "text/html", "<p>"), req: listen, status: 405},
+		"GET 404":     {answer: with(404, "text/html", "<p>"), req: listen, status: 404},
+		"GET 400":     {answer: with(400, "application/json", rpcError), req: listen, status: 400, body: rpcError, kind: "application/json"},
+		"DELETE 200":  {answer: with(200, "text/plain", "bye"), req: endSession},
+		"DELETE 204":  {answer: with(204, "", ""), req: endSession, status: 204},
+		"DELETE 404":  {answer: with(404, "text/html", "<p>"), req: endSession, status: 404},
+		"DELETE 405":  {answer: with(405, "text/plain", "no"), req: endSession, status: 405, body: "no", kind: "text/plain"},
 	} {
 		for scheme, start := range map[string]func(*testing.T, http.HandlerFunc) *recorder{"http": record, "https": recordTLS} {
 			t.Run(scheme+" "+name, func(t *testing.T) {
@@ -468,7 +483,7 @@ func TestAnswerSlow(t *testing.T) {
 	t.Parallel()
 	hang := func(r *http.Request) { <-r.Context().Done() }
 	long := `{"a":"` + strings.Repeat("x", 40<<10)
-	const short, enough = 200 * time.Millisecond, time.Minute
+	const short, enough = 2 * time.Second, testkit.Patience // short for one answer on a busy machine, long for nobody
 	for name, c := range map[string]struct {
 		limits backend.Limits // zero: for the body
 		answer http.HandlerFunc
@@ -527,7 +542,7 @@ func TestAnswerSlow(t *testing.T) {
 func TestAnswerStreamIsNeverLate(t *testing.T) {
 	t.Parallel()
 	hasty := func(c *backend.HTTPConfig) {
-		c.Limits.AnswerTimeout, c.Limits.BodyTimeout = time.Second, 20*time.Millisecond
+		c.Limits.AnswerTimeout, c.Limits.BodyTimeout = 4*time.Second, 20*time.Millisecond
 	}
 	for scheme, start := range map[string]func(*testing.T, http.HandlerFunc) *recorder{"http": record, "https": recordTLS} {
 		t.Run(scheme, func(t *testing.T) {
@@ -535,7 +550,7 @@ func TestAnswerStreamIsNeverLate(t *testing.T) {
 			r := start(t, func(w http.ResponseWriter, r *http.Request) {
 				flushed("text/event-stream", "data: 1\n\n")(w, r)
 				select { // silence, longer than every limit
-				case <-time.After(1200 * time.Millisecond):
+				case <-time.After(4200 * time.Millisecond):
 				case <-r.Context().Done():
 				}
 				_, _ = io.WriteString(w, "data: 2\n\n")
@@ -549,12 +564,7 @@ func TestAnswerStreamIsNeverLate(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := "127.0.0.1:" + strings.Split(l.Addr().String(), ":")[1]
-	_ = l.Close()
+	gone := testkit.FreeAddress(t)
 	closes := rawServer(t, func(int, net.Conn, *bufio.Reader) {})
 	untrusted := recordTLS(t, answerJSON)
 	plain := record(t, answerJSON)
@@ -582,5 +592,99 @@ func TestUnreachable(t *testing.T) {
 				t.Errorf("message %q names the address", f.Public.Message)
 			}
 		})
+	}
+}
+
+// A backend that has lost its sessions says so in many ways; clients begin anew at 404.
+func TestAnswerSessionLost(t *testing.T) { // FINDING F3; REQ G-9
+	t.Parallel()
+	rpc := func(id, code, message string) string {
+		return `{"jsonrpc":"2.0","error":{"code":` + code + `,"message":"` + message + `"},"id":` + id + `}`
+	}
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		lost   bool
+	}{
+		"html 404":             {with(404, "text/html", "<p>"), true},
+		"empty 404":            {with(404, "", ""), true},
+		"error 404":            {with(404, "application/json", rpc("1", "-32001", "Session not found")), false}, // as it is
+		"empty 400":            {with(400, "", ""), true},
+		"html 400":             {with(400, "text/html", "<p>"), true},
+		"text 400":             {with(400, "text/plain", "no valid session"), true},
+		"json 400":             {with(400, "application/json", `{"error":"unknown"}`), true},
+		"no session":           {with(400, "application/json", rpc("null", "-32000", "Bad Request: No valid session ID provided")), true},
+		"not initialized":      {with(400, "application/json", rpc("null", "-32000", "Bad Request: Server not initialized")), true},
+		"no id at all":         {with(400, "application/json", `{"jsonrpc":"2.0","error":{"code":-32600,"message":"Bad Request"}}`), true},
+		"session, with the id": {with(400, "application/json", rpc("1", "-32600", "Invalid session")), true},
+		"about the request":    {with(400, "application/json", rpc("1", "-32602", "text is missing")), false},
+		"about its parameters": {with(400, "application/json", rpc("null", "-32602", "Invalid params")), false},
+		"about the version":    {with(400, "application/json", rpc("null", "-32000", "Bad Request: Unsupported protocol version")), false},
+	} {
+		for _, session := range []string{"gone", ""} {
+			t.Run(name+", session "+session, func(t *testing.T) {
+				t.Parallel()
+				r := record(t, c.answer)
+				req := call()
+				req.Session = backend.Session{ID: session, Origin: r.URL}
+				resp, err := open(t, r.URL).Do(t.Context(), req)
+				f, _ := errors.AsType[*backend.Failure](err)
+				if resp != nil {
+					_ = resp.Body.Close()
+				}
+				if lost := f != nil && f.Reason == backend.ReasonSession && f.Public.Status == 404; lost != (c.lost && session != "") {
+					t.Errorf("answer = %+v, %v; want the session lost: %v", resp, err, c.lost && session != "")
+				}
+			})
+		}
+	}
+}
+
+func TestAnswerRetryAfter(t *testing.T) { // FINDING F13
+	t.Parallel()
+	for _, status := range []int{403, 413, 429, 503} {
+		for said, want := range map[string]time.Duration{
+			"7": 7 * time.Second, "": 0, "soon": 0, "-1": 0, "100000000": 24 * time.Hour, "Thu, 01 Jan 1970 00:00:00 GMT": 0,
+		} {
+			r := record(t, func(w http.ResponseWriter, req *http.Request) {
+				w.Header().Set("Retry-After", said)
+				with(status, "text/html", "<p>")(w, req)
+			})
+			if f := failure(t, open(t, r.URL), call()); f.Public.Status != status || f.RetryAfter != want {
+				t.Errorf("%d %q: failure = %d, again after %v; want %v", status, said, f.Public.Status, f.RetryAfter, want)
+			}
+		}
+	}
+}
+
+// A stream of HTTP+SSE does not get through: its endpoint is one beside the gateway.
+func TestAnswerOtherTransport(t *testing.T) { // FINDING F11
+	t.Parallel()
+	const endpoint = "event: endpoint\ndata: /messages?sessionId=1\n\n"
+	for name, parts := range map[string][]string{
+		"at once":          {endpoint},
+		"in pieces":        {"ev", "ent: end", "point\ndata: /mess", "ages\n", "\n"},
+		"behind a comment": {": hello\n\n", endpoint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := record(t, flushed("text/event-stream", parts...))
+			var log logs
+			resp, err := open(t, r.URL, log.into).Do(t.Context(), listen())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err == nil || strings.HasSuffix(string(body), "\n\n") && strings.Contains(string(body), "endpoint") {
+				t.Errorf("body = %q, %v", body, err)
+			}
+			if !strings.Contains(log.String(), "set transport: sse") {
+				t.Errorf("the log does not say what to do: %s", log.String())
+			}
+		})
+	}
+	r := record(t, flushed("text/event-stream", "data: {}\n\n", endpoint)) // an event of any other stream
+	if _, body := ask(t, open(t, r.URL), listen()); !strings.HasSuffix(body, endpoint) {
+		t.Errorf("body = %q", body)
 	}
 }

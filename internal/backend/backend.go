@@ -43,9 +43,21 @@ type Request struct {
 	// none. Only a backend by Streamable HTTP heeds it.
 	Signing *Signing
 
+	// Caller tells callers apart on connections that several of them share; "" is
+	// nobody that is known. It is never shown to anybody.
+	Caller string
+
 	Session Session
 	Body    []byte        // nil for GET and DELETE
 	Message *mcp.Envelope // nil for GET and DELETE
+
+	// Repeatable says that the request may be sent again where a connection ended
+	// without an answer, although its method does not say so: a tool's hints do.
+	Repeatable bool
+
+	// Probe says that the request asks whether the server is there: nobody may answer it
+	// in its place.
+	Probe bool
 
 	// Redirected, if not nil, hears of every redirect that is followed: the origin it
 	// leads to, and its status.
@@ -79,6 +91,7 @@ type Response struct {
 	Status        int
 	Header        http.Header
 	Body          io.ReadCloser // never nil; the caller closes it
+	Ahead         []byte        // the beginning of Body, as far as it is known; valid until that is read
 	ContentLength int64         // -1 when unknown
 	Stream        bool          // the body is text/event-stream
 	Session       Session       // set when the backend issued a session id
@@ -116,6 +129,7 @@ type Reason string
 // The reasons, as they appear in metrics and audit.
 const (
 	ReasonUnreachable    Reason = "unreachable"     // no connection, or it broke before an answer
+	ReasonOpenFiles      Reason = "open_files"      // this process may open no more files
 	ReasonTimeout        Reason = "timeout"         // no answer within the time limit
 	ReasonCanceled       Reason = "canceled"        // the client went away
 	ReasonRefusedAddress Reason = "refused_address" // the address guard said no
@@ -126,6 +140,7 @@ const (
 	ReasonBadHeader      Reason = "bad_header"      // a header to send that HTTP cannot carry
 	ReasonCrashed        Reason = "crashed"         // the local command ended, or cannot be started
 	ReasonBusy           Reason = "busy"            // too many sessions or processes
+	ReasonBadRequest     Reason = "bad_request"     // what the client sent cannot be said to the server
+	ReasonRefused        Reason = "refused"         // a 4xx that says nothing a client could read
 	ReasonSession        Reason = "session"         // unknown or missing session
-	ReasonBadRequest     Reason = "bad_request"     // the client's id is that of another request in flight
 )

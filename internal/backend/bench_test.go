@@ -4,7 +4,6 @@ package backend
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -102,27 +101,24 @@ func cpu(b *testing.B) (report func()) {
 func BenchmarkSend(b *testing.B) {
 	small := `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"` + strings.Repeat("x", 120) + `"}]}}`
 	large := `{"jsonrpc":"2.0","id":1,"result":"` + strings.Repeat("x", 256<<10) + `"}`
-	limits := Limits{}.withDefaults()
+	limits := Limits{}.WithDefaults()
 	for _, size := range []struct{ name, answer string }{{"200B", small}, {"256KiB", large}} {
 		for _, kind := range []string{"h1", "transport"} {
 			b.Run(size.name+"/"+kind, func(b *testing.B) {
 				to := benchServer(b, size.answer)
-				d := newDialer(netguard.Policy{AllowPrivate: true}, time.Second)
+				d := newDialer(netguard.Policy{AllowPrivate: true}.Dialer(time.Second))
 				b.Cleanup(d.close)
-				var s sender = newH1(d, limits)
+				var transport http.RoundTripper = newPlain(d, limits)
 				if kind == "transport" {
-					s = newSecure(d, nil, limits) // which takes http too
+					transport = newSecure(d, nil, limits) // which takes http too
 				}
 				req := benchRequest()
 				b.ReportAllocs()
 				buf := make([]byte, 32<<10)
 				defer cpu(b)()
 				for b.Loop() {
-					h := &hop{
-						method: req.Method, to: to, agent: "sallyport", public: req.Header, private: req.Private,
-						body: req.Body, deadline: time.Now().Add(limits.AnswerTimeout),
-					}
-					resp, err := s.send(b.Context(), h)
+					h := &hop{method: req.Method, to: to, agent: []string{"sallyport"}, public: req.Header, private: req.Private, body: req.Body}
+					resp, err := transport.RoundTrip(h.request(b.Context()))
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -193,15 +189,5 @@ func BenchmarkDo(b *testing.B) {
 				_ = resp.Body.Close()
 			}
 		})
-	}
-}
-
-func BenchmarkParseHead(b *testing.B) {
-	text := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Fri, 21 Nov 2025 10:00:00 GMT\r\nContent-Length: 200\r\nMcp-Session-Id: 0123456789abcdef\r\n\r\n"
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := parseHead(string(bytes.Clone([]byte(text)))); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

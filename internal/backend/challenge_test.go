@@ -77,23 +77,3 @@ func TestChallenge(t *testing.T) {
 		}
 	}
 }
-
-// A server of HTTP+SSE challenges, too, when its stream is opened.
-func TestSSEChallenge(t *testing.T) {
-	t.Parallel()
-	s := serveEvents(t)
-	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "" {
-			w.Header().Set("WWW-Authenticate", `Bearer scope="read"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		s.ServeHTTP(w, r)
-	}))
-	t.Cleanup(refusing.Close)
-	p := peerOf(t, refusing.URL)
-	f := p.fails(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{}}}`)
-	if f.Challenge == nil || f.Challenge.Params["scope"] != "read" {
-		t.Errorf("%+v", f)
-	}
-}

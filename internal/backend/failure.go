@@ -5,20 +5,20 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"syscall"
 
+	"github.com/sallyport-dev/sallyport/internal/h1"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 )
 
-// fail makes a Failure whose public message begins with the backend's name. Text
+// Fail makes a Failure whose public message begins with the backend's name. Text
 // must name what happened and what to do; it must not hold anything from the wire.
-func fail(backend string, status int, reason Reason, cause error, text string) *Failure {
+func Fail(backend string, status int, reason Reason, cause error, text string) *Failure {
 	return &Failure{
 		Public: mcp.Errorf(status, mcp.CodeInternal, "%s: %s", backend, text),
 		Reason: reason,
@@ -26,58 +26,48 @@ func fail(backend string, status int, reason Reason, cause error, text string) *
 	}
 }
 
-// ended is the Failure of an exchange whose context ended.
-func ended(ctx context.Context, backend string) *Failure {
+// Ended is the Failure of an exchange whose context ended.
+func Ended(ctx context.Context, backend string) *Failure {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return timedOut(backend, ctx.Err())
+		return TimedOut(backend, ctx.Err())
 	}
 	const clientClosedRequest = 499 // nobody is there to read it; the audit shows it
-	return fail(backend, clientClosedRequest, ReasonCanceled, context.Cause(ctx), "the request was cancelled")
+	return Fail(backend, clientClosedRequest, ReasonCanceled, context.Cause(ctx), "the request was cancelled")
 }
 
-func timedOut(backend string, cause error) *Failure {
-	return fail(backend, http.StatusGatewayTimeout, ReasonTimeout, cause,
+// TimedOut is the Failure of an exchange that took too long.
+func TimedOut(backend string, cause error) *Failure {
+	return Fail(backend, http.StatusGatewayTimeout, ReasonTimeout, cause,
 		"the backend did not answer in time; try again, or ask the operator whether it hangs")
 }
 
 // What the senders say went wrong, beside the errors of net, tls and x509.
 var (
-	errNoAnswer = errors.New("no answer within the time limit")
 	errClosed   = errors.New("backend closed")
 	errBodyDone = errors.New("read on closed body")
 )
 
-// protocolError is an answer that is not HTTP as it should be. It does not quote
-// the answer.
-type protocolError string
-
-func (e protocolError) Error() string { return "malformed HTTP answer: " + string(e) }
-
-// headerError is a header that must not be sent. It names the header alone.
-type headerError string
-
-func (e headerError) Error() string {
-	return fmt.Sprintf("send header %s: its name or value holds characters that HTTP does not allow", string(e))
-}
-
 // sendFailure maps what a sender says to what the client is told.
 func (b *HTTP) sendFailure(ctx context.Context, err error) *Failure {
 	if ctx.Err() != nil {
-		return ended(ctx, b.name)
+		return Ended(ctx, b.name)
 	}
 	if f := b.refusal(err); f != nil {
 		return f
 	}
 	if errors.Is(err, errClosed) {
-		return fail(b.name, http.StatusServiceUnavailable, ReasonUnreachable, err, "the backend's configuration has just changed; try again")
+		return Fail(b.name, http.StatusServiceUnavailable, ReasonUnreachable, err, "the backend's configuration has just changed; try again")
 	}
 	unreachable := func(text string) *Failure {
-		return fail(b.name, http.StatusBadGateway, ReasonUnreachable, scrub(err), text)
+		return Fail(b.name, http.StatusBadGateway, ReasonUnreachable, Scrub(err), text)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		switch {
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+			return Fail(b.name, http.StatusServiceUnavailable, ReasonOpenFiles, err,
+				"the gateway may open no more connections; try again soon, and tell its operator to raise the limit of open files")
 		case op.Timeout():
-			return fail(b.name, http.StatusGatewayTimeout, ReasonUnreachable, err,
+			return Fail(b.name, http.StatusGatewayTimeout, ReasonUnreachable, err,
 				"the backend did not accept a connection in time; check that it runs and that remoteUrl is right")
 		case isDNS(err):
 			return unreachable("the backend's host name cannot be resolved; check remoteUrl and DNS")
@@ -87,8 +77,8 @@ func (b *HTTP) sendFailure(ctx context.Context, err error) *Failure {
 		return unreachable("the backend cannot be reached; check that it runs and that remoteUrl is right")
 	}
 	switch {
-	case errors.Is(err, errNoAnswer), errors.Is(err, os.ErrDeadlineExceeded):
-		return timedOut(b.name, errNoAnswer)
+	case errors.Is(err, h1.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
+		return TimedOut(b.name, h1.ErrTimeout)
 	case isTLS(err):
 		return unreachable("no trusted TLS connection to the backend; check its certificate and that remoteUrl is right")
 	}
@@ -100,14 +90,14 @@ func (b *HTTP) sendFailure(ctx context.Context, err error) *Failure {
 func (b *HTTP) refusal(err error) *Failure {
 	if r, ok := errors.AsType[*netguard.RefusedError](err); ok {
 		// The reason names the setting, and no address.
-		return fail(b.name, http.StatusBadGateway, ReasonRefusedAddress, err, "the backend's address is refused: "+r.Reason)
+		return Fail(b.name, http.StatusBadGateway, ReasonRefusedAddress, err, "the backend's address is refused: "+r.Reason)
 	}
-	if h, ok := errors.AsType[headerError](err); ok {
-		return fail(b.name, http.StatusBadGateway, ReasonBadHeader, err,
+	if h, ok := errors.AsType[h1.HeaderError](err); ok {
+		return Fail(b.name, http.StatusBadGateway, ReasonBadHeader, err,
 			"header "+string(h)+" cannot be sent: it holds a line break or another character that HTTP does not allow; check where its value comes from")
 	}
-	if _, ok := errors.AsType[protocolError](err); ok {
-		return fail(b.name, http.StatusBadGateway, ReasonBadAnswer, err,
+	if _, ok := errors.AsType[h1.ProtocolError](err); ok {
+		return Fail(b.name, http.StatusBadGateway, ReasonBadAnswer, err,
 			"the backend's answer is not valid HTTP; check that remoteUrl leads to an MCP server")
 	}
 	return nil
@@ -132,9 +122,9 @@ func isTLS(err error) bool {
 	return ok
 }
 
-// scrub cuts an error's text where it begins to quote: net/http quotes what a
+// Scrub cuts an error's text where it begins to quote: net/http quotes what a
 // backend sent, and that may be a credential it was shown.
-func scrub(err error) error {
+func Scrub(err error) error {
 	text, _, quoted := strings.Cut(err.Error(), `"`)
 	if !quoted {
 		return err

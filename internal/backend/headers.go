@@ -2,74 +2,19 @@ package backend
 
 import (
 	"context"
-	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
-// fields are the headers of a hop, one line each, besides Host and Content-Length.
-// Both senders write exactly these.
-func (h *hop) fields() iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		if _, ok := h.private["User-Agent"]; !ok && !yield("User-Agent", h.agent) {
-			return
-		}
-		// What is compressed could not be checked on the way back.
-		if !yield("Accept-Encoding", "identity") {
-			return
-		}
-		if h.session != "" && !yield(mcp.HeaderSessionID, h.session) {
-			return
-		}
-		for name, values := range h.public {
-			if _, ok := h.private[name]; ok || !protocolHeader(name) {
-				continue
-			}
-			for _, v := range values {
-				if !yield(name, v) {
-					return
-				}
-			}
-		}
-		for name, values := range h.private {
-			if neverSent(name) {
-				continue
-			}
-			for _, v := range values {
-				if !yield(name, v) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// check refuses headers that could end their line or the head (request smuggling).
-func (h *hop) check() error {
-	for name, v := range h.fields() {
-		if !validFieldName(name) {
-			return headerError("with an invalid name")
-		}
-		if !validFieldValue(v) {
-			return headerError(name)
-		}
-	}
-	return nil
-}
-
 // protocolHeader reports headers that any origin may see: the protocol's own, and
 // not the session id, which has a rule of its own.
 func protocolHeader(name string) bool {
-	switch name {
-	case "Accept", "Content-Type", mcp.HeaderLastEventID:
-		return true
-	case mcp.HeaderSessionID:
-		return false
-	}
-	return strings.HasPrefix(name, "Mcp-")
+	return mcp.IsProtocolHeader(name) && name != mcp.HeaderSessionID
 }
 
 // neverSent reports names that not even a private header may have: those that are
@@ -93,18 +38,19 @@ func hopByHop(name string) bool {
 	return strings.HasPrefix(name, "Proxy-")
 }
 
-// cleanAnswer takes out of a backend's header, in place, what must not reach a
-// client: what belongs to the connection, what belongs to the inner door, and what
-// a browser would take as said by the gateway. An answer header with the name of a
-// private one is an echo: it would show one door at the other.
+// cleanAnswer takes out of a backend's header, in place, what need not reach a client:
+// all but a few names that say something about the answer itself. What belongs to the
+// connection or to the inner door, and what a browser would take as said by the
+// gateway, has no such name. An answer header with the name of a private one, or with a
+// private value in it, is an echo: it would show one door at the other (REQ G-3).
 func cleanAnswer(h, private http.Header) {
 	for _, list := range h["Connection"] {
 		for name := range strings.SplitSeq(list, ",") {
 			delete(h, http.CanonicalHeaderKey(strings.TrimSpace(name)))
 		}
 	}
-	for name := range h {
-		if hopByHop(name) || notForClients(name) {
+	for name, values := range h {
+		if !forClients(name) || echoes(values, private) {
 			delete(h, name)
 		}
 	}
@@ -113,35 +59,55 @@ func cleanAnswer(h, private http.Header) {
 	}
 }
 
-func notForClients(name string) bool {
+// forClients reports the names of answer headers that pass.
+func forClients(name string) bool {
 	switch name {
-	case "Content-Length", "Content-Encoding", mcp.HeaderSessionID, // the gateway's own business
-		"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Authentication-Info", // the inner door's
-		"Server", "Via", "Date", "X-Powered-By",
-		"Location", "Content-Location", "Refresh", "Link", // would lead clients round the gateway
-		"Alt-Svc", "Strict-Transport-Security", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-Ct",
-		"Clear-Site-Data", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed":
+	case "Content-Type", "Content-Language",
+		"Cache-Control", "Expires", "Pragma", "Age", "Etag", "Last-Modified", "Vary",
+		"Retry-After", "Ratelimit", "Deprecation", "Sunset", "X-Accel-Buffering",
+		"X-Request-Id", "Request-Id", "X-Correlation-Id", "Traceparent", "Tracestate", "Traceresponse":
 		return true
+	case mcp.HeaderSessionID: // the gateway's own business
+		return false
 	}
-	return strings.HasPrefix(name, "Access-Control-")
+	return strings.HasPrefix(name, "Mcp-") || strings.HasPrefix(name, "Ratelimit-") || strings.HasPrefix(name, "X-Ratelimit-")
+}
+
+// echoes reports whether one of the values holds something that was shown to the
+// backend, with or without its scheme. Short values stay: everything would hold them.
+func echoes(values []string, private http.Header) bool {
+	const short = 8
+	for _, shown := range private {
+		for _, v := range shown {
+			secret := v[strings.LastIndexByte(v, ' ')+1:]
+			for _, said := range values {
+				if len(secret) >= short && strings.Contains(said, secret) || len(v) >= short && strings.Contains(said, v) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 const redacted = "[redacted]"
 
 // logRequest writes what a hop is about to send (REQ A-7).
-func (b *HTTP) logRequest(ctx context.Context, h *hop) {
+func (b *HTTP) logRequest(ctx context.Context, h *hop, all http.Header) {
 	if !b.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := []any{}
-	for name, v := range h.fields() {
-		switch {
-		case h.secret(name):
-			v = redacted
-		case name == mcp.HeaderName:
-			v = shownName(v)
+	attrs := make([]any, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, v := range all[name] {
+			switch {
+			case h.secret(name):
+				v = redacted
+			case name == mcp.HeaderName:
+				v = shownName(v)
+			}
+			attrs = append(attrs, slog.String(name, v))
 		}
-		attrs = append(attrs, slog.String(name, v))
 	}
 	b.log.DebugContext(ctx, "request to backend", "method", h.method, "url", h.to.shown, slog.Group("headers", attrs...))
 }
@@ -165,7 +131,7 @@ func (b *HTTP) logAnswer(ctx context.Context, h *hop, resp *http.Response) {
 // secret reports whether a header's value stays out of the log. What is not known
 // to be harmless does.
 func (h *hop) secret(name string) bool {
-	if _, ok := h.private[name]; ok {
+	if _, ok := h.private[http.CanonicalHeaderKey(name)]; ok {
 		return true
 	}
 	switch name {
@@ -176,30 +142,21 @@ func (h *hop) secret(name string) bool {
 	return true
 }
 
-func validFieldName(s string) bool {
-	for i := range len(s) {
-		if !tokenByte(s[i]) {
-			return false
-		}
-	}
-	return s != ""
+func isEventStream(h http.Header) bool { return isType(h, "text/event-stream") }
+
+// isJSON reports a JSON body; related also takes the likes of problem+json.
+func isJSON(h http.Header, related bool) bool {
+	return isType(h, "application/json") || related && strings.HasSuffix(mediaType(h), "+json")
 }
 
-// tokenByte reports RFC 9110 §5.6.2's tchar.
-func tokenByte(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
-	}
-	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
-}
+func isType(h http.Header, want string) bool { return strings.EqualFold(mediaType(h), want) }
 
-// validFieldValue admits what RFC 9110 §5.5 does: no control character but a tab.
-func validFieldValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
+// mediaType is the type without parameters; "" unless there is exactly one.
+func mediaType(h http.Header) string {
+	values := h["Content-Type"]
+	if len(values) != 1 {
+		return ""
 	}
-	return true
+	t, _, _ := strings.Cut(values[0], ";")
+	return strings.TrimSpace(t)
 }

@@ -3,6 +3,7 @@ package backend_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 func TestAnswerHeaders(t *testing.T) { // REQ A-3
 	t.Parallel()
+	allowed := []string{"Content-Type", "Cache-Control", "X-Request-Id"}
 	plain, secure := record(t, shout), recordTLS(t, shout)
 	for _, r := range []*recorder{plain, secure} {
 		for _, req := range []*backend.Request{call(), notification(), listen(), endSession()} {
@@ -21,6 +23,11 @@ func TestAnswerHeaders(t *testing.T) { // REQ A-3
 					t.Errorf("%s: %s reached the client: %q", req.Method, name, v)
 				}
 			}
+			for name := range resp.Header {
+				if !slices.Contains(allowed, name) {
+					t.Errorf("%s: %s reached the client", req.Method, name)
+				}
+			}
 			if got := resp.Header.Values("X-Request-Id"); len(got) != 2 {
 				t.Errorf("%s: X-Request-Id = %q, want both values", req.Method, got)
 			}
@@ -29,6 +36,47 @@ func TestAnswerHeaders(t *testing.T) { // REQ A-3
 			}
 			if want := (backend.Session{ID: "issued", Origin: r.URL}); resp.Session != want {
 				t.Errorf("Session = %+v, want %+v", resp.Session, want)
+			}
+		}
+	}
+}
+
+// What a backend was shown does not come back, whatever the header's name.
+func TestAnswerEchoes(t *testing.T) { // FINDING S6; REQ G-3
+	t.Parallel()
+	const secret = "s3cr3t-t0ken-of-the-inner-door"
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"X-Debug-Upstream-Auth", "X-Request-Id", "Etag", "Mcp-Debug", "Traceparent", "Retry-After"} {
+			w.Header().Set(name, "got "+r.Header.Get("Authorization")+";")
+		}
+		w.Header()["X-Correlation-Id"] = []string{"fine", r.Header.Get("X-Tenant-Key")}
+		w.Header().Set("X-Ratelimit-Remaining", "5")
+		answerJSON(w, r)
+	}
+	for name, start := range map[string]func(*testing.T, http.HandlerFunc) *recorder{"http": record, "https": recordTLS} {
+		for _, private := range []http.Header{
+			{"Authorization": {"Bearer " + secret}, "X-Tenant-Key": {secret}},
+			{"Authorization": {secret}, "X-Tenant-Key": {"a b " + secret}},
+		} {
+			r := start(t, echo)
+			signing := &backend.Signing{Headers: []string{"Authorization"}, Sign: func(string, string, string, []byte) http.Header {
+				return http.Header{"Authorization": private["Authorization"]}
+			}}
+			for _, signed := range []*backend.Signing{nil, signing} {
+				req := call()
+				req.Private, req.Signing = private, signed
+				if signed != nil {
+					req.Private = http.Header{"X-Tenant-Key": private["X-Tenant-Key"]}
+				}
+				resp, _ := ask(t, open(t, r.URL, trust(r)), req)
+				for header, values := range resp.Header {
+					if strings.Contains(strings.Join(values, "\n"), secret) {
+						t.Errorf("%s: %s reached the client: %q", name, header, values)
+					}
+				}
+				if resp.Header.Get("X-Ratelimit-Remaining") != "5" {
+					t.Errorf("%s: header = %v", name, resp.Header)
+				}
 			}
 		}
 	}
@@ -77,7 +125,7 @@ func TestDebugLog(t *testing.T) { // REQ A-7
 		for _, part := range []string{
 			"level=DEBUG", "url=" + r.URL + "/mcp ", "method=POST", "status=200",
 			"headers.Authorization=[redacted]", "headers.Cookie=[redacted]", "headers.X-Api-Key=[redacted]", "headers.X-Tenant=[redacted]",
-			"headers.Mcp-Session-Id=[redacted]", "headers.Mcp-Param-Region=[redacted]", "headers.Mcp-Unknown=[redacted]",
+			"headers.Mcp-Session-Id=[redacted]", "headers.Mcp-Param-Region=[redacted]",
 			"headers.Mcp-Method=tools/call", "headers.Mcp-Name=file:///a?[redacted] ", "headers.Last-Event-Id=[redacted]", "headers.User-Agent=sallyport/test",
 		} {
 			if !strings.Contains(text, part) {

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -9,8 +10,9 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
+	"github.com/sallyport-dev/sallyport/internal/h1"
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 )
 
@@ -21,9 +23,11 @@ type HTTPConfig struct {
 
 	// AllowPrivate admits loopback and private addresses, at every hop.
 	AllowPrivate bool
-	Redirects    Redirects
-	RootCAs      *x509.CertPool // nil: the system's
-	Limits       Limits
+	// Proxies are those through which connections leave; nil for none.
+	Proxies   *netguard.Proxies
+	Redirects Redirects
+	RootCAs   *x509.CertPool // nil: the system's
+	Limits    Limits
 
 	Log       *slog.Logger // its lines should already carry the server's name; nil: none
 	Metrics   Metrics      // nil: none
@@ -40,6 +44,8 @@ type Redirects struct {
 type Metrics interface {
 	// Redirected counts a redirect that was followed, by its status.
 	Redirected(status int)
+	// Dropped counts a message of a backend that reached nobody, by why not.
+	Dropped(why string)
 }
 
 // HTTP is a backend that speaks Streamable HTTP. It is safe for use by many
@@ -51,24 +57,18 @@ type HTTP struct {
 	limits    Limits
 	log       *slog.Logger
 	metrics   Metrics
-	agent     string
+	agent     []string // the value of User-Agent
 
-	// plain takes http hops, and secure takes https ones.
-	plain, secure sender
-	dialers       []*dialer
-	closeOnce     sync.Once
+	// plain takes http hops, and secure takes https ones. Both follow no redirects and
+	// send nothing again that may have been processed.
+	plain     *h1.Transport
+	secure    *http.Transport
+	dialers   []*dialer
+	closeOnce sync.Once
+	quiet     atomic.Bool // it answers GET otherwise than it should
 }
 
 var _ Backend = (*HTTP)(nil)
-
-// sender sends one request to one target and brings the head of the answer. It
-// follows no redirects and retries nothing that may have been processed. Reading
-// the body fails with io.ErrUnexpectedEOF when it breaks off; closing it early
-// cancels the exchange, and is safe while another goroutine reads.
-type sender interface {
-	send(ctx context.Context, h *hop) (*http.Response, error)
-	closeIdle()
-}
 
 // NewHTTP prepares a backend; it connects to nothing yet.
 func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
@@ -86,41 +86,42 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 			AllowedHosts:   append(slices.Clone(cfg.Redirects.AllowedHosts), t.host),
 			AllowDowngrade: cfg.Redirects.AllowDowngrade,
 		},
-		limits:  cfg.Limits.withDefaults(),
+		limits:  cfg.Limits.WithDefaults(),
 		log:     cfg.Log,
 		metrics: cfg.Metrics,
-		agent:   cfg.UserAgent,
+		agent:   []string{cmp.Or(cfg.UserAgent, "sallyport")},
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if b.agent == "" {
-		b.agent = "sallyport"
-	}
-	if !validFieldValue(b.agent) {
+	if !h1.ValidValue(b.agent[0]) {
 		return nil, fmt.Errorf("open backend %s: the user agent holds a control character", cfg.Name)
 	}
 	// A plain-http URL in a manifest is for private addresses. After https, plain
 	// http is reached by allowDowngrade alone, which admits public ones too.
-	plain := newDialer(netguard.Policy{AllowPrivate: cfg.AllowPrivate, PlainOnlyPrivate: t.scheme == "http"}, b.limits.ConnectTimeout)
-	secure := newDialer(netguard.Policy{AllowPrivate: cfg.AllowPrivate}, b.limits.ConnectTimeout)
+	plainly := netguard.Policy{AllowPrivate: cfg.AllowPrivate, PlainOnlyPrivate: t.scheme == "http", Proxies: cfg.Proxies}
+	securely := netguard.Policy{AllowPrivate: cfg.AllowPrivate, Proxies: cfg.Proxies}
+	plain, secure := newDialer(plainly.PlainDialer(b.limits.ConnectTimeout)), newDialer(securely.Dialer(b.limits.ConnectTimeout))
 	b.dialers = []*dialer{plain, secure}
-	b.plain = newH1(plain, b.limits)
+	b.plain = newPlain(plain, b.limits)
 	b.secure = newSecure(secure, cfg.RootCAs, b.limits)
 	return b, nil
 }
 
 // Do implements [Backend].
 func (b *HTTP) Do(ctx context.Context, req *Request) (*Response, error) {
-	resp, from, f := b.follow(ctx, req)
+	got, f := b.follow(ctx, req)
 	if f != nil {
 		return nil, f
 	}
-	a := answer{backend: b.name, limits: b.limits, req: req, resp: resp, origin: from.origin}
+	a := answer{
+		backend: b.name, limits: b.limits, log: b.log, quiet: &b.quiet,
+		req: req, resp: got.Response, origin: got.from.origin, shown: got.shown,
+	}
 	out, f := a.check(ctx)
 	if f != nil {
-		closeBody(resp.Body)
-		return nil, b.challenged(f, from.origin)
+		closeBody(got.Body)
+		return nil, b.challenged(f, got.from.origin)
 	}
 	return out, nil
 }
@@ -141,41 +142,8 @@ func (b *HTTP) Close() error {
 		for _, d := range b.dialers {
 			d.close()
 		}
-		b.plain.closeIdle()
-		b.secure.closeIdle()
+		b.plain.Close()
+		b.secure.CloseIdleConnections()
 	})
 	return nil
-}
-
-// hop is one HTTP request of an exchange.
-type hop struct {
-	method  string
-	to      *target
-	agent   string
-	public  http.Header
-	private http.Header // nil where the origin must not see it
-	session string      // "" where the origin did not issue it
-	body    []byte      // nil for GET and DELETE
-
-	deadline time.Time // for the head of the answer
-}
-
-// idempotent reports whether sending h twice does what sending it once does
-// (RFC 9110 §9.2.2). A POST may be a tools/call.
-func (h *hop) idempotent() bool { return h.method != http.MethodPost }
-
-func (b *HTTP) send(ctx context.Context, h *hop) (*http.Response, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	b.logRequest(ctx, h)
-	s := b.plain
-	if h.to.scheme == "https" {
-		s = b.secure
-	}
-	resp, err := s.send(ctx, h)
-	if err == nil {
-		b.logAnswer(ctx, h, resp)
-	}
-	return resp, err
 }

@@ -251,8 +251,8 @@ func within(t *testing.T, what string, f func()) {
 	go func() { defer close(done); f() }()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("%s: still waiting after 10 s", what)
+	case <-time.After(testkit.Patience):
+		t.Fatalf("%s: still waiting after %s", what, testkit.Patience)
 	}
 }
 
@@ -305,7 +305,7 @@ func TestHTTPNeverSends(t *testing.T) { // REQ A-6
 				req.Header[name] = []string{"evil"}
 				req.Private[strings.ToLower(name)] = []string{"evil"}
 			}
-			for _, name := range []string{"Authorization", "Cookie", "X-Client", "Mcp-Session-Id"} {
+			for _, name := range []string{"Authorization", "Cookie", "X-Client", "Mcp-Session-Id", "Mcp-User", "Mcp-Role"} { // FINDING S7
 				req.Header[name] = []string{"evil"} // what is not the protocol's does not belong there
 				bad = append(bad, name)
 			}

@@ -140,11 +140,11 @@ func TestBrokenIsNeverAnEnd(t *testing.T) {
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	r := recordTLS(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Proto", r.Proto)
+		w.Header().Set("X-Request-Id", r.Proto)
 		answerJSON(w, r)
 	})
-	if resp, body := ask(t, open(t, r.URL, trust(r)), call()); resp.Header.Get("X-Proto") != "HTTP/2.0" || body != okAnswer {
-		t.Errorf("answer by %s: %q", resp.Header.Get("X-Proto"), body)
+	if resp, body := ask(t, open(t, r.URL, trust(r)), call()); resp.Header.Get("X-Request-Id") != "HTTP/2.0" || body != okAnswer {
+		t.Errorf("answer by %s: %q", resp.Header.Get("X-Request-Id"), body)
 	}
 	if got := r.requests()[0]; got.Host != strings.TrimPrefix(r.URL, "https://") || got.Body != callBody || got.Header.Get("Accept-Encoding") != "identity" {
 		t.Errorf("backend got %+v", got)

@@ -17,7 +17,8 @@ type Limits struct {
 	MaxEventBytes int
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults puts the defaults in place of what is not set.
+func (l Limits) WithDefaults() Limits {
 	l.ConnectTimeout = orDefault(l.ConnectTimeout, 10*time.Second)
 	l.AnswerTimeout = orDefault(l.AnswerTimeout, 2*time.Minute)
 	l.BodyTimeout = orDefault(l.BodyTimeout, min(l.AnswerTimeout, 30*time.Second))

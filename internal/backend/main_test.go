@@ -1,17 +1,10 @@
 package backend_test
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-// TestMain lets the test binary be the command of a stdio backend too, and fails
-// when a test leaves a goroutine behind.
-func TestMain(m *testing.M) {
-	if kind := os.Getenv(serverVariable); kind != "" {
-		os.Exit(serveStdio(kind))
-	}
-	goleak.VerifyTestMain(m)
-}
+// TestMain fails when a test leaves a goroutine behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

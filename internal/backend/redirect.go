@@ -8,24 +8,29 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/mcp"
 )
 
 // follow sends a request and goes after redirects, as far as they may be followed
-// (REQ ). It returns the first answer that is none, and who gave it.
-func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *target, *Failure) {
+// (REQ ). It returns the first answer that is none.
+func (b *HTTP) follow(ctx context.Context, req *Request) (Raw, *Failure) {
 	h := &hop{
 		method: req.Method, to: b.target, agent: b.agent,
 		public: req.Header, private: req.Private, body: req.Body,
-		deadline: time.Now().Add(b.limits.AnswerTimeout),
+		repeatable: req.Repeatable || req.Message != nil && req.Message.Kind == mcp.KindRequest && mcp.Repeatable(req.Message.Method),
+		deadline:   time.Now().Add(b.limits.AnswerTimeout),
 	}
 	// The session id goes to its issuer, and not back there once the issuer has
 	// sent the exchange elsewhere: who comes next chooses the URL.
 	session := req.Session
-	own := true // until a hop leads elsewhere
+	own := true          // until a hop leads elsewhere
+	shown := req.Private // of the last hop to the backend itself
 	var seen []string
 	for {
 		if own && req.Signing != nil {
 			h.private = req.Signing.of(h, req.Private)
+			shown = h.private
 		}
 		h.session = ""
 		if session.Origin == h.to.origin {
@@ -33,16 +38,16 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *targe
 		}
 		resp, err := b.send(ctx, h)
 		if err != nil {
-			return nil, nil, b.sendFailure(ctx, err)
+			return Raw{}, b.sendFailure(ctx, err)
 		}
 		if resp.StatusCode < 300 || resp.StatusCode > 399 {
-			return resp, h.to, nil
+			return Raw{Response: resp, by: b, from: h.to, shown: shown}, nil
 		}
 		seen = append(seen, h.to.key())
 		next, f := b.redirect(h.to, resp, seen)
 		discard(resp.Body)
 		if f != nil {
-			return nil, nil, f
+			return Raw{}, f
 		}
 		b.log.WarnContext(ctx, "backend redirects", "from", h.to.shown, "to", next.shown, "status", resp.StatusCode)
 		if b.metrics != nil {
@@ -57,7 +62,7 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *targe
 				session = Session{}
 			}
 		}
-		h.to = next
+		h.to, h.followed = next, true
 	}
 }
 
@@ -66,7 +71,7 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (*http.Response, *targe
 func (b *HTTP) redirect(from *target, resp *http.Response, seen []string) (*target, *Failure) {
 	refuse := func(cause, text string) (*target, *Failure) {
 		err := fmt.Errorf("follow redirect %d from %s: %s", resp.StatusCode, from.shown, cause)
-		return nil, fail(b.name, http.StatusBadGateway, ReasonRedirect, err, text)
+		return nil, Fail(b.name, http.StatusBadGateway, ReasonRedirect, err, text)
 	}
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:

@@ -28,6 +28,8 @@ func (s *steps) Redirected(status int) {
 	s.by[status]++
 }
 
+func (s *steps) Dropped(string) {}
+
 func (s *steps) into(cfg *backend.HTTPConfig) { cfg.Metrics = s }
 
 func TestRedirectKeepsMethodAndBody(t *testing.T) { // REQ A-4

@@ -19,6 +19,7 @@ type target struct {
 	origin    string // scheme://host:port, the port always there
 	uri       string // path and query, as on the request line
 	shown     string // for the log: without the query
+	url       *url.URL
 }
 
 // newTarget checks a URL and takes it apart. Its errors do not quote the URL.
@@ -59,6 +60,10 @@ func newTarget(u *url.URL) (*target, error) {
 	if u.RawQuery != "" || u.ForceQuery {
 		t.uri += "?" + escapeURI(u.RawQuery)
 	}
+	if t.url, err = url.ParseRequestURI(t.uri); err != nil {
+		return nil, errors.New("the URL's path is not one that can be requested")
+	}
+	t.url.Scheme, t.url.Host = t.scheme, t.authority
 	return t, nil
 }
 

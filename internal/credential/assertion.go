@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -46,9 +47,6 @@ func NewAssertion(cfg AssertionConfig) *Assertion {
 
 // Headers is the one header's name.
 func (a *Assertion) Headers() []string { return []string{a.cfg.Header} }
-
-// Wants implements [Wanting].
-func (a *Assertion) Wants() Want { return WantsIdentity }
 
 // asserted are the claims of an assertion (RFC 7519 §4.1; act: RFC 8693 §4.1).
 type asserted struct {
@@ -90,7 +88,7 @@ func (a *Assertion) Apply(ctx context.Context, req *Request, h http.Header) erro
 	if err != nil {
 		return &Failure{Kind: Misconfigured, Public: "internal error", Cause: err}
 	}
-	signed, err := a.tokens.get(ctx, token.HashOf(string(key)), func(error) {}, func(context.Context) (secret.Value, time.Time, error) {
+	signed, err := a.tokens.get(ctx, keep.HashOf(string(key)), c, func(error) {}, func(context.Context) (secret.Value, time.Time, error) {
 		return a.sign(claims)
 	})
 	if err != nil {

@@ -3,16 +3,23 @@ package credential
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
-	"github.com/sallyport-dev/sallyport/internal/sigv4"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -33,11 +40,12 @@ type Sign func(method, host, uri string, body []byte) http.Header
 type AWS struct {
 	Subject
 
-	sts   *STS
-	roles Roles
-	scope sigv4.Scope
-	seen  func(string)
-	keys  *memory[sigv4.Keys]
+	sts             *STS
+	roles           Roles
+	signer          *v4.Signer
+	region, service string
+	seen            func(string)
+	keys            *memory[awsKeys]
 }
 
 // AWSConfig describes an AWS.
@@ -56,14 +64,14 @@ func NewAWS(cfg AWSConfig) *AWS {
 		cfg.Seen = func(string) {}
 	}
 	return &AWS{
-		Subject: cfg.Subject, sts: cfg.STS, roles: cfg.Roles, scope: sigv4.Scope{Region: cfg.Region, Service: cfg.Service},
-		seen: cfg.Seen, keys: newMemory[sigv4.Keys](),
+		Subject: cfg.Subject, sts: cfg.STS, roles: cfg.Roles, signer: v4.NewSigner(), region: cfg.Region, service: cfg.Service,
+		seen: cfg.Seen, keys: newMemory[awsKeys](),
 	}
 }
 
 // Headers are those of a signature.
 func (a *AWS) Headers() []string {
-	return []string{"Authorization", sigv4.HeaderDate, sigv4.HeaderSession}
+	return []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token"}
 }
 
 // Apply sees to it that there are keys for the caller.
@@ -78,19 +86,48 @@ func (a *AWS) Signer(ctx context.Context, req *Request) (Sign, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(method, host, uri string, body []byte) http.Header {
-		return sigv4.Sign(keys, a.scope, &sigv4.Request{Method: method, Host: host, URI: uri, Body: body}, time.Now())
-	}, nil
+	return func(method, host, uri string, body []byte) http.Header { return a.sign(keys, method, host, uri, body) }, nil
+}
+
+// sign signs the host, the date and the session, with the hash of the body, and no
+// header that somebody on the way may change. What cannot be signed gets nothing.
+func (a *AWS) sign(keys awsKeys, method, host, uri string, body []byte) http.Header {
+	to, err := url.ParseRequestURI(uri)
+	if err != nil {
+		return nil
+	}
+	to.Host = host
+	r := &http.Request{Method: method, Host: host, URL: to, Header: http.Header{}}
+	sum := sha256.Sum256(body)
+	as := aws.Credentials{AccessKeyID: keys.id, SecretAccessKey: keys.secret.Reveal(), SessionToken: keys.token.Reveal()}
+	if a.signer.SignHTTP(context.Background(), as, r, hex.EncodeToString(sum[:]), a.service, a.region, time.Now()) != nil {
+		return nil
+	}
+	return r.Header
+}
+
+// awsKeys are those of a session in a role.
+type awsKeys struct {
+	id            string
+	secret, token secret.Value
 }
 
 // Challenged implements [Challenger]: the keys may have been revoked before their
 // time.
 func (a *AWS) Challenged(ctx context.Context, req *Request, _ http.Header, _ oauth.AuthChallenge) error {
-	key, _, err := a.key(ctx, req)
+	subject, err := a.token(ctx, req)
 	if err != nil {
 		return err
 	}
-	return a.keys.refused(key, func(sigv4.Keys) bool { return true })
+	want, err := a.wanted(req, subject.value)
+	if err != nil {
+		return err
+	}
+	err = a.keys.refused(want.key(), func(awsKeys) bool { return true })
+	if err != nil && a.Upstream != nil {
+		_, err = a.renewed(ctx, req, subject, err)
+	}
+	return err
 }
 
 var (
@@ -99,31 +136,33 @@ var (
 )
 
 // assume gives the keys of the caller's role.
-func (a *AWS) assume(ctx context.Context, req *Request) (sigv4.Keys, error) {
-	key, want, err := a.key(ctx, req)
-	if err != nil {
-		return sigv4.Keys{}, err
-	}
-	return a.keys.get(ctx, key, func(err error) { a.seen(resultOf(err)) }, func(ctx context.Context) (sigv4.Keys, time.Time, error) {
-		return a.sts.assume(ctx, want)
+func (a *AWS) assume(ctx context.Context, req *Request) (awsKeys, error) {
+	return renewing(ctx, &a.Subject, req, func(ctx context.Context, subject secret.Value) (awsKeys, error) {
+		want, err := a.wanted(req, subject)
+		if err != nil {
+			return awsKeys{}, err
+		}
+		return a.keys.get(ctx, want.key(), req.Caller, func(err error) { a.seen(resultOf(err)) }, func(ctx context.Context) (awsKeys, time.Time, error) {
+			return a.sts.assume(ctx, want)
+		})
 	})
 }
 
-// key names the keys of a caller: the same token in another role has others.
-func (a *AWS) key(ctx context.Context, req *Request) (token.Hash, assumption, error) {
-	subject, err := a.token(ctx, req)
-	if err != nil {
-		return token.Hash{}, assumption{}, err
-	}
+// wanted is the role that a caller gets for a token.
+func (a *AWS) wanted(req *Request, subject secret.Value) (assumption, error) {
 	role, ok := a.roles.of(req.Caller)
 	if !ok {
-		return token.Hash{}, assumption{}, &Failure{
+		return assumption{}, &Failure{
 			Kind: Forbidden, Public: "no role at the backend is meant for this caller",
 			Cause: errors.New("no roleMapping of awsSts matches the caller, and there is no fallbackRoleArn"),
 		}
 	}
-	want := assumption{subject: subject, role: role, session: a.roles.session(req.Caller)}
-	return token.HashOf(want.role + "\x00" + want.session + "\x00" + subject.Reveal()), want, nil
+	return assumption{subject: subject, role: role, session: a.roles.session(req.Caller)}, nil
+}
+
+// key names the keys of an assumption: the same token in another role has others.
+func (want *assumption) key() keep.Hash {
+	return keep.HashOf(want.role + "\x00" + want.session + "\x00" + want.subject.Reveal())
 }
 
 // Roles choose a role by what is known of a caller.

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
-	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 // The grants and the token types (RFC 8693 §2.1 and §3, RFC 7523 §2.1).
@@ -33,6 +33,9 @@ type Exchange struct {
 	recipe recipe
 	seen   func(result string)
 	tokens *memory[secret.Value]
+
+	endpoints []*oauth.Endpoint // that are asked whether they are there
+	health    exchangeHealth
 }
 
 // recipe makes a bearer token of a subject's, and says how long it may be used.
@@ -60,12 +63,10 @@ func (s *Exchange) Headers() []string { return []string{s.header} }
 
 // Apply sets the token that was made of the caller's.
 func (s *Exchange) Apply(ctx context.Context, req *Request, h http.Header) error {
-	subject, err := s.token(ctx, req)
-	if err != nil {
-		return err
-	}
-	got, err := s.tokens.get(ctx, token.HashOf(subject.Reveal()), func(err error) { s.seen(resultOf(err)) },
-		func(ctx context.Context) (secret.Value, time.Time, error) { return s.recipe(ctx, subject) })
+	got, err := renewing(ctx, &s.Subject, req, func(ctx context.Context, subject secret.Value) (secret.Value, error) {
+		return s.tokens.get(ctx, keep.HashOf(subject.Reveal()), req.Caller, s.ended,
+			func(ctx context.Context) (secret.Value, time.Time, error) { return s.recipe(ctx, subject) })
+	})
 	if err != nil {
 		return err
 	}
@@ -73,15 +74,26 @@ func (s *Exchange) Apply(ctx context.Context, req *Request, h http.Header) error
 	return nil
 }
 
+// ended says how an attempt went.
+func (s *Exchange) ended(err error) {
+	s.health.ended(err)
+	s.seen(resultOf(err))
+}
+
 // Challenged implements [Challenger]: the token may have been revoked before its time.
+// Where another one is refused too, the account that it is made of is renewed.
 func (s *Exchange) Challenged(ctx context.Context, req *Request, shown http.Header, _ oauth.AuthChallenge) error {
 	subject, err := s.token(ctx, req)
 	if err != nil {
 		return err
 	}
-	return s.tokens.refused(token.HashOf(subject.Reveal()), func(v secret.Value) bool {
+	err = s.tokens.refused(keep.HashOf(subject.value.Reveal()), func(v secret.Value) bool {
 		return v.Equal(secret.New(strings.TrimPrefix(shown.Get(s.header), bearer)))
 	})
+	if err != nil && s.Upstream != nil {
+		_, err = s.renewed(ctx, req, subject, err)
+	}
+	return err
 }
 
 var _ Challenger = (*Exchange)(nil)
@@ -118,7 +130,7 @@ func (c TokenExchange) Source() *Exchange {
 	setUnlessEmpty(form, "scope", strings.Join(c.Scopes, " "))
 	return newExchange(c.Subject, c.Outcome, func(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error) {
 		return ask(ctx, &c.Endpoint, with(form, "subject_token", subject), subject)
-	})
+	}).at(c.Endpoint)
 }
 
 // tokenType is a token type as a URN.
@@ -169,7 +181,7 @@ func usable(t *oauth.Tokens, life time.Duration) error {
 	switch {
 	case t.Type != "" && !strings.EqualFold(t.Type, "Bearer"):
 		return errors.New("its token_type is not Bearer")
-	case life <= 0:
+	case life <= 0 || t.Lifeless:
 		return errors.New("its token has expired already")
 	case unprintable(t.Access.Reveal()):
 		return errors.New("its token has characters that no header can carry")

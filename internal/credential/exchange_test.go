@@ -229,7 +229,7 @@ func TestTokenExchangeEndpointHangs(t *testing.T) {
 		for i := range 20 {
 			all.Go(func() {
 				began := time.Now()
-				_, err := apply(t, s, of(fmt.Sprint("caller-", i)))
+				_, err := apply(t, s, from(fmt.Sprint("caller-", i)))
 				if f, ok := errors.AsType[*credential.Failure](err); !ok || f.Kind != credential.Unavailable {
 					t.Errorf("%v", err)
 				}
@@ -240,7 +240,7 @@ func TestTokenExchangeEndpointHangs(t *testing.T) {
 		}
 		all.Wait()
 		for i := range 100 { // at once: nobody is asked
-			if _, err := apply(t, s, of(fmt.Sprint("late-", i))); err == nil {
+			if _, err := apply(t, s, from(fmt.Sprint("late-", i))); err == nil {
 				t.Error("a token, from nowhere")
 			}
 		}
@@ -249,7 +249,7 @@ func TestTokenExchangeEndpointHangs(t *testing.T) {
 		}
 		<-time.After(3 * time.Second) // now one may try, and the others do not wait for it
 		for i := range 10 {
-			all.Go(func() { _, _ = apply(t, s, of(fmt.Sprint("probe-", i))) })
+			all.Go(func() { _, _ = apply(t, s, from(fmt.Sprint("probe-", i))) })
 		}
 		all.Wait()
 		if p.count() != 21 {
@@ -258,9 +258,97 @@ func TestTokenExchangeEndpointHangs(t *testing.T) {
 		p.answers(200, `{"access_token":"t"}`)
 		<-time.After(3 * time.Second)
 		for i := range 10 {
-			if _, err := apply(t, s, of(fmt.Sprint("again-", i))); err != nil {
+			if _, err := apply(t, s, from(fmt.Sprint("again-", i))); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// FINDING S20
+// What an endpoint answers to one caller is that one's own, as is its Retry-After; a
+// few who cannot reach it keep nobody out. REQ D-9, G-15
+func TestOneCallersFailuresAreTheirOwn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status, bad int
+		later       string
+		asked       int // how often one of them asks in ten seconds
+	}{
+		"busy":             {429, 1, "", 10},
+		"busy, come later": {429, 1, "4", 3},
+		"busy for several": {429, 5, "", 10},
+		"failing":          {500, 1, "", 10},
+		"no answer":        {0, 1, "", 10},
+		"no answer to two": {0, 2, "", 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := &place{later: c.later, answer: func(r asked) (int, string) {
+					if strings.Contains(r.form.Get("subject_token"), "bad") {
+						return c.status, ""
+					}
+					return 200, `{"access_token":"t"}`
+				}}
+				s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
+				for i := range 200 {
+					for b := range c.bad {
+						_, err := apply(t, s, from(fmt.Sprint("bad-", b)))
+						f, ok := errors.AsType[*credential.Failure](err)
+						if !ok || f.Kind != credential.Unavailable || c.later != "" && f.RetryAfter != 4*time.Second {
+							t.Errorf("%v", err)
+						}
+					}
+					if i%5 == 4 {
+						if _, err := apply(t, s, from(fmt.Sprint("good-", i))); err != nil {
+							t.Errorf("caller %d: %v", i, err)
+						}
+					}
+					<-time.After(50 * time.Millisecond)
+				}
+				if n := p.count(); n != c.bad*c.asked+40 {
+					t.Errorf("%d requests, want %d", n, c.bad*c.asked+40)
+				}
+			})
+		})
+	}
+}
+
+// FINDING S20
+// Where several callers cannot reach the endpoint one finds out whether it is back,
+// and that is sooner one who has not failed.
+func TestSomebodyElseProbes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{answer: func(r asked) (int, string) {
+			if strings.Contains(r.form.Get("subject_token"), "bad") {
+				return 0, ""
+			}
+			return 200, `{"access_token":"t"}`
+		}}
+		s := credential.TokenExchange{Endpoint: p.endpoint("gateway", "")}.Source()
+		bad := func() {
+			for i := range 5 {
+				_, _ = apply(t, s, from(fmt.Sprint("bad-", i)))
+			}
+		}
+		for range 1600 / 50 {
+			bad()
+			<-time.After(50 * time.Millisecond)
+		}
+		if _, err := apply(t, s, from("good")); err != nil {
+			t.Errorf("those who fail stand before who does not: %v", err)
+		}
+		p.answers(0, "")
+		for range 3 * 1000 / 50 {
+			bad()
+			<-time.After(50 * time.Millisecond)
+		}
+		p.answers(200, `{"access_token":"t"}`)
+		<-time.After(3 * time.Second)
+		if _, err := apply(t, s, from("bad-1")); err != nil {
+			t.Errorf("one who had failed, alone: %v", err)
 		}
 	})
 }

@@ -20,9 +20,6 @@ type Forward struct {
 // Headers is Authorization.
 func (f *Forward) Headers() []string { return []string{"Authorization"} }
 
-// Wants implements [Wanting].
-func (f *Forward) Wants() Want { return WantsToken }
-
 // Apply sets the caller's token, if the backend is in its audience.
 func (f *Forward) Apply(_ context.Context, req *Request, h http.Header) error {
 	switch {

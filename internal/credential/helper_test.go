@@ -21,6 +21,7 @@ import (
 type place struct {
 	mu     sync.Mutex
 	answer func(r asked) (status int, body string) // "" breaks the connection
+	later  string                                  // Retry-After; "" for none
 	asked  []asked
 }
 
@@ -59,8 +60,12 @@ func (p *place) RoundTrip(r *http.Request) (*http.Response, error) {
 	if status == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
+	h := http.Header{"Content-Type": {"application/json"}}
+	if p.later != "" {
+		h.Set("Retry-After", p.later)
+	}
 	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r,
+		StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(text)), Request: r,
 	}, nil
 }
 
@@ -87,6 +92,13 @@ func (p *place) endpoint(id, password string) oauth.Endpoint {
 // of is a request of a caller with a token.
 func of(token string) *credential.Request {
 	return &credential.Request{Caller: &identity.Caller{Subject: "alice", Source: identity.SourceJWT, Issuer: "https://idp.example.com"}, Token: secret.New(token)}
+}
+
+// from is a request of somebody with a token of theirs.
+func from(who string) *credential.Request {
+	req := of("token-of-" + who)
+	req.Caller.Subject = who
+	return req
 }
 
 // apply gives the value of the one header that a source sets.

@@ -30,5 +30,5 @@ func (c OnBehalfOf) Source() *Exchange {
 	return newExchange(c.Subject, c.Outcome, func(ctx context.Context, subject secret.Value) (secret.Value, time.Time, error) {
 		got, until, err := ask(ctx, &c.Endpoint, with(form, "assertion", subject), subject)
 		return got, until.Add(-c.Skew), err
-	})
+	}).at(c.Endpoint)
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -30,6 +32,11 @@ type Failure struct {
 	Public string
 	// Cause is for the log. It holds no secret.
 	Cause error
+	// RetryAfter is when it is worth coming again, as who was asked says; 0 for soon.
+	RetryAfter time.Duration
+
+	answered bool // who was asked answered: what is wrong may be this caller's alone
+	doubtful bool // it may be the subject token that was refused
 }
 
 func (f *Failure) Error() string { return f.Cause.Error() }
@@ -52,11 +59,15 @@ const (
 // also stands for a request that is wrong in itself; servers in the field say
 // invalid_grant or invalid_token. These two, and Entra's interaction_required, are
 // the caller's to mend by signing in again. invalid_request is taken for the
-// operator's fault: sending people to sign in for one would send them in circles.
+// operator's fault, unless the token is of a linked account: see [renewing].
 func asked(err error, sent ...secret.Value) error {
 	refused, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
-		return &Failure{Kind: Unavailable, Public: "the authorization server cannot be reached or does not answer as it should; try again soon", Cause: err}
+		_, unreached := errors.AsType[*netguard.Unreachable](err)
+		return &Failure{
+			Kind: Unavailable, Public: "the authorization server cannot be reached or does not answer as it should; try again soon", Cause: err,
+			answered: !unreached,
+		}
 	}
 	cause := errors.New("the token endpoint refused: " + scrub(refused.Error(), sent))
 	switch refused.Code {
@@ -66,9 +77,15 @@ func asked(err error, sent ...secret.Value) error {
 		return &Failure{Kind: Forbidden, Public: "the authorization server gives this caller no token for the backend", Cause: cause}
 	}
 	if refused.Status >= http.StatusInternalServerError || refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusRequestTimeout {
-		return &Failure{Kind: Unavailable, Public: "the authorization server is busy or failing; try again soon", Cause: cause}
+		return &Failure{
+			Kind: Unavailable, Public: "the authorization server is busy or failing; try again soon", Cause: cause,
+			RetryAfter: refused.RetryAfter, answered: true,
+		}
 	}
-	return &Failure{Kind: Misconfigured, Public: "the authorization server refused the gateway's request; its operator finds the reason in the log", Cause: cause}
+	return &Failure{
+		Kind: Misconfigured, Public: "the authorization server refused the gateway's request; its operator finds the reason in the log", Cause: cause,
+		doubtful: refused.Code == oauth.CodeInvalidRequest,
+	}
 }
 
 // isRefusal reports whether somebody looked at the request and said no.

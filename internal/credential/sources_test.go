@@ -208,6 +208,8 @@ func (b book) Renew(_ context.Context, person, provider string, refused secret.V
 	return nil, &notLinked{provider}
 }
 
+func (b book) Doubt(context.Context, string, string) (bool, error) { return false, nil }
+
 type notLinked struct{ provider string }
 
 func (e *notLinked) Error() string { return "not linked" }

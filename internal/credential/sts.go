@@ -5,16 +5,15 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
-	"github.com/sallyport-dev/sallyport/internal/sigv4"
 )
 
 // STS is AWS's Security Token Service, as far as AssumeRoleWithWebIdentity goes. That
@@ -34,18 +33,18 @@ type assumption struct {
 const maxSTSAnswer = 64 << 10
 
 // assume asks for the keys of a role, and says how long they may be used.
-func (s *STS) assume(ctx context.Context, want assumption) (sigv4.Keys, time.Time, error) {
+func (s *STS) assume(ctx context.Context, want assumption) (awsKeys, time.Time, error) {
 	began := time.Now()
-	status, body, err := s.post(ctx, url.Values{
+	answer, err := s.post(ctx, url.Values{
 		"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"},
 		"RoleArn": {want.role}, "RoleSessionName": {want.session},
 		"WebIdentityToken": {want.subject.Reveal()}, "DurationSeconds": {strconv.Itoa(int(s.Duration.Seconds()))},
 	})
 	if err != nil {
-		return sigv4.Keys{}, time.Time{}, &Failure{Kind: Unavailable, Public: "AWS cannot be reached; try again soon", Cause: fmt.Errorf("ask STS for a role: %w", err)}
+		return awsKeys{}, time.Time{}, &Failure{Kind: Unavailable, Public: "AWS cannot be reached; try again soon", Cause: fmt.Errorf("ask STS for a role: %w", err)}
 	}
-	if status != http.StatusOK {
-		return sigv4.Keys{}, time.Time{}, refusedBySTS(status, body, want)
+	if answer.Status != http.StatusOK {
+		return awsKeys{}, time.Time{}, refusedBySTS(answer, want)
 	}
 	var a struct {
 		ID      string    `xml:"AssumeRoleWithWebIdentityResult>Credentials>AccessKeyId"`
@@ -54,54 +53,49 @@ func (s *STS) assume(ctx context.Context, want assumption) (sigv4.Keys, time.Tim
 		Expires time.Time `xml:"AssumeRoleWithWebIdentityResult>Credentials>Expiration"`
 	}
 	life := time.Duration(0)
-	if err = xml.Unmarshal(body, &a); err == nil {
+	if err = xml.Unmarshal(answer.Body, &a); err == nil {
 		life = a.Expires.Sub(began)
 	}
 	if err != nil || a.ID == "" || a.Secret == "" || a.Token == "" || life <= 0 || unprintable(a.ID+a.Token) {
-		return sigv4.Keys{}, time.Time{}, &Failure{Kind: Unavailable, Public: "AWS gave no keys that can be used; try again soon", Cause: errors.New("the answer of STS holds no keys that are good")}
+		return awsKeys{}, time.Time{}, &Failure{Kind: Unavailable, Public: "AWS gave no keys that can be used; try again soon", Cause: errors.New("the answer of STS holds no keys that are good"), answered: true}
 	}
-	return sigv4.Keys{ID: a.ID, Secret: secret.New(a.Secret), Token: secret.New(a.Token)}, usableUntil(began, life), nil
+	return awsKeys{id: a.ID, secret: secret.New(a.Secret), token: secret.New(a.Token)}, usableUntil(began, life), nil
 }
 
-func (s *STS) post(ctx context.Context, form url.Values) (status int, body []byte, err error) {
+func (s *STS) post(ctx context.Context, form url.Values) (*netguard.Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return 0, nil, errors.New("its address is no URL")
+		return nil, errors.New("invalid URL")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := s.Client.Do(req)
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		return 0, nil, outer.Err // the outer one prints the URL
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxSTSAnswer))
-	return resp.StatusCode, body, err
+	return netguard.Send(s.Client, req, maxSTSAnswer)
 }
 
 // refusedBySTS sorts the errors of AssumeRoleWithWebIdentity.
-func refusedBySTS(status int, body []byte, want assumption) error {
+func refusedBySTS(a *netguard.Answer, want assumption) error {
 	var e struct {
 		Code    string `xml:"Error>Code"`
 		Message string `xml:"Error>Message"`
 	}
-	if xml.Unmarshal(body, &e) != nil {
+	if xml.Unmarshal(a.Body, &e) != nil {
 		e.Code, e.Message = "", ""
 	}
 	text := scrub(oauth.Printable(e.Code, 64)+" "+oauth.Printable(e.Message, 300), []secret.Value{want.subject})
-	cause := fmt.Errorf("STS answered %d for role %s: %s", status, want.role, strings.TrimSpace(text))
+	cause := fmt.Errorf("STS answered %d for role %s: %s", a.Status, want.role, strings.TrimSpace(text))
+	busy := &Failure{
+		Kind: Unavailable, Public: "AWS is busy or failing; try again soon", Cause: cause,
+		RetryAfter: oauth.RetryAfter(a.Header, time.Now()), answered: true,
+	}
 	switch e.Code {
 	case "ExpiredTokenException", "InvalidIdentityToken":
 		return &StepUp{Reason: cause.Error()}
 	case "AccessDenied":
 		return &Failure{Kind: Forbidden, Public: "AWS does not let this caller into the role", Cause: cause}
 	case "IDPCommunicationError", "Throttling", "ThrottlingException", "ServiceUnavailable":
-		return &Failure{Kind: Unavailable, Public: "AWS is busy or failing; try again soon", Cause: cause}
+		return busy
 	}
-	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests {
-		return &Failure{Kind: Unavailable, Public: "AWS is busy or failing; try again soon", Cause: cause}
+	if a.Status >= http.StatusInternalServerError || a.Status == http.StatusTooManyRequests {
+		return busy
 	}
 	return &Failure{Kind: Misconfigured, Public: "AWS refused the gateway's request; its operator finds the reason in the log", Cause: cause}
 }

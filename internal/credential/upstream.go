@@ -19,6 +19,9 @@ type Accounts interface {
 	Token(ctx context.Context, person, provider string) (*oauth.Tokens, error)
 	// Renew gets another one than a backend did not take.
 	Renew(ctx context.Context, person, provider string, refused secret.Value) (*oauth.Tokens, error)
+	// Doubt notes that what is made of the account is refused, so that the person's next
+	// sign-in visits the provider. again means that it did so just now.
+	Doubt(ctx context.Context, person, provider string) (again bool, err error)
 }
 
 // Upstream shows the token that an upstream provider gave for the caller.
@@ -38,9 +41,6 @@ type Upstream struct {
 
 // Headers is Authorization.
 func (u *Upstream) Headers() []string { return []string{"Authorization"} }
-
-// Wants implements [Wanting].
-func (u *Upstream) Wants() Want { return WantsToken }
 
 // Apply sets the provider's token.
 func (u *Upstream) Apply(ctx context.Context, req *Request, h http.Header) error {
@@ -64,12 +64,17 @@ func (u *Upstream) tokens(ctx context.Context, req *Request) (*oauth.Tokens, err
 	return u.take(ctx, req, u.Accounts.Token)
 }
 
+// renew gets other tokens than those whose access token is refused, or are of no use.
+func (u *Upstream) renew(ctx context.Context, req *Request, refused secret.Value) (*oauth.Tokens, error) {
+	return u.take(ctx, req, func(ctx context.Context, person, provider string) (*oauth.Tokens, error) {
+		return u.Accounts.Renew(ctx, person, provider, refused)
+	})
+}
+
 // Challenged implements [Challenger]: the provider may have revoked the token before
 // its time. Where it has ended the grant, the person has to connect anew (REQ D-8).
 func (u *Upstream) Challenged(ctx context.Context, req *Request, shown http.Header, _ oauth.AuthChallenge) error {
-	_, err := u.take(ctx, req, func(ctx context.Context, person, provider string) (*oauth.Tokens, error) {
-		return u.Accounts.Renew(ctx, person, provider, secret.New(strings.TrimPrefix(shown.Get("Authorization"), bearer)))
-	})
+	_, err := u.renew(ctx, req, secret.New(strings.TrimPrefix(shown.Get("Authorization"), bearer)))
 	return err
 }
 
@@ -89,19 +94,24 @@ func (u *Upstream) take(ctx context.Context, req *Request, ask func(ctx context.
 		return tokens, nil
 	}
 	if provider, ok := u.Missing(err); ok {
-		step := &StepUp{Provider: provider, Reason: fmt.Sprintf("no account of provider %s is connected, or it ended there", provider)}
-		if u.Connect != nil {
-			step.URL = u.Connect(c.Subject, provider)
-		}
-		if u.Want != nil {
-			step.Again = func(ctx context.Context) { u.Want(ctx, c.Subject, c.ClientID, provider) }
-		}
-		return nil, step
+		return nil, u.connect(c, provider, fmt.Sprintf("no account of provider %s is connected, or it ended there", provider))
 	}
 	return nil, &Failure{
 		Kind: Unavailable, Public: fmt.Sprintf("the token of provider %s cannot be had now; try again soon", u.Provider),
 		Cause: fmt.Errorf("get the token of provider %s: %w", u.Provider, err),
 	}
+}
+
+// connect asks the person to connect the account, anew where there is one.
+func (u *Upstream) connect(c *identity.Caller, provider, reason string) *StepUp {
+	step := &StepUp{Provider: provider, Reason: reason}
+	if u.Connect != nil {
+		step.URL = u.Connect(c.Subject, provider)
+	}
+	if u.Want != nil {
+		step.Again = func(ctx context.Context) { u.Want(ctx, c.Subject, c.ClientID, provider) }
+	}
+	return step
 }
 
 func (u *Upstream) noIDToken() error {

@@ -44,7 +44,7 @@ func (c CrossApp) Source() *Exchange {
 		form := url.Values{"grant_type": {grantAssertion}}
 		setUnlessEmpty(form, "scope", strings.Join(c.Scopes, " "))
 		return ask(ctx, end, with(form, "assertion", assertion), subject, assertion)
-	})
+	}).at(c.IDP, c.Target)
 }
 
 // assertion gets the ID-JAG from the identity provider.
@@ -83,13 +83,14 @@ func (d *discovered) tokenEndpoint(ctx context.Context) (*oauth.Endpoint, error)
 	if end.URL != "" {
 		return &end, nil
 	}
-	meta, err := oauth.DiscoverServer(ctx, end.Client, d.issuer)
+	reach := &oauth.Reach{Client: end.Client, AllowHTTP: strings.HasPrefix(d.issuer, "http://")}
+	meta, err := oauth.DiscoverServer(ctx, reach, d.issuer, false)
 	if err != nil {
 		return nil, err
 	}
 	// What is sent there is good for a token: plain http only where the issuer has it.
-	if u, err := url.Parse(meta.TokenEndpoint); err != nil || u.Host == "" || u.Scheme != "https" && !strings.HasPrefix(d.issuer, "http://") {
-		return nil, errors.New("the metadata of the backend's authorization server names no token endpoint with https")
+	if err := reach.Check("token endpoint of the backend's authorization server", meta.TokenEndpoint); err != nil {
+		return nil, err
 	}
 	end.URL = meta.TokenEndpoint
 	// Metadata that says nothing means Basic (RFC 8414 §2).

@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/sallyport-dev/sallyport/internal/demo"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // eras are the revisions an SDK client can be made to begin with.
@@ -123,7 +124,7 @@ func TestProgress(t *testing.T) {
 					if got != want {
 						t.Errorf("progress %q, want %q", got, want)
 					}
-				case <-time.After(10 * time.Second):
+				case <-time.After(testkit.Patience):
 					t.Fatalf("no progress %q", want)
 				}
 			}

@@ -5,15 +5,14 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
-	"html"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/page"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -106,28 +105,30 @@ func (p *Provider) keys(w http.ResponseWriter, _ *http.Request) {
 func (p *Provider) ask(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if problem := p.wrong(q); problem != "" {
-		http.Error(w, "demo identity provider: "+problem, http.StatusBadRequest)
+		refuse(w, problem)
 		return
 	}
-	var b strings.Builder
-	b.WriteString(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-		`<title>Demo identity provider</title><style>body{font:1.1rem/1.5 system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}` +
-		`button{font:inherit;padding:.5rem 1rem;margin-right:.5rem}</style><h1>Demo identity provider</h1>` +
-		`<p>A real one would ask for a password here. This one believes whatever you say.</p>`)
-	fmt.Fprintf(&b, `<form method="post" action="%s/authorize">`, html.EscapeString(p.cfg.Issuer))
+	var hidden [][2]string
 	for _, name := range []string{"client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method", "response_type"} {
-		fmt.Fprintf(&b, `<input type="hidden" name="%s" value="%s">`, name, html.EscapeString(q.Get(name)))
+		hidden = append(hidden, [2]string{name, q.Get(name)})
 	}
+	var buttons []page.Button
 	for _, who := range people() {
-		fmt.Fprintf(&b, `<button type="submit" name="person" value="%s">Sign in as %s</button>`, who.subject, who.name)
+		buttons = append(buttons, page.Button{Name: "person", Value: who.subject, Label: "Sign in as " + who.name, Primary: true})
 	}
-	b.WriteString(`</form>`)
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer") // the address has the state in it
-	_, _ = w.Write([]byte(b.String()))
+	site().Write(w, http.StatusOK, "Who are you?", "", func(pg *page.Page) {
+		pg.Element("p", "A real identity provider would ask for a password here. This one believes whatever you say.")
+		pg.Form(p.cfg.Issuer+"/authorize", hidden, nil, buttons...)
+	})
+}
+
+func site() *page.Site { return &page.Site{Name: "Demo identity provider"} }
+
+// refuse says what is wrong to whoever is in front of the browser.
+func refuse(w http.ResponseWriter, problem string) {
+	site().Write(w, http.StatusBadRequest, "This sign-in cannot go on", "", func(pg *page.Page) {
+		pg.Element("p", "It is "+problem+". Begin again in your application.", "role", "alert")
+	})
 }
 
 // wrong says what is wrong with an authorization request, or "". Nobody is sent
@@ -135,13 +136,13 @@ func (p *Provider) ask(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) wrong(q url.Values) string {
 	switch {
 	case q.Get("client_id") != p.cfg.ClientID:
-		return "the client is not known here"
+		return "of a client that is not known here"
 	case q.Get("redirect_uri") != p.cfg.RedirectURI:
-		return "the redirect_uri is not the client's"
+		return "to be sent to an address that is not the client's"
 	case q.Get("response_type") != "code":
-		return "response_type must be code"
+		return "not for a code (response_type)"
 	case q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "":
-		return "PKCE with S256 is required"
+		return "without PKCE by S256"
 	}
 	return ""
 }
@@ -149,17 +150,17 @@ func (p *Provider) wrong(q url.Values) string {
 // answer sends the person who was chosen back with a code.
 func (p *Provider) answer(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		http.Error(w, "demo identity provider: the form cannot be read", http.StatusBadRequest)
+		refuse(w, "a form that cannot be read")
 		return
 	}
 	q := r.PostForm
 	who, ok := find(q.Get("person"))
 	problem := p.wrong(q)
 	if problem == "" && !ok {
-		problem = "nobody of that name is known here"
+		problem = "for somebody who is not known here"
 	}
 	if problem != "" {
-		http.Error(w, "demo identity provider: "+problem, http.StatusBadRequest)
+		refuse(w, problem)
 		return
 	}
 	code := rand.Text()

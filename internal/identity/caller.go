@@ -43,9 +43,14 @@ func Anonymous() *Caller { return &anonymous }
 
 var anonymous = Caller{Subject: "anonymous", Source: SourceAnonymous}
 
+const anonymousKey = SourceAnonymous + "\x00\x00anonymous"
+
 // Key tells callers apart, for what belongs to one caller alone, such as a
 // session: the same subject from another source or issuer is somebody else. It is
 // not for display.
 func (c *Caller) Key() string {
+	if c == &anonymous {
+		return anonymousKey
+	}
 	return c.Source + "\x00" + c.Issuer + "\x00" + c.Subject
 }

@@ -21,9 +21,10 @@ type Client struct {
 	AuthMethod  string            // "" for what discovery asks for, else Basic
 	RedirectURI string            // in place of a leg's; "" for the leg's
 	Scopes      []string          // of every leg
+	UsualScopes bool              // Scopes are the usual ones, and nobody's choice
 	Params      map[string]string // further ones of the authorization request
 	Mapping     Mapping
-	Reach       Reach
+	Reach       oauth.Reach
 	Log         *slog.Logger // nil for none
 }
 
@@ -32,6 +33,7 @@ type endpoints struct {
 	authorize, token, revoke string
 	auth                     oauth.ClientAuth
 	rewrite                  func([]byte) ([]byte, error)
+	unknown                  string // a scope of the usual ones that the provider does not have
 }
 
 // reserved are the parameters that carry the guarantees of a leg. A setting that
@@ -69,7 +71,7 @@ func (c *Client) authorization(e *endpoints, leg Leg, nonce bool) (string, error
 	}
 	u, err := url.Parse(e.authorize)
 	if err != nil {
-		return "", c.fail(errors.New("the authorization endpoint is no URL"))
+		return "", c.fail(errors.New("invalid URL of the authorization endpoint"))
 	}
 	q := u.Query() // RFC 6749 §3.1: what the endpoint has stays
 	for name, value := range c.Params {
@@ -81,7 +83,7 @@ func (c *Client) authorization(e *endpoints, leg Leg, nonce bool) (string, error
 	q.Set("state", leg.State)
 	q.Set("code_challenge", oauth.Challenge(leg.Verifier))
 	q.Set("code_challenge_method", "S256")
-	if scopes := c.scopes(leg); len(scopes) > 0 {
+	if scopes := c.scopes(e, leg); len(scopes) > 0 {
 		q.Set("scope", joined(scopes))
 	}
 	if nonce {
@@ -96,10 +98,10 @@ func (c *Client) authorization(e *endpoints, leg Leg, nonce bool) (string, error
 
 func joined(scopes []string) string { return strings.Join(scopes, " ") }
 
-func (c *Client) scopes(leg Leg) []string {
-	all := slices.Clone(c.Scopes)
-	for _, s := range leg.Scopes {
-		if !slices.Contains(all, s) {
+func (c *Client) scopes(e *endpoints, leg Leg) []string {
+	var all []string
+	for _, s := range slices.Concat(c.Scopes, leg.Scopes) {
+		if s != e.unknown && !slices.Contains(all, s) {
 			all = append(all, s)
 		}
 	}
@@ -122,11 +124,12 @@ func (c *Client) redeem(ctx context.Context, e *endpoints, leg Leg, code string)
 	if err != nil {
 		return nil, c.fail(scrubbed(err, code, leg.Verifier, e.auth.Secret.Reveal()))
 	}
-	if t.Refresh.Empty() && slices.Contains(c.scopes(leg), "offline_access") {
+	asked := c.scopes(e, leg)
+	if t.Refresh.Empty() && slices.Contains(asked, "offline_access") {
 		c.Log.Warn("the provider gave no refresh token although offline_access was asked for, so people will have to sign in again when the access token ends; some providers want additionalAuthorizationParams: {prompt: consent}", "provider", c.Name)
 	}
 	if t.Scopes == nil {
-		t.Scopes = c.scopes(leg) // RFC 6749 §5.1: those that were asked for
+		t.Scopes = asked // RFC 6749 §5.1: those that were asked for
 	}
 	return t, nil
 }
@@ -167,7 +170,7 @@ func (c *Client) end(ctx context.Context, e *endpoints, t *oauth.Tokens) error {
 	if e.revoke == "" {
 		return nil
 	}
-	if err := c.Reach.check("revocation endpoint", e.revoke); err != nil {
+	if err := c.Reach.Check("revocation endpoint", e.revoke); err != nil {
 		return c.fail(err)
 	}
 	at := oauth.Endpoint{URL: e.revoke, Auth: e.auth, Client: c.Reach.Client}

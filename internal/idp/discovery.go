@@ -3,13 +3,10 @@ package idp
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
@@ -24,9 +21,9 @@ const (
 // down keeps nobody from starting; what was found once goes on while the provider
 // fails.
 type Discovery struct {
-	issuer string
-	reach  Reach
-	turn   chan struct{} // holds one token: whoever has it may fetch
+	issuer  string
+	reach   oauth.Reach
+	fetches keep.Flights[struct{}, *oauth.ServerMetadata]
 
 	mu   sync.Mutex
 	meta *oauth.ServerMetadata
@@ -35,8 +32,8 @@ type Discovery struct {
 }
 
 // NewDiscovery makes one of the issuer.
-func NewDiscovery(issuer string, reach Reach) *Discovery {
-	return &Discovery{issuer: issuer, reach: reach, turn: make(chan struct{}, 1)}
+func NewDiscovery(issuer string, reach oauth.Reach) *Discovery {
+	return &Discovery{issuer: issuer, reach: reach}
 }
 
 // Metadata is what the provider says of itself. It is shared, and not to be changed.
@@ -44,22 +41,12 @@ func (d *Discovery) Metadata(ctx context.Context) (*oauth.ServerMetadata, error)
 	if m, ok, err := d.known(); ok {
 		return m, err
 	}
-	select {
-	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if m, ok, err := d.known(); ok { // somebody else had the turn
-		return m, err
-	}
-	limited, cancel := context.WithTimeout(ctx, discoveryTimeout)
-	defer cancel()
-	m, err := d.fetch(limited)
-	if ctx.Err() != nil {
-		return nil, ctx.Err() // it was not the provider who gave up
-	}
-	return d.took(m, err)
+	return d.fetches.Do(ctx, struct{}{}, discoveryTimeout, func(ctx context.Context) (*oauth.ServerMetadata, error) {
+		if m, ok, err := d.known(); ok { // somebody was faster
+			return m, err
+		}
+		return d.took(d.fetch(ctx))
+	})
 }
 
 // KeysURL is where the provider's keys are, for a token.KeySet.
@@ -68,7 +55,7 @@ func (d *Discovery) KeysURL(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return m.JWKSURI, d.reach.check("jwks_uri", m.JWKSURI)
+	return m.JWKSURI, d.reach.Check("jwks_uri", m.JWKSURI)
 }
 
 // known is what needs no fetch.
@@ -100,56 +87,12 @@ func (d *Discovery) took(m *oauth.ServerMetadata, err error) (*oauth.ServerMetad
 	return m, nil
 }
 
-// fetch asks at each place where an issuer's document may be, OpenID's first. One
-// that is about another issuer could send people to an attacker's endpoints (RFC 8414
-// §3.3), so it ends the search.
+// fetch asks the provider. A document that is of no use is fetched again, like one that
+// is not there.
 func (d *Discovery) fetch(ctx context.Context) (*oauth.ServerMetadata, error) {
-	places, err := discoveryPlaces(d.issuer)
-	if err != nil {
-		return nil, err
+	m, err := oauth.DiscoverServer(ctx, &d.reach, d.issuer, true)
+	if err == nil {
+		err = errors.Join(d.reach.Check("authorization endpoint", m.AuthorizationEndpoint), d.reach.Check("token endpoint", m.TokenEndpoint))
 	}
-	var failed []error
-	for _, at := range places {
-		if err := d.reach.check("issuer", at); err != nil {
-			return nil, err
-		}
-		var m oauth.ServerMetadata
-		err := oauth.GetJSON(ctx, d.reach.Client, at, &m)
-		switch {
-		case err != nil:
-			failed = append(failed, err)
-			if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Status < http.StatusInternalServerError {
-				continue // it answered, and has nothing there
-			}
-			return nil, fmt.Errorf("discover the endpoints: %w", err)
-		case m.Issuer != d.issuer:
-			return nil, fmt.Errorf("discover the endpoints: %s is about the issuer %q, not %q; a trailing slash counts", at, oauth.Printable(m.Issuer, 200), d.issuer)
-		default:
-			// A document that is of no use is fetched again, like one that is not there.
-			if err := errors.Join(d.reach.check("authorization endpoint", m.AuthorizationEndpoint), d.reach.check("token endpoint", m.TokenEndpoint)); err != nil {
-				return nil, fmt.Errorf("discover the endpoints: %s: %w", at, err)
-			}
-			return &m, nil
-		}
-	}
-	return nil, fmt.Errorf("discover the endpoints: %w", errors.Join(failed...))
-}
-
-func discoveryPlaces(issuer string) ([]string, error) {
-	all, err := oauth.ServerMetadataURLs(issuer)
-	if err != nil {
-		return nil, fmt.Errorf("discover the endpoints: %w", err)
-	}
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return nil, fmt.Errorf("discover the endpoints: %w", err)
-	}
-	first := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/") + "/.well-known/openid-configuration"}).String()
-	places := []string{first}
-	for _, at := range all {
-		if at != first {
-			places = append(places, at)
-		}
-	}
-	return places, nil
+	return m, err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 )
 
@@ -15,7 +16,7 @@ import (
 // applications/CLIENT/grant with the client's credentials and the access token.
 func (p *OAuth2) endByAPI(ctx context.Context, auth oauth.ClientAuth, t *oauth.Tokens) error {
 	at := p.cfg.GrantsAPI + "/" + url.PathEscape(auth.ID) + "/grant"
-	if err := p.cfg.Reach.check("grants API", at); err != nil {
+	if err := p.cfg.Reach.Check("grants API", at); err != nil {
 		return err
 	}
 	body, err := json.Marshal(map[string]string{"access_token": t.Access.Reveal()})
@@ -24,20 +25,16 @@ func (p *OAuth2) endByAPI(ctx context.Context, auth oauth.ClientAuth, t *oauth.T
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, at, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("the grants API is no URL")
+		return errors.New("invalid URL of the grants API")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth(auth.ID, auth.Secret.Reveal())
-	resp, err := p.cfg.Reach.Client.Do(req)
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		return outer.Err // the outer one prints the whole URL
-	}
+	answer, err := netguard.Send(p.cfg.Reach.Client, req, 64<<10)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotFound { // gone, one way or the other
+	if answer.Status == http.StatusNoContent || answer.Status == http.StatusNotFound { // gone, one way or the other
 		return nil
 	}
-	return &oauth.Error{Status: resp.StatusCode}
+	return &oauth.Error{Status: answer.Status}
 }

@@ -56,7 +56,7 @@ func (p *OIDC) verifier(ctx context.Context) (*token.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := token.Expectations{Issuer: p.cfg.Issuer, Audiences: []string{p.cfg.Client.ID}, Leeway: skew}
+	want := token.Expectations{Issuer: meta.Issuer, Audiences: []string{p.cfg.Client.ID}, Leeway: skew}
 	for _, alg := range meta.IDTokenAlgorithms {
 		if slices.Contains(token.Algorithms, alg) {
 			want.Algorithms = append(want.Algorithms, alg)

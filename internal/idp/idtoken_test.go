@@ -272,9 +272,9 @@ func TestProviderOutOfOrder(t *testing.T) {
 		}, "503"},
 		"a web page": {func(w http.ResponseWriter, _ *http.Request, issuer string) {
 			_, _ = io.WriteString(w, "<html>login</html>")
-		}, "no JSON"},
+		}, "web page"},
 		"nothing there":  {func(w http.ResponseWriter, r *http.Request, _ string) { http.NotFound(w, r) }, "404"},
-		"another issuer": {func(w http.ResponseWriter, _ *http.Request, issuer string) { write(w, object{"issuer": issuer + "/"}) }, "trailing slash"},
+		"another issuer": {func(w http.ResponseWriter, _ *http.Request, issuer string) { write(w, object{"issuer": issuer + "/x"}) }, "is about the issuer"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request, _ string) {
 			http.Redirect(w, r, "https://evil.example.com", http.StatusFound)
 		}, "302"},
@@ -285,7 +285,7 @@ func TestProviderOutOfOrder(t *testing.T) {
 		"no endpoint": {func(w http.ResponseWriter, _ *http.Request, issuer string) { write(w, object{"issuer": issuer}) }, "no authorization endpoint"},
 		"a script": {func(w http.ResponseWriter, _ *http.Request, issuer string) {
 			write(w, object{"issuer": issuer, "authorization_endpoint": "javascript:alert(1)"})
-		}, "no URL"},
+		}, "invalid URL"},
 		"plain http": {func(w http.ResponseWriter, _ *http.Request, issuer string) {
 			write(w, object{"issuer": issuer, "authorization_endpoint": "http://idp.example.com/"})
 		}, "plain http"},

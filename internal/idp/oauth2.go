@@ -41,12 +41,12 @@ func NewOAuth2(cfg OAuth2Config) (*OAuth2, error) {
 		return nil, err
 	}
 	for what, endpoint := range map[string]string{"authorization endpoint": cfg.Authorize, "token endpoint": cfg.Token} {
-		if err := cfg.Reach.check(what, endpoint); err != nil {
+		if err := cfg.Reach.Check(what, endpoint); err != nil {
 			return nil, cfg.fail(err)
 		}
 	}
 	if cfg.UserInfo != nil {
-		if err := cfg.Reach.check("userinfo endpoint", cfg.UserInfo.URL); err != nil {
+		if err := cfg.Reach.Check("userinfo endpoint", cfg.UserInfo.URL); err != nil {
 			return nil, cfg.fail(err)
 		}
 	}
@@ -135,7 +135,7 @@ func origin(address string) string {
 	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	return oauth.Origin(u)
 }
 
 // person is who the token endpoint's answer names, else who userinfo names. Without

@@ -370,15 +370,15 @@ func TestOAuth2Refuses(t *testing.T) {
 	}{
 		"plain http":          {func(c *idp.OAuth2Config) { c.Authorize = "http://idp.example.com/a" }, "insecureAllowHTTP"},
 		"plain userinfo":      {func(c *idp.OAuth2Config) { c.UserInfo = &idp.UserInfo{URL: "http://idp.example.com/a"} }, "insecureAllowHTTP"},
-		"script":              {func(c *idp.OAuth2Config) { c.Authorize = "javascript:alert(1)" }, "no URL"},
+		"script":              {func(c *idp.OAuth2Config) { c.Authorize = "javascript:alert(1)" }, "invalid URL"},
 		"file":                {func(c *idp.OAuth2Config) { c.Token = "file://host/etc/passwd" }, "neither https nor http"},
-		"a password":          {func(c *idp.OAuth2Config) { c.Token = "https://a:b@idp.example.com" }, "no URL"},
+		"a password":          {func(c *idp.OAuth2Config) { c.Token = "https://a:b@idp.example.com" }, "invalid URL"},
 		"none":                {func(c *idp.OAuth2Config) { c.Token = "" }, "no token endpoint"},
 		"redirect parameter":  {func(c *idp.OAuth2Config) { c.Params = map[string]string{"redirect_uri": "https://evil.example.com"} }, "redirect_uri"},
 		"challenge parameter": {func(c *idp.OAuth2Config) { c.Params = map[string]string{"code_challenge_method": "plain"} }, "code_challenge_method"},
 	} {
 		cfg := idp.OAuth2Config{
-			Client:    idp.Client{Name: "hub", Reach: idp.Reach{Client: &http.Client{}}},
+			Client:    idp.Client{Name: "hub", Reach: idp.NewReach(false, false)},
 			Authorize: "https://idp.example.com/authorize", Token: "https://idp.example.com/token",
 		}
 		c.change(&cfg)

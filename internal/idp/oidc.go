@@ -33,7 +33,7 @@ func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
 		return nil, err
 	}
 	if cfg.UserInfo != nil {
-		if err := cfg.Reach.check("userinfo endpoint", cfg.UserInfo.URL); err != nil {
+		if err := cfg.Reach.Check("userinfo endpoint", cfg.UserInfo.URL); err != nil {
 			return nil, cfg.fail(err)
 		}
 	}
@@ -41,7 +41,7 @@ func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
 		cfg.SubjectClaim = "sub"
 	}
 	if len(cfg.Scopes) == 0 {
-		cfg.Scopes = []string{"openid", "offline_access"}
+		cfg.Scopes, cfg.UsualScopes = []string{"openid", "offline_access"}, true
 	}
 	if !slices.Contains(cfg.Scopes, "openid") {
 		cfg.Scopes = append([]string{"openid"}, cfg.Scopes...) // without it there is no ID token
@@ -60,7 +60,12 @@ func (p *OIDC) endpoints(ctx context.Context) (*endpoints, *oauth.ServerMetadata
 	if method == "" && !slices.Contains(meta.TokenAuthMethods, oauth.AuthBasic) && slices.Contains(meta.TokenAuthMethods, oauth.AuthPost) {
 		method = oauth.AuthPost
 	}
+	unknown := ""
+	if c.UsualScopes && len(meta.ScopesSupported) > 0 && !slices.Contains(meta.ScopesSupported, "offline_access") {
+		unknown = "offline_access" // some refuse a scope that they do not know
+	}
 	return &endpoints{
+		unknown:   unknown,
 		authorize: meta.AuthorizationEndpoint, token: meta.TokenEndpoint, revoke: meta.RevocationEndpoint,
 		auth: oauth.ClientAuth{ID: c.ID, Secret: c.Secret, Method: method},
 	}, meta, nil
@@ -83,8 +88,8 @@ func (p *OIDC) Finish(ctx context.Context, leg Leg, code, iss string) (*Grant, e
 	}
 	// The rules of RFC 9207 §2.4, and one more: an issuer that comes unannounced is
 	// compared too.
-	if iss != p.cfg.Issuer && (iss != "" || meta.IssParameterSupported) {
-		return nil, &MixUp{Provider: p.cfg.Name, Got: iss, Want: p.cfg.Issuer}
+	if iss != meta.Issuer && (iss != "" || meta.IssParameterSupported) {
+		return nil, &MixUp{Provider: p.cfg.Name, Got: iss, Want: meta.Issuer}
 	}
 	if code == "" {
 		return nil, p.cfg.fail(ErrNoCode)
@@ -97,7 +102,7 @@ func (p *OIDC) Finish(ctx context.Context, leg Leg, code, iss string) (*Grant, e
 	if err != nil {
 		return nil, p.cfg.fail(err)
 	}
-	person, err := p.person(ctx, leg, meta, tokens, claims)
+	person, err := p.person(ctx, leg, e, meta, tokens, claims)
 	if err != nil {
 		return nil, p.cfg.fail(err)
 	}
@@ -107,7 +112,7 @@ func (p *OIDC) Finish(ctx context.Context, leg Leg, code, iss string) (*Grant, e
 // person is who the ID token names, with what userinfo adds where that is asked for
 // or something is missing. If it cannot be had then, nobody signs in: groups that are
 // missing by accident could open what a policy forbids.
-func (p *OIDC) person(ctx context.Context, leg Leg, meta *oauth.ServerMetadata, t *oauth.Tokens, id token.Claims) (*Person, error) {
+func (p *OIDC) person(ctx context.Context, leg Leg, e *endpoints, meta *oauth.ServerMetadata, t *oauth.Tokens, id token.Claims) (*Person, error) {
 	if id.Text("sub") == "" {
 		return nil, errors.New("the ID token has no subject")
 	}
@@ -115,7 +120,7 @@ func (p *OIDC) person(ctx context.Context, leg Leg, meta *oauth.ServerMetadata, 
 	asks := p.cfg.UserInfo
 	if asks == nil {
 		p.cfg.Mapping.fill(person, id)
-		if meta.UserinfoEndpoint != "" && p.lacks(person, leg) {
+		if meta.UserinfoEndpoint != "" && p.lacks(person, e, leg) {
 			asks = &UserInfo{URL: meta.UserinfoEndpoint}
 		}
 	}
@@ -165,8 +170,8 @@ func (p *OIDC) add(person *Person, asked *UserInfo, id, answer token.Claims) err
 }
 
 // lacks tells whether something is missing that was asked for.
-func (p *OIDC) lacks(person *Person, leg Leg) bool {
-	asked := p.cfg.scopes(leg)
+func (p *OIDC) lacks(person *Person, e *endpoints, leg Leg) bool {
+	asked := p.cfg.scopes(e, leg)
 	m := p.cfg.Mapping
 	return person.Subject == "" ||
 		person.Email == "" && (m.Email != "" || slices.Contains(asked, "email")) ||

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
@@ -27,11 +27,11 @@ func newLeg(scopes ...string) idp.Leg {
 }
 
 // loopback is how a provider on loopback is reached.
-func loopback(t testing.TB) idp.Reach {
+func loopback(t testing.TB) oauth.Reach {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return idp.Reach{AllowLoopbackHTTP: true, Client: &http.Client{
+	return oauth.Reach{AllowLoopbackHTTP: true, Client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -61,6 +61,38 @@ func oidcWith(t testing.TB, cfg idp.OIDCConfig) *idp.OIDC {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// FINDING 2.16
+// The usual offline_access is left out where the provider says that it does not know
+// it; what an operator wrote is asked for.
+func TestUsualScopesAreThoseOfTheProvider(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		supported any
+		client    idp.Client
+		want      string
+	}{
+		"it says nothing":       {nil, idp.Client{}, "openid offline_access"},
+		"it has it":             {[]string{"openid", "offline_access"}, idp.Client{}, "openid offline_access"},
+		"it has it not":         {[]string{"openid", "email"}, idp.Client{}, "openid"},
+		"a preset's":            {[]string{"openid", "email"}, idp.Client{Scopes: []string{"openid", "email", "offline_access"}, UsualScopes: true}, "openid email"},
+		"the operator wrote it": {[]string{"openid"}, idp.Client{Scopes: []string{"openid", "offline_access"}}, "openid offline_access"},
+	} {
+		s := newScripted(t)
+		s.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			write(w, object{"issuer": s.URL + "/", "authorization_endpoint": s.URL + "/a", "token_endpoint": s.URL + "/t", "jwks_uri": s.URL + "/k", "scopes_supported": tt.supported})
+		})
+		tt.client.ID = "gateway"
+		at, err := oidcAt(t, s.URL, tt.client).Begin(t.Context(), newLeg())
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(at)
+		if err != nil || u.Query().Get("scope") != tt.want {
+			t.Errorf("%s: asked for %q, want %q", name, u.Query().Get("scope"), tt.want)
+		}
+	}
 }
 
 // TestRealProvider signs somebody in at a certified provider, renews the tokens and

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
@@ -25,7 +26,7 @@ type RegistrationConfig struct {
 	SoftwareStatement string
 	RedirectURI       string
 	Scopes            []string
-	Reach             Reach
+	Reach             oauth.Reach
 	Store             store.Store // keeps the client that all replicas are, and seals what it keeps
 	Log               *slog.Logger
 }
@@ -34,8 +35,8 @@ type RegistrationConfig struct {
 // first person is sent there and kept in the store, so that all replicas are one
 // client, after a restart too.
 type Registration struct {
-	cfg  RegistrationConfig
-	turn chan struct{} // holds one token: whoever has it may register
+	cfg     RegistrationConfig
+	obtains keep.Flights[struct{}, *registered]
 
 	mu     sync.Mutex
 	client *registered
@@ -60,14 +61,14 @@ func NewRegistration(cfg RegistrationConfig) (*Registration, error) {
 		if address == "" {
 			continue
 		}
-		if err := cfg.Reach.check(what, address); err != nil {
+		if err := cfg.Reach.Check(what, address); err != nil {
 			return nil, fmt.Errorf("provider %s: %w", cfg.Provider, err)
 		}
 	}
 	if (cfg.Discovery == "") == (cfg.Endpoint == "") {
 		return nil, fmt.Errorf("provider %s: exactly one of discoveryUrl and registrationEndpoint must be set", cfg.Provider)
 	}
-	return &Registration{cfg: cfg, turn: make(chan struct{}, 1)}, nil
+	return &Registration{cfg: cfg}, nil
 }
 
 // auth is the client that the gateway is: the one in memory, in the store, or a new
@@ -76,24 +77,21 @@ func (r *Registration) auth(ctx context.Context) (oauth.ClientAuth, error) {
 	if c := r.known(); c != nil {
 		return c.auth(), nil
 	}
-	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
-	case <-ctx.Done():
-		return oauth.ClientAuth{}, ctx.Err()
-	}
-	if c := r.known(); c != nil {
-		return c.auth(), nil
-	}
-	limited, cancel := context.WithTimeout(ctx, registrationTimeout)
-	defer cancel()
-	c, err := r.obtain(limited)
+	c, err := r.obtains.Do(ctx, struct{}{}, registrationTimeout, func(ctx context.Context) (*registered, error) {
+		if c := r.known(); c != nil { // somebody was faster
+			return c, nil
+		}
+		c, err := r.obtain(ctx)
+		if err == nil {
+			r.mu.Lock()
+			r.client = c
+			r.mu.Unlock()
+		}
+		return c, err
+	})
 	if err != nil {
 		return oauth.ClientAuth{}, fmt.Errorf("register at the provider: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.client = c
 	return c.auth(), nil
 }
 
@@ -238,5 +236,5 @@ func (r *Registration) endpoint(ctx context.Context) (at, method string, err err
 			method = oauth.AuthPost
 		}
 	}
-	return at, method, r.cfg.Reach.check("registration endpoint", at)
+	return at, method, r.cfg.Reach.Check("registration endpoint", at)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
+	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
@@ -22,8 +24,8 @@ const maxUserInfo = 256 << 10
 
 // ask returns what the endpoint says. It is read strictly, like a token: it names
 // people.
-func (u *UserInfo) ask(ctx context.Context, reach *Reach, access secret.Value) (token.Claims, error) {
-	if err := reach.check("userinfo endpoint", u.URL); err != nil {
+func (u *UserInfo) ask(ctx context.Context, reach *oauth.Reach, access secret.Value) (token.Claims, error) {
+	if err := reach.Check("userinfo endpoint", u.URL); err != nil {
 		return nil, err
 	}
 	method := u.Method
@@ -32,14 +34,14 @@ func (u *UserInfo) ask(ctx context.Context, reach *Reach, access secret.Value) (
 	}
 	req, err := http.NewRequestWithContext(ctx, method, u.URL, nil)
 	if err != nil {
-		return nil, errors.New("the userinfo endpoint is no URL")
+		return nil, errors.New("invalid URL of the userinfo endpoint")
 	}
 	req.Header.Set("Accept", "application/json")
 	for name, value := range u.Headers {
 		req.Header.Set(name, value)
 	}
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
-	answer, err := token.Fetch(reach.Client, req, maxUserInfo)
+	answer, err := netguard.Fetch(reach.Client, req, maxUserInfo)
 	if err != nil {
 		return nil, err
 	}

@@ -41,4 +41,15 @@ func (l *lent) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteTo implements [io.WriterTo]: all at once.
+func (l *lent) WriteTo(w io.Writer) (int64, error) {
+	if l.text == nil {
+		return 0, nil
+	}
+	n, err := l.text.WriteTo(w)
+	Return(l.text)
+	l.text = nil
+	return n, err
+}
+
 func (l *lent) Close() error { return nil }

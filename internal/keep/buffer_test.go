@@ -27,5 +27,11 @@ func TestLend(t *testing.T) {
 		if err := body.Close(); err != nil {
 			t.Error(err)
 		}
+		b = keep.Borrow()
+		b.WriteString(text)
+		var written strings.Builder
+		if n, err := io.Copy(&written, keep.Lend(b)); err != nil || int(n) != len(text) || written.String() != text {
+			t.Errorf("written %d bytes of %d, %v", n, len(text), err)
+		}
 	}
 }

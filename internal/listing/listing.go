@@ -2,12 +2,12 @@ package listing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
@@ -17,10 +17,8 @@ import (
 
 // Client asks one backend for lists. It is safe for use by many goroutines.
 type Client struct {
-	name    string
-	backend backend.Backend
-	limits  Limits
-	legacy  atomic.Bool // the backend has been found to need initialize
+	name   string
+	limits Limits
 }
 
 // Limits bound one list.
@@ -31,27 +29,35 @@ type Limits struct {
 }
 
 // New makes a client of the backend that the resource name stands for.
-func New(name string, b backend.Backend, l Limits) *Client {
+func New(name string, l Limits) *Client {
 	if l.MaxPages == 0 {
 		l.MaxPages = 100
 	}
-	return &Client{name: name, backend: b, limits: l}
+	return &Client{name: name, limits: l}
 }
 
 // Query is one question.
 type Query struct {
-	Method  string      // tools/list, prompts/list or resources/list
-	Private http.Header // as in [backend.Request]
-	Signing *backend.Signing
+	Method string // tools/list, prompts/list or resources/list
+	// Speaks is the revision that the backend is known to speak; "" when it is not.
+	// Found is told what it was found to speak, "" when it does not speak what it did.
+	Speaks mcp.Revision
+	Found  func(mcp.Revision)
+	// Do sends a request as whoever asks.
+	Do func(ctx context.Context, req *backend.Request) (*backend.Response, error)
 	// Change makes of each page what may be seen of it.
 	Change func(page []byte) ([]byte, error)
 }
 
 // All returns the raw items of all pages. A server that does not know the method has
-// no items. Every error is a *[backend.Failure].
+// no items. An error is a *[backend.Failure], or one of Do's.
 func (c *Client) All(ctx context.Context, q Query) ([][]byte, error) {
-	if c.legacy.Load() {
-		return c.inSession(ctx, q)
+	if q.Speaks != "" && !q.Speaks.Modern() {
+		items, err := c.inSession(ctx, q)
+		if err != nil {
+			q.Found("") // the next one finds out anew
+		}
+		return items, err
 	}
 	items, err := c.pages(ctx, q, session{revision: mcp.Rev20260728})
 	if err == nil || !otherEra(err) {
@@ -60,7 +66,6 @@ func (c *Client) All(ctx context.Context, q Query) ([][]byte, error) {
 	items, legacyErr := c.inSession(ctx, q)
 	switch {
 	case legacyErr == nil:
-		c.legacy.Store(true)
 		return items, nil
 	case isUnknownMethod(err): // of a modern server, then, that has no such list
 		return nil, nil
@@ -109,6 +114,7 @@ func (c *Client) inSession(ctx context.Context, q Query) ([][]byte, error) {
 		return nil, c.failure(err)
 	}
 	s.revision, _ = mcp.NegotiatedRevision(answer)
+	q.Found(cmp.Or(s.revision, mcp.Rev20241105))
 	if !offers(answer, q.Method) {
 		return nil, nil
 	}
@@ -140,6 +146,7 @@ func offers(initialized []byte, method string) bool {
 func (c *Client) pages(ctx context.Context, q Query, s session) ([][]byte, error) {
 	var items [][]byte
 	cursor, size := []byte(nil), 0
+	seen := map[string]bool{}
 	for range c.limits.MaxPages {
 		page, _, err := c.ask(ctx, q, s, q.Method, params(s, cursor))
 		if err != nil {
@@ -161,9 +168,10 @@ func (c *Client) pages(ctx context.Context, q Query, s session) ([][]byte, error
 		for _, it := range list.Items {
 			items = append(items, list.Bytes(it.Span))
 		}
-		if cursor == nil {
+		if cursor == nil || seen[string(cursor)] { // a server that goes in circles has said what it has
 			return items, nil
 		}
+		seen[string(cursor)] = true
 	}
 	return nil, c.bad("has too many pages", nil)
 }
@@ -201,7 +209,7 @@ func next(page []byte) ([]byte, error) {
 // ask sends a request and returns its answer.
 func (c *Client) ask(ctx context.Context, q Query, s session, method string, params []byte) ([]byte, backend.Session, error) {
 	raw := fmt.Appendf(nil, `{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params)
-	resp, err := c.do(ctx, q, s, raw)
+	resp, err := c.send(ctx, q, s, raw)
 	if err != nil {
 		return nil, backend.Session{}, err
 	}
@@ -226,14 +234,14 @@ func (c *Client) ask(ctx context.Context, q Query, s session, method string, par
 
 // tell sends a notification.
 func (c *Client) tell(ctx context.Context, q Query, s session, raw string) error {
-	resp, err := c.do(ctx, q, s, []byte(raw))
+	resp, err := c.send(ctx, q, s, []byte(raw))
 	if err != nil {
 		return err
 	}
 	return resp.Body.Close()
 }
 
-func (c *Client) do(ctx context.Context, q Query, s session, raw []byte) (*backend.Response, error) {
+func (c *Client) send(ctx context.Context, q Query, s session, raw []byte) (*backend.Response, error) {
 	m, refusal := mcp.Parse(raw, mcp.DefaultLimits())
 	if refusal != nil { // a cursor that the gateway would not take from a client either
 		return nil, c.bad("has a cursor that cannot be sent", refusal)
@@ -245,8 +253,8 @@ func (c *Client) do(ctx context.Context, q Query, s session, raw []byte) (*backe
 	if s.revision.Modern() {
 		h[mcp.HeaderMethod] = []string{m.Method}
 	}
-	return c.backend.Do(ctx, &backend.Request{
-		Method: http.MethodPost, Header: h, Private: q.Private, Signing: q.Signing, Session: s.backend, Body: raw, Message: &m,
+	return q.Do(ctx, &backend.Request{
+		Method: http.MethodPost, Header: h, Session: s.backend, Body: raw, Message: &m,
 	})
 }
 
@@ -285,7 +293,7 @@ func (c *Client) end(ctx context.Context, q Query, s session) {
 	if s.revision >= mcp.Rev20250618 {
 		h[mcp.HeaderProtocolVersion] = []string{string(s.revision)}
 	}
-	resp, err := c.backend.Do(ctx, &backend.Request{Method: http.MethodDelete, Header: h, Private: q.Private, Signing: q.Signing, Session: s.backend})
+	resp, err := q.Do(ctx, &backend.Request{Method: http.MethodDelete, Header: h, Session: s.backend})
 	if err == nil {
 		_ = resp.Body.Close()
 	}

@@ -3,6 +3,7 @@ package listing_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/listing"
+	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
@@ -59,7 +61,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // client starts the server and makes a client of it.
-func (s *server) client(t *testing.T, limits listing.Limits) *listing.Client {
+func (s *server) client(t *testing.T, limits listing.Limits) *client {
 	t.Helper()
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
@@ -75,7 +77,31 @@ func (s *server) client(t *testing.T, limits listing.Limits) *listing.Client {
 	if limits.MaxBytes == 0 {
 		limits.MaxBytes, limits.MaxPageBytes = 1<<20, 1<<20
 	}
-	return listing.New("docs", b, limits)
+	return newClient("docs", b, limits)
+}
+
+// client is a client of one backend, with what it was found to speak.
+type client struct {
+	*listing.Client
+	backend backend.Backend
+	mu      sync.Mutex
+	speaks  mcp.Revision
+}
+
+func newClient(name string, b backend.Backend, limits listing.Limits) *client {
+	return &client{Client: listing.New(name, limits), backend: b}
+}
+
+func (c *client) all(ctx context.Context, method string) ([][]byte, error) {
+	c.mu.Lock()
+	speaks := c.speaks
+	c.mu.Unlock()
+	found := func(rev mcp.Revision) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.speaks = rev
+	}
+	return c.All(ctx, listing.Query{Method: method, Speaks: speaks, Found: found, Do: c.backend.Do, Change: asIs})
 }
 
 func result(w http.ResponseWriter, text string) {
@@ -147,7 +173,7 @@ func TestAll(t *testing.T) {
 			c := s.client(t, listing.Limits{})
 			for turn, gets := range [][]string{tt.first, tt.again} {
 				s.got = nil
-				items, err := c.All(t.Context(), listing.Query{Method: "tools/list", Change: asIs})
+				items, err := c.all(t.Context(), "tools/list")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -185,12 +211,12 @@ func TestBadLists(t *testing.T) {
 		say  func(w http.ResponseWriter, r request)
 		want string
 	}{
-		"endless": {func(w http.ResponseWriter, _ request) { result(w, `{"tools":[],"nextCursor":"more"}`) }, "docs: the backend's list has too many pages"},
+		"endless": {func(w http.ResponseWriter, _ request) { result(w, `{"tools":[],"nextCursor":"`+rand.Text()+`"}`) }, "docs: the backend's list has too many pages"},
 		"large page": {func(w http.ResponseWriter, _ request) {
 			result(w, `{"tools":[{"name":"`+strings.Repeat("a", 2000)+`"}]}`)
 		}, "docs: the backend's list is larger"},
 		"large": {func(w http.ResponseWriter, _ request) {
-			result(w, `{"tools":[{"name":"`+strings.Repeat("a", 500)+`"}],"nextCursor":"more"}`)
+			result(w, `{"tools":[{"name":"`+strings.Repeat("a", 500)+`"}],"nextCursor":"`+rand.Text()+`"}`)
 		}, "docs: the backend's list is larger"},
 		"no list":   {func(w http.ResponseWriter, _ request) { result(w, `{"tools":{}}`) }, "docs: the backend's list cannot be read"},
 		"ambiguous": {func(w http.ResponseWriter, _ request) { result(w, `{"tools":[{"name":"a","name":"b"}]}`) }, "docs: the backend's list cannot be read"},
@@ -201,7 +227,7 @@ func TestBadLists(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := (&server{say: tt.say}).client(t, listing.Limits{MaxPages: 10, MaxBytes: 2000, MaxPageBytes: 1000})
-			items, err := c.All(t.Context(), listing.Query{Method: "tools/list", Change: asIs})
+			items, err := c.all(t.Context(), "tools/list")
 			f, ok := errors.AsType[*backend.Failure](err)
 			if !ok || items != nil || !strings.HasPrefix(f.Public.Message, tt.want) {
 				t.Errorf("%d items, %v, want %q", len(items), err, tt.want)
@@ -225,9 +251,9 @@ func TestRealServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = h.Close() })
-		c := listing.New(era, h, listing.Limits{MaxBytes: 1 << 20, MaxPageBytes: 1 << 20})
-		for method, n := range map[string]int{"tools/list": 8, "prompts/list": 1, "resources/list": 1} {
-			items, err := c.All(t.Context(), listing.Query{Method: method, Change: asIs})
+		c := newClient(era, h, listing.Limits{MaxBytes: 1 << 20, MaxPageBytes: 1 << 20})
+		for method, n := range map[string]int{"tools/list": 11, "prompts/list": 1, "resources/list": 1} {
+			items, err := c.all(t.Context(), method)
 			if err != nil || len(items) != n {
 				t.Errorf("%s %s: %d items, %v, want %d", era, method, len(items), err, n)
 			}
@@ -246,8 +272,8 @@ func FuzzAll(f *testing.F) {
 		f.Add([]byte(page))
 	}
 	f.Fuzz(func(t *testing.T, page []byte) {
-		c := listing.New("docs", says(page), listing.Limits{MaxPages: 3, MaxBytes: 1 << 20, MaxPageBytes: 1 << 19})
-		items, err := c.All(t.Context(), listing.Query{Method: "tools/list", Change: asIs})
+		c := newClient("docs", says(page), listing.Limits{MaxPages: 3, MaxBytes: 1 << 20, MaxPageBytes: 1 << 19})
+		items, err := c.all(t.Context(), "tools/list")
 		if _, ok := errors.AsType[*backend.Failure](err); err != nil && !ok {
 			t.Errorf("%v is no Failure", err)
 		}

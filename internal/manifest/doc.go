@@ -11,7 +11,7 @@
 // The way through: [Load] reads; strict.Validate checks, fills in defaults and
 // decodes (a process that serves what a cluster has already accepted calls
 // [Set.Decode] instead); then [All], [Get], [Set.Secret] and [Set.ConfigMap]
-// give typed values.
+// give typed values. A [View] gives them too, and notes what was looked at.
 //
 // It may import api/v1alpha1 and internal/secret.
 package manifest

@@ -3,20 +3,9 @@ package manifest
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-
-	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 )
-
-// laterKinds are kinds that people may rightly expect and that are not built
-// yet: ours to come, and those of ToolHive that we have no equal for.
-var laterKinds = []string{
-	"VirtualMCPServer", "MCPGroup", "MCPTelemetryConfig",
-	"MCPWebhookConfig", "VirtualMCPCompositeToolDefinition", "EmbeddingServer", "MCPRegistry",
-}
 
 // addDocument reads the envelope of a document and adds its object to the set.
 // An object with problems is added too, as failed, so that others can refer to it.
@@ -31,9 +20,13 @@ func (s *Set) addDocument(doc document) Problems {
 	o.APIVersion, _ = doc.value["apiVersion"].(string)
 	o.Kind, _ = doc.value["kind"].(string)
 	problems := doc.duplicates
-	if field, message := checkType(o.APIVersion, o.Kind); message != "" {
+	switch field, message := checkType(o.APIVersion, o.Kind); {
+	case field == foreign:
+		s.foreign = append(s.foreign, o)
+		return nil
+	case message != "":
 		problems = append(problems, o.Problem(field, "%s", message))
-	} else {
+	default:
 		problems = append(problems, o.readName()...)
 		if o.APIVersion == "v1" {
 			problems = append(problems, o.readData()...)
@@ -83,7 +76,9 @@ func (o *Object) readName() Problems {
 	switch {
 	case o.Name == "" && len(problems) == 0:
 		problems = append(problems, o.Problem("metadata.name", "is required; give the %s a name", o.Kind))
-	case o.Name != "" && len(validation.IsDNS1123Subdomain(o.Name)) > 0:
+	case o.Name != "" && o.APIVersion != "v1" && len(validation.IsDNS1123Label(o.Name)) > 0:
+		problems = append(problems, o.Problem("metadata.name", "must be lower-case letters, digits and hyphens, begin and end with a letter or digit, and have at most 63 characters"))
+	case o.Name != "" && o.APIVersion == "v1" && len(validation.IsDNS1123Subdomain(o.Name)) > 0:
 		problems = append(problems, o.Problem("metadata.name", "must be lower-case letters, digits, hyphens and dots, begin and end with a letter or digit, and have at most 253 characters"))
 	}
 	o.Namespace = cmp.Or(text("namespace"), DefaultNamespace)
@@ -92,33 +87,3 @@ func (o *Object) readName() Problems {
 	}
 	return problems
 }
-
-// checkType says what is wrong with apiVersion and kind, and in which of them.
-func checkType(apiVersion, kind string) (field, message string) {
-	group, _, _ := strings.Cut(apiVersion, "/")
-	_, ours := newResource(kind)
-	isData := kind == "Secret" || kind == "ConfigMap"
-	switch {
-	case apiVersion == "":
-		return "apiVersion", "is required: " + v1alpha1.APIVersion + ", or v1 for a Secret or ConfigMap"
-	case kind == "":
-		return "kind", "is required; it is one of " + kindNames
-	case slices.Contains(laterKinds, kind) && (group == v1alpha1.Group || group == toolHiveGroup):
-		return "kind", kind + " is not supported yet; remove this document"
-	case group == toolHiveGroup:
-		return "apiVersion", "change it to " + v1alpha1.APIVersion + " to use this resource here"
-	case isData && apiVersion != "v1":
-		return "apiVersion", "must be v1 for a " + kind
-	case ours && apiVersion != v1alpha1.APIVersion:
-		return "apiVersion", "must be " + v1alpha1.APIVersion + " for an " + kind
-	case isData || ours:
-		return "", ""
-	default:
-		return "kind", fmt.Sprintf("%s of %s is not known here; use one of %s", kind, apiVersion, kindNames)
-	}
-}
-
-const (
-	toolHiveGroup = "toolhive.stacklok.dev"
-	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPExternalAuthConfig, MCPToolConfig, MCPOIDCConfig, MCPAuthzConfig, Secret, ConfigMap"
-)

@@ -13,38 +13,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 )
 
 // maxFile is the size of a file in bytes beyond which it is not read. A cluster
 // takes no object above 1.5 MiB; a file may hold several.
 const maxFile = 4 << 20
 
-// Load reads the resources in files and folders. Of a folder it reads *.yaml,
-// *.yml and *.json, those of its folders included, and leaves out what begins
-// with a dot (and with it the ..data folders of a mounted ConfigMap).
-//
-// The set holds all that could be read even where the error is not nil. The
-// error is then always [Problems].
-func Load(paths []string) (*Set, error) {
-	set := &Set{}
-	var problems Problems
-	digest, found := scan(paths, func(file string, text []byte) int {
-		docs, found := parseFile(file, text)
-		for _, doc := range docs {
-			found = append(found, set.addDocument(doc)...)
-		}
-		problems = append(problems, found...)
-		return len(docs) + len(found)
-	})
-	set.digest = digest
-	return set, append(problems, found...).Sort().Err()
-}
-
 // scan reads the files at paths and returns a digest of them, together with
 // what could not be read. visit, if any, gets each text and returns how much
 // there was to say about it. A pipe gives its text once, so it is only read for
 // a visitor, and has no part in the digest.
-func scan(paths []string, visit func(file string, text []byte) int) (digest string, problems Problems) {
+func scan(paths []string, read func(string) ([]byte, error), visit func(file string, text []byte) int) (digest string, problems Problems) {
 	hash := sha256.New()
 	for _, path := range paths {
 		files, found := list(path)
@@ -70,7 +51,7 @@ func scan(paths []string, visit func(file string, text []byte) int) (digest stri
 		if visit != nil && visited == 0 && len(found) == 0 {
 			problems = append(problems, Problem{
 				Position: Position{File: path},
-				Message:  "holds no resource; a resource begins with apiVersion and kind",
+				Message:  "holds no resource of " + v1alpha1.Group + "; a resource begins with apiVersion and kind",
 			})
 		}
 		_, _ = fmt.Fprintf(hash, "%q\n", found.Error())
@@ -83,6 +64,9 @@ func scan(paths []string, visit func(file string, text []byte) int) (digest stri
 func list(path string) ([]string, Problems) {
 	fail := func(path, format string, args ...any) ([]string, Problems) {
 		return nil, Problems{{Position: Position{File: path}, Message: fmt.Sprintf(format, args...)}}
+	}
+	if path == Stdin {
+		return []string{path}, nil
 	}
 	info, err := os.Stat(path)
 	switch {
@@ -144,6 +128,9 @@ func walk(dir string, above []os.FileInfo) ([]string, error) {
 
 // isPipe says whether a file is no file on a disk, such as /dev/stdin.
 func isPipe(file string) bool {
+	if file == Stdin {
+		return true
+	}
 	info, err := os.Stat(file)
 	return err == nil && !info.Mode().IsRegular()
 }
@@ -162,7 +149,11 @@ func read(file string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot be read: %w", cause(err))
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return readAll(f)
+}
+
+func readAll(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", cause(err))
 	}

@@ -87,7 +87,7 @@ func TestLoadFails(t *testing.T) {
 	writeIn(t, dir, "large.yaml", strings.Repeat("#", 4<<20+1))
 	writeIn(t, dir, "two/good.yaml", tool("good"))
 	writeIn(t, dir, "two/empty.yaml", "")
-	if got, problems := load(t, dir, "empty.yaml"); got != nil || problems != "empty.yaml: holds no resource; a resource begins with apiVersion and kind" {
+	if got, problems := load(t, dir, "empty.yaml"); got != nil || problems != "empty.yaml: holds no resource of sallyport.dev; a resource begins with apiVersion and kind" {
 		t.Errorf("empty: %v, %q", got, problems)
 	}
 	if got, problems := load(t, dir, "large.yaml"); got != nil || problems != "large.yaml: is larger than 4 MiB; split it" {

@@ -118,7 +118,7 @@ func (b *placer) mapping(p *placed, n *yaml.Node, depth int) *placeError {
 				b.problems = append(b.problems, Problem{
 					Position: Position{File: b.file, Line: int(line), Column: int(column)},
 					Field:    string(b.path),
-					Message:  fmt.Sprintf("is there twice, first in line %d; keep one", first.line),
+					Message:  fmt.Sprintf("duplicate, first in line %d; keep one", first.line),
 				})
 			}
 			at := *child.place

@@ -29,9 +29,8 @@ func TestPoll(t *testing.T) {
 	}
 	start := time.Now()
 	write("a: 1\n", start)
-	digest, _ := scan([]string{dir}, nil)
-
-	w := watcher{paths: []string{dir}, digest: digest}
+	r := &Reader{Paths: []string{dir}}
+	w := watcher{reader: r, paths: r.Paths, digest: r.digest()}
 	ctx, cancel := context.WithCancel(t.Context())
 	poll, changes, done := make(chan time.Time), make(chan struct{}, 10), make(chan struct{})
 	go func() {

@@ -34,6 +34,7 @@ type Problem struct {
 	Object  string // "MCPRemoteProxy/docs"; empty where no object could be read
 	Field   string // "spec.remoteUrl"; empty where it is about the whole object
 	Message string // what is wrong, and what to do; never holds a secret
+	Missing string // the kind of what a reference names, where that is not there
 }
 
 // String returns "file:line:column: Kind/name: field: message".

@@ -1,6 +1,11 @@
 package manifest
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -17,8 +22,11 @@ const DefaultNamespace = "default"
 type Set struct {
 	Objects []*Object // in the order of reading
 
-	digest string
-	byName map[objectKey]*Object
+	digest   string
+	revision string
+	foreign  []*Object // of other API groups
+	from     *Reader   // nil for a set that was not read
+	byName   map[objectKey]*Object
 }
 
 type objectKey struct{ kind, namespace, name string }
@@ -26,6 +34,33 @@ type objectKey struct{ kind, namespace, name string }
 // Digest returns a hash of what the set was read from: the same digest, the
 // same configuration. It changes with a comment, too.
 func (s *Set) Digest() string { return s.digest }
+
+// Revision is equal for equal objects, wherever and however they are written, defaults
+// that validation fills in apart. Unlike [Set.Digest] it may be shown: Secrets have no
+// part in it.
+func (s *Set) Revision() string { return s.revision }
+
+// revise makes the revision of the set as it is now.
+func (s *Set) revise() {
+	hash := sha256.New()
+	for _, o := range slices.SortedFunc(slices.Values(s.Objects), func(a, b *Object) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), compareNames(a, b))
+	}) {
+		if o.Kind == "Secret" {
+			continue
+		}
+		content := o.Raw["spec"]
+		if c, ok := o.typed.(*ConfigMap); ok {
+			content = []any{c.Data, c.BinaryData}
+		}
+		text, err := json.Marshal(content) // with sorted keys
+		if err != nil {
+			panic(err) // it was read from JSON or YAML
+		}
+		_, _ = fmt.Fprintf(hash, "%q %q %q %s\n", o.Kind, o.Namespace, o.Name, text)
+	}
+	s.revision = hex.EncodeToString(hash.Sum(nil)[:16])
+}
 
 // Find returns an object of any kind, decoded or not, failed or not: to tell a
 // reference to nothing from one to an object that has problems of its own.
@@ -54,7 +89,8 @@ func (s *Set) add(o *Object) Problems {
 // Resource is one of the kinds of api/v1alpha1.
 type Resource interface {
 	v1alpha1.MCPRemoteProxy | v1alpha1.MCPServer | v1alpha1.MCPServerEntry |
-		v1alpha1.MCPExternalAuthConfig | v1alpha1.MCPToolConfig | v1alpha1.MCPOIDCConfig | v1alpha1.MCPAuthzConfig
+		v1alpha1.MCPExternalAuthConfig | v1alpha1.MCPToolConfig | v1alpha1.MCPOIDCConfig | v1alpha1.MCPAuthzConfig | v1alpha1.MCPTelemetryConfig |
+		v1alpha1.MCPGroup | v1alpha1.VirtualMCPServer | v1alpha1.VirtualMCPCompositeToolDefinition
 }
 
 // Item is a decoded object together with where it came from.
@@ -121,7 +157,7 @@ func (s *Set) Decode() Problems {
 		}
 		o.typed = into
 	}
-	return problems.Sort()
+	return append(problems, s.fetchSecrets()...).Sort()
 }
 
 // newResource returns a new object of one of our kinds.
@@ -135,6 +171,14 @@ func newResource(kind string) (any, bool) {
 		return &v1alpha1.MCPServerEntry{}, true
 	case "MCPExternalAuthConfig":
 		return &v1alpha1.MCPExternalAuthConfig{}, true
+	case "MCPGroup":
+		return &v1alpha1.MCPGroup{}, true
+	case "VirtualMCPServer":
+		return &v1alpha1.VirtualMCPServer{}, true
+	case "VirtualMCPCompositeToolDefinition":
+		return &v1alpha1.VirtualMCPCompositeToolDefinition{}, true
+	case "MCPTelemetryConfig":
+		return &v1alpha1.MCPTelemetryConfig{}, true
 	case "MCPToolConfig":
 		return &v1alpha1.MCPToolConfig{}, true
 	case "MCPAuthzConfig":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,12 +24,13 @@ const (
 	pollEvery = 2 * time.Second
 )
 
-// Watch calls changed whenever what [Load] would read at paths is no longer
-// what it was, broken or not. since is the [Set.Digest] of what is in use, so a
+// Watch calls changed whenever what [Reader.Load] would read is no longer what
+// it was, broken or not. since is the [Set.Digest] of what is in use, so a
 // change between loading and watching counts too. Watch returns when ctx ends,
 // and leaves nothing running.
-func Watch(ctx context.Context, paths []string, since string, log *slog.Logger, changed func()) {
-	w := watcher{paths: paths, log: log, digest: since}
+func (r *Reader) Watch(ctx context.Context, since string, log *slog.Logger, changed func()) {
+	w := watcher{reader: r, log: log, digest: since}
+	w.paths = slices.DeleteFunc(slices.Clone(r.Paths), func(p string) bool { return p == Stdin })
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("files are watched by polling", "reason", err)
@@ -42,7 +44,8 @@ func Watch(ctx context.Context, paths []string, since string, log *slog.Logger, 
 }
 
 type watcher struct {
-	paths  []string
+	reader *Reader
+	paths  []string // of files
 	log    *slog.Logger
 	digest string // of the content, when it was last read
 	stat   uint64 // of names, sizes and times, when they were last looked at
@@ -76,7 +79,7 @@ func (w *watcher) run(ctx context.Context, poll <-chan time.Time, changed func()
 			first = time.Time{}
 			w.check(changed)
 		case <-poll:
-			if statAll(w.paths) != w.stat {
+			if w.look() != w.stat {
 				w.check(changed)
 			}
 		}
@@ -88,8 +91,8 @@ func (w *watcher) run(ctx context.Context, poll <-chan time.Time, changed func()
 // noticed by either.
 func (w *watcher) check(changed func()) {
 	w.follow()
-	w.stat = statAll(w.paths)
-	if digest, _ := scan(w.paths, nil); digest != w.digest {
+	w.stat = w.look()
+	if digest := w.reader.digest(); digest != w.digest {
 		w.digest = digest
 		changed()
 	}
@@ -99,7 +102,7 @@ func (w *watcher) check(changed func()) {
 // hold much else: a single file is watched through the folder it is in.
 func (w *watcher) concerns(name string) bool {
 	base := filepath.Base(name)
-	return isManifest(name) || filepath.Ext(base) == "" || strings.HasPrefix(base, "..") || slices.Contains(w.paths, name)
+	return w.reader.Secrets != "" || isManifest(name) || filepath.Ext(base) == "" || strings.HasPrefix(base, "..") || slices.Contains(w.paths, name)
 }
 
 // follow watches the folders that there are now. Folders rather than files,
@@ -114,6 +117,13 @@ func (w *watcher) follow() {
 		want[filepath.Dir(filepath.Clean(path))] = true
 		for _, dir := range folders(path) {
 			want[dir] = true
+		}
+	}
+	if dir := w.reader.Secrets; dir != "" {
+		want[filepath.Clean(dir)] = true
+		files, _ := secretFiles(dir)
+		for _, file := range files {
+			want[filepath.Dir(file)] = true
 		}
 	}
 	for _, have := range w.notify.WatchList() {
@@ -145,20 +155,29 @@ func folders(path string) []string {
 	return dirs
 }
 
-// statAll sums up what can be seen of the files without reading them.
-func statAll(paths []string) uint64 {
+// look sums up what can be seen of the files without reading them.
+func (w *watcher) look() uint64 {
 	sum := fnv.New64a()
-	for _, path := range paths {
+	for _, path := range w.paths {
 		files, problems := list(path)
 		_, _ = fmt.Fprintln(sum, problems.Error())
-		for _, file := range files {
-			info, err := os.Stat(file)
-			if err != nil {
-				_, _ = fmt.Fprintln(sum, file, err)
-				continue
-			}
-			_, _ = fmt.Fprintln(sum, file, info.Size(), info.ModTime().UnixNano())
-		}
+		lookAt(sum, files)
+	}
+	if w.reader.Secrets != "" {
+		files, err := secretFiles(w.reader.Secrets)
+		_, _ = fmt.Fprintln(sum, err)
+		lookAt(sum, files)
 	}
 	return sum.Sum64()
+}
+
+func lookAt(sum io.Writer, files []string) {
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			_, _ = fmt.Fprintln(sum, file, err)
+			continue
+		}
+		_, _ = fmt.Fprintln(sum, file, info.Size(), info.ModTime().UnixNano())
+	}
 }

@@ -36,24 +36,6 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-func TestParseAllocations(t *testing.T) {
-	// Not parallel: AllocsPerRun counts the whole process.
-	if raceEnabled {
-		t.Skip("the race detector makes sync.Pool forget")
-	}
-	for _, body := range []string{legacyCall, modernCall} {
-		raw := []byte(body)
-		got := testing.AllocsPerRun(200, func() {
-			if _, err := mcp.Parse(raw, mcp.DefaultLimits()); err != nil {
-				t.Error(err)
-			}
-		})
-		if got > 2 {
-			t.Errorf("Parse of %d bytes allocates %v times", len(raw), got)
-		}
-	}
-}
-
 func BenchmarkCheckHeaders(b *testing.B) {
 	e, err := mcp.Parse([]byte(modernCall), mcp.DefaultLimits())
 	if err != nil {

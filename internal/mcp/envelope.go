@@ -64,11 +64,23 @@ type Limits struct {
 	MaxDepth int
 	// MaxNumberLen is the length of the longest number, in bytes.
 	MaxNumberLen int
+	// MaxObjectMembers is how many members one object may have, and MaxMembers how
+	// many all objects together: a reader that refuses a key that is there twice has
+	// to remember them.
+	MaxObjectMembers, MaxMembers int
 }
 
 // DefaultLimits are the limits for a gateway at the edge: 128 deep, numbers of
-// 512 bytes.
-func DefaultLimits() Limits { return Limits{MaxDepth: 128, MaxNumberLen: 512} }
+// 512 bytes, 10,000 members an object and 100,000 a message.
+func DefaultLimits() Limits {
+	return Limits{MaxDepth: 128, MaxNumberLen: 512, MaxObjectMembers: 10_000, MaxMembers: 100_000}
+}
+
+// answerLimits bound a backend's message where it is read strictly. A list may hold
+// thousands of tools.
+func answerLimits() Limits {
+	return Limits{MaxDepth: 512, MaxNumberLen: 64 << 10, MaxObjectMembers: 10_000, MaxMembers: 1_000_000}
+}
 
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
@@ -77,6 +89,12 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MaxNumberLen <= 0 {
 		l.MaxNumberLen = d.MaxNumberLen
+	}
+	if l.MaxObjectMembers <= 0 {
+		l.MaxObjectMembers = d.MaxObjectMembers
+	}
+	if l.MaxMembers <= 0 {
+		l.MaxMembers = d.MaxMembers
 	}
 	return l
 }

@@ -32,9 +32,6 @@ type Error struct {
 	Message string
 	Data    []byte // raw JSON; nil when there is none
 	Status  int    // HTTP status
-	// Result stands in place of the error where the protocol has a refusal travel as
-	// a result (MCP 2026-07-28, InputRequiredResult). It is raw JSON.
-	Result []byte
 }
 
 // Errorf makes an Error without data.
@@ -81,11 +78,6 @@ func (e *Error) Append(dst, id []byte) []byte {
 		dst = append(dst, "null"...)
 	} else {
 		dst = append(dst, id...)
-	}
-	if e.Result != nil {
-		dst = append(dst, `,"result":`...)
-		dst = append(dst, e.Result...)
-		return append(dst, '}')
 	}
 	dst = append(dst, `,"error":{"code":`...)
 	dst = strconv.AppendInt(dst, int64(e.Code), 10)

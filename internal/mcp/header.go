@@ -17,6 +17,16 @@ const (
 	HeaderLastEventID     = "Last-Event-Id"
 )
 
+// IsProtocolHeader reports the headers of a request that are the protocol's own. Other
+// names that begin like them are not: somebody may have chosen one for an identity.
+func IsProtocolHeader(name string) bool {
+	switch name {
+	case "Accept", "Content-Type", HeaderLastEventID, HeaderSessionID, HeaderProtocolVersion, HeaderMethod, HeaderName:
+		return true
+	}
+	return strings.HasPrefix(name, HeaderParamPrefix)
+}
+
 // The markers around a header value that could not stand there as it is. They are
 // case-sensitive (MCP 2026-07-28 transports, Value Encoding).
 const (

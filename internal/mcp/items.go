@@ -22,6 +22,11 @@ type List struct {
 	// same for everybody is not public (MCP 2026-07-28 caching).
 	CacheScope Span
 
+	// LeftOut is how many items are not in Raw, since two readers could read them
+	// differently, and Why is what was wrong with the first.
+	LeftOut int
+	Why     error
+
 	base int  // where the result begins in Raw
 	id   Span // of the message, in Raw
 }
@@ -79,10 +84,32 @@ func listKeys(method string) (items, name string) {
 // or what came on the same stream before the answer. A message for which it returns
 // an error must not be passed on. Errors do not repeat the text.
 //
+// An item that cannot be read strictly is left out, so that it costs nobody the rest
+// (REQ G-8): what is passed on is the List's Raw, not raw.
+//
 // The List keeps raw.
 func ReadList(raw []byte, method string) (*List, error) {
+	l, err := readList(raw, method)
+	if err == nil {
+		return l, nil
+	}
+	rest, leftOut, why := withoutBad(raw, method)
+	if leftOut == 0 {
+		return nil, err
+	}
+	if l, err = readList(rest, method); err != nil || l == nil {
+		return nil, err
+	}
+	l.LeftOut, l.Why = leftOut, why
+	return l, nil
+}
+
+func readList(raw []byte, method string) (*List, error) {
 	r := listReaders.Get().(*listReader)
 	defer r.done()
+	if tooMuch, _ := scan(raw, answerLimits()); tooMuch != nil {
+		return nil, errors.New("read list: " + tooMuch.Message)
+	}
 	r.reset(raw, method)
 	if err := r.message(); err != nil {
 		return nil, fmt.Errorf("read list: %w", r.cause(err))

@@ -32,30 +32,35 @@ func (l *List) AppendRewrite(dst []byte, keep []bool, edits ...Edit) []byte {
 		all = append(all, e)
 	}
 	if keep != nil {
-		all = l.dropped(all, keep)
+		spans := make([]Span, len(l.Items))
+		for i, it := range l.Items {
+			spans[i] = Span{l.base + it.Span.Start, l.base + it.Span.End}
+		}
+		all = append(all, dropped(spans, keep)...)
 	}
 	return appendSplice(dst, l.Raw, all)
 }
 
-// dropped appends the removal of each run of items that go, with one comma each:
-// the one before, or behind it for the first.
-func (l *List) dropped(edits []Edit, keep []bool) []Edit {
-	for i := 0; i < len(l.Items); i++ {
+// dropped is the removal of each run of spans that go, with one comma each: the one
+// before, or behind it for the first.
+func dropped(spans []Span, keep []bool) []Edit {
+	var edits []Edit
+	for i := 0; i < len(spans); i++ {
 		if keep[i] {
 			continue
 		}
 		first := i
-		for i+1 < len(l.Items) && !keep[i+1] {
+		for i+1 < len(spans) && !keep[i+1] {
 			i++
 		}
-		span := Span{l.Items[first].Span.Start, l.Items[i].Span.End}
+		span := Span{spans[first].Start, spans[i].End}
 		switch {
 		case first > 0:
-			span.Start = l.Items[first-1].Span.End
-		case i+1 < len(l.Items):
-			span.End = l.Items[i+1].Span.Start
+			span.Start = spans[first-1].End
+		case i+1 < len(spans):
+			span.End = spans[i+1].Start
 		}
-		edits = append(edits, Edit{Span: Span{l.base + span.Start, l.base + span.End}})
+		edits = append(edits, Edit{Span: span})
 	}
 	return edits
 }
@@ -64,7 +69,12 @@ func (l *List) dropped(edits []Edit, keep []bool) []Edit {
 // everybody with the same bytes but for the id, and comparing them costs a fraction
 // of reading them. The zero Lists is ready, and safe for use by several at a time.
 type Lists struct {
+	// LeftOut, if not nil, hears of items that are left out of lists: when the first is,
+	// and when there are more or fewer of them. n is 0 when all are there again.
+	LeftOut func(method string, n int, why error)
+
 	mu     sync.Mutex
+	left   map[string]int // by method
 	recent [recentLists]remembered
 	next   int
 }
@@ -84,11 +94,16 @@ const (
 // lists that are the same are the same slice.
 func (c *Lists) Read(raw []byte, method string) (*List, error) {
 	if l := c.find(raw, method); l != nil {
+		c.note(method, l)
 		return l, nil
 	}
 	l, err := ReadList(raw, method)
-	if err != nil || l == nil || len(raw) > maxListKept {
+	if err != nil || l == nil {
 		return l, err
+	}
+	c.note(method, l)
+	if l.LeftOut > 0 || len(raw) > maxListKept {
+		return l, nil
 	}
 	kept := *l
 	kept.Raw = bytes.Clone(raw)
@@ -97,6 +112,25 @@ func (c *Lists) Read(raw []byte, method string) (*List, error) {
 	c.next = (c.next + 1) % len(c.recent)
 	c.mu.Unlock()
 	return l, nil
+}
+
+// note tells of a change in what is left out.
+func (c *Lists) note(method string, l *List) {
+	if c.LeftOut == nil {
+		return
+	}
+	c.mu.Lock()
+	before := c.left[method]
+	if before != l.LeftOut {
+		if c.left == nil {
+			c.left = map[string]int{}
+		}
+		c.left[method] = l.LeftOut
+	}
+	c.mu.Unlock()
+	if before != l.LeftOut {
+		c.LeftOut(method, l.LeftOut, l.Why)
+	}
 }
 
 func (c *Lists) find(raw []byte, method string) *List {

@@ -112,36 +112,103 @@ func TestReadListRefuses(t *testing.T) {
 	t.Parallel()
 	in := func(result string) string { return `{"jsonrpc":"2.0","id":1,"result":` + result + `}` }
 	for raw, want := range map[string]string{
-		``:                                  "not valid JSON",
-		`[` + in(`{"tools":[]}`) + `]`:      "not an object",
-		in(`{"tools":[]}`) + `{}`:           "followed by more",
-		in(`{"tools":[{"name":"a"}]`):       "not valid JSON",
-		in(`[]`):                            "result is not an object",
-		in(`null`):                          "result is not an object",
-		in(`{"tools":{}}`):                  "tools is not an array",
-		in(`{"tools":[1]}`):                 "not an object",
-		in(`{"tools":[{}]}`):                "has no name",
-		in(`{"tools":[{"name":1}]}`):        "not a string",
-		in(`{"tools":[{"name":"\ud800"}]}`): "not valid JSON",
-
-		in(`{"tools":[{"name":"a","name":"b"}]}`):                                        "same key twice",
-		in(`{"tools":[{"name":"a","x":{"y":1,"y":2}}]}`):                                 "same key twice",
-		in(`{"tools":[{"name":"a","annotations":{"readOnlyHint":1,"readOnlyHint":2}}]}`): "same key twice",
-		in(`{"tools":[{"name":"a","Name":"b"}]}`):                                        "upper and lower case",
-		in(`{"tools":[{"name":"a","n\u0041me":"b"}]}`):                                   "upper and lower case",
-		in(`{"tools":[{"name":"a","Annotations":{}}]}`):                                  "upper and lower case",
-		in(`{"tools":[],"Tools":[{"name":"a"}]}`):                                        "upper and lower case",
-		`{"jsonrpc":"2.0","id":1,"Result":{"tools":[{"name":"a"}]}}`:                     "upper and lower case",
-		`{"jsonrpc":"2.0","id":1,"result":{},"result":{"tools":[]}}`:                     "same key twice",
-		`{"jsonrpc":"2.0","result":{"tools":[{"name":"a"}]}}`:                            "no id",
-		`{"jsonrpc":"2.0","id":null,"result":{"tools":[{"name":"a"}]}}`:                  "no id",
-		`{"jsonrpc":"2.0","id":1,"method":"x","result":{"tools":[{"name":"a"}]}}`:        "also a method",
-		`{"jsonrpc":"2.0","id":1,"error":{},"result":{"tools":[{"name":"a"}]}}`:          "also a method or an error",
+		``:                             "not valid JSON",
+		`[` + in(`{"tools":[]}`) + `]`: "not an object",
+		in(`{"tools":[]}`) + `{}`:      "followed by more",
+		in(`{"tools":[{"name":"a"}]`):  "not valid JSON",
+		in(`[]`):                       "result is not an object",
+		in(`null`):                     "result is not an object",
+		in(`{"tools":{}}`):             "tools is not an array",
+		in(`{"tools":[],"Tools":[{"name":"a"}]}`):                                 "upper and lower case",
+		`{"jsonrpc":"2.0","id":1,"Result":{"tools":[{"name":"a"}]}}`:              "upper and lower case",
+		`{"jsonrpc":"2.0","id":1,"result":{},"result":{"tools":[]}}`:              "same key twice",
+		`{"jsonrpc":"2.0","result":{"tools":[{"name":"a"}]}}`:                     "no id",
+		`{"jsonrpc":"2.0","id":null,"result":{"tools":[{"name":"a"}]}}`:           "no id",
+		`{"jsonrpc":"2.0","id":1,"method":"x","result":{"tools":[{"name":"a"}]}}`: "also a method",
+		`{"jsonrpc":"2.0","id":1,"error":{},"result":{"tools":[{"name":"a"}]}}`:   "also a method or an error",
 	} {
 		l, err := mcp.ReadList([]byte(raw), "tools/list")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: list %v, error %v, want one with %q", raw, l, err, want)
 		}
+	}
+}
+
+// One item that cannot be read for certain costs nobody the others.
+func TestReadListLeavesOut(t *testing.T) { // FINDING F8; REQ G-8, B-21
+	t.Parallel()
+	in := func(items string) string {
+		return `{"jsonrpc":"2.0","id":1,"result":{"z":1.50,"tools":[` + items + `],"nextCursor":"x"}}`
+	}
+	const a, b = `{"name":"a","max":12345678901234567890}`, ` { "name":"b" } `
+	for bad, why := range map[string]string{
+		`1`:                 "not an object",
+		`null`:              "not an object",
+		`{}`:                "has no name",
+		`{"name":1}`:        "not a string",
+		`{"name":null}`:     "not a string",
+		`{"name":"\ud800"}`: "not valid JSON",
+		`{"name":"x","description":"cut \ud83d"}`:            "not valid JSON",
+		"{\"name\":\"x\",\"description\":\"\xc3\"}":          "not valid JSON",
+		`{"name":"x","name":"y"}`:                            "same key twice",
+		`{"name":"x","x":{"y":1,"y":2}}`:                     "same key twice",
+		`{"name":"x","annotations":{"a":1,"a":2}}`:           "same key twice",
+		`{"name":"x","Name":"y"}`:                            "upper and lower case",
+		`{"name":"x","n\u0041me":"y"}`:                       "upper and lower case",
+		`{"name":"x","Annotations":{}}`:                      "upper and lower case",
+		`{"name":"x","inputSchema":` + members(10_001) + `}`: "more than 10000 members",
+	} {
+		for items, c := range map[string]struct {
+			want string
+			n    int
+		}{
+			bad:                                   {"", 1},
+			bad + "," + a + "," + b:               {a + "," + b, 1},
+			a + "," + bad + "," + b:               {a + "," + b, 1},
+			a + " ,\n" + b + "," + bad + " ":      {a + " ,\n" + b + " ", 1},
+			bad + "," + a + "," + bad + "," + bad: {a, 3},
+		} {
+			l, err := mcp.ReadList([]byte(in(items)), "tools/list")
+			if err != nil || l == nil {
+				t.Errorf("%.80s: %v, %v", items, l, err)
+				continue
+			}
+			if l.LeftOut != c.n || l.Why == nil || !strings.Contains(l.Why.Error(), why) {
+				t.Errorf("%.80s: %d left out, %v; want %q", items, l.LeftOut, l.Why, why)
+			}
+			// White space around what goes may go with it.
+			squeeze := strings.NewReplacer(" ", "", "\n", "").Replace
+			if got := squeeze(string(l.Raw)); got != squeeze(in(c.want)) {
+				t.Errorf("%.80s: became %s, want %s", items, got, in(c.want))
+			}
+		}
+	}
+	for _, raw := range []string{ // where the items are cannot be told without doubt
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{}],"tools":[]}}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{}],"Tools":[]}}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{}]},"result":{}}`,
+		`{"jsonrpc":"2.0","id":1,"result":{"x":{"tools":[{}]},"x":1}}`,
+		`{"jsonrpc":"2.0","id":1,"x":1,"x":2,"result":{"tools":[{}]}}`,
+		in(`{}`) + `{}`, in(`{}`)[:40],
+	} {
+		if l, err := mcp.ReadList([]byte(raw), "tools/list"); err == nil {
+			t.Errorf("%s: list %v", raw, l)
+		}
+	}
+}
+
+// It is told once, and when it changes.
+func TestListsTellOfLeftOut(t *testing.T) { // FINDING F8
+	t.Parallel()
+	var told []string
+	lists := mcp.Lists{LeftOut: func(method string, n int, _ error) { told = append(told, fmt.Sprint(method, " ", n)) }}
+	for _, items := range []string{`{"name":"a"}`, `{}`, `1`, `{},{}`, `{"name":"a"},{},1`, `{"name":"a"}`, `{"name":"a"}`} {
+		if _, err := lists.Read([]byte(`{"jsonrpc":"2.0","id":1,"result":{"tools":[`+items+`]}}`), "tools/list"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"tools/list 1", "tools/list 2", "tools/list 0"}, told); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -293,6 +360,8 @@ func FuzzReadList(f *testing.F) {
 		if err != nil || l == nil {
 			return
 		}
+		given := raw
+		raw = l.Raw // without what could not be read
 		names, _ := namesOf(t, raw)
 		var got []string
 		for _, it := range l.Items {
@@ -316,10 +385,10 @@ func FuzzReadList(f *testing.F) {
 			t.Fatalf("%s became %s", raw, out)
 		}
 		var lists mcp.Lists
-		if _, err := lists.Read(raw, "tools/list"); err != nil {
+		if _, err := lists.Read(given, "tools/list"); err != nil {
 			t.Fatal(err)
 		}
-		again, err := lists.Read(raw, "tools/list")
+		again, err := lists.Read(given, "tools/list")
 		if err != nil || !bytes.Equal(again.Rewrite(keep), out) {
 			t.Fatalf("known again it is another: %v", err)
 		}

@@ -1,7 +1,9 @@
 package mcp
 
 import (
+	"bytes"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -16,7 +18,8 @@ const (
 
 // keySet are the keys of one object that mean something to the protocol. Some
 // JSON readers match keys without regard to case (Go's encoding/json does), so a
-// key that differs from one of these in case alone is another message to them.
+// key that differs from one of these in case alone is another message to them. So is
+// one with control characters, which others end a text at, or leave out.
 type keySet uint8
 
 const (
@@ -105,11 +108,20 @@ func matchMeta(name []byte) (string, bool) {
 	return "", false
 }
 
-// variantOf returns the key that name equals without regard to case, if name is
-// not the key itself.
+// variantOf returns the key that name equals without regard to case and to control
+// characters, if name is not the key itself. For a reader in C a text ends at NUL.
 func variantOf(name []byte, keys ...string) (string, bool) {
+	seen := name
+	if bytes.IndexFunc(name, unicode.IsControl) >= 0 {
+		seen = bytes.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, name)
+	}
 	for _, k := range keys {
-		if string(name) != k && foldEqual(name, k) {
+		if string(name) != k && foldEqual(seen, k) {
 			return k, true
 		}
 	}

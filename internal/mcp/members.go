@@ -66,6 +66,17 @@ func Member(object []byte, key string) (value []byte, err error) {
 	return value, nil
 }
 
+// HasObject reports whether there is an object at the end of a path of objects.
+func HasObject(object []byte, path ...string) bool {
+	for _, key := range path {
+		var err error
+		if object, err = Member(object, key); err != nil || object == nil {
+			return false
+		}
+	}
+	return len(object) > 0 && object[0] == '{'
+}
+
 // Text decodes a raw JSON string. ok is false for any other value.
 func Text(value []byte) (text string, ok bool) {
 	if len(value) < 2 || value[0] != '"' {
@@ -115,3 +126,68 @@ func (m *memberReader) done() {
 }
 
 func (m *memberReader) syntax() error { return errors.New("read members: value is not valid JSON") }
+
+// Elements calls each with every element of a JSON array, raw, until each returns
+// false. What is no array is an error.
+func Elements(array []byte, each func(value []byte) bool) error {
+	m := memberReaders.Get().(*memberReader)
+	defer m.done()
+	m.reset(array)
+	if m.dec.PeekKind() != '[' {
+		return errNoArray
+	}
+	_, _ = m.dec.ReadToken() // [
+	for m.dec.PeekKind() != ']' {
+		v, err := m.dec.ReadValue()
+		if err != nil {
+			return m.syntax()
+		}
+		end := int(m.dec.InputOffset())
+		if !each(array[end-len(v) : end : end]) {
+			return nil
+		}
+	}
+	return nil
+}
+
+var errNoArray = errors.New("read elements: value is not an array")
+
+// Path is the raw value at the end of a path of keys, nil when there is none.
+func Path(object []byte, keys ...string) []byte {
+	for _, key := range keys {
+		value, err := Member(object, key)
+		if err != nil || value == nil {
+			return nil
+		}
+		object = value
+	}
+	return object
+}
+
+// PathText is the string at the end of a path of keys, "" when there is none.
+func PathText(object []byte, keys ...string) string {
+	s, _ := Text(Path(object, keys...))
+	return s
+}
+
+// Without is an object without the members that drop names. What is no object, and an
+// object that has none of them, stays as it is.
+func Without(object []byte, drop func(key string) bool) []byte {
+	out := []byte{'{'}
+	dropped := false
+	err := Members(object, func(key, value []byte) bool {
+		if drop(string(key)) {
+			dropped = true
+			return true
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(AppendQuote(out, string(key)), ':'), value...)
+		return true
+	})
+	if err != nil || !dropped {
+		return object
+	}
+	return append(out, '}')
+}

@@ -74,3 +74,26 @@ func memberSpans(raw []byte, members []Field) (spans []Span, first, end int) {
 
 // Quote returns s as a JSON string, with what is no UTF-8 replaced.
 func Quote(s string) []byte { return AppendQuote(nil, s) }
+
+// Canonical is a value as every JSON writer could have it: members in order, no spaces,
+// one way to escape (RFC 8785). Integers stay as they are: two large ones must not
+// become one.
+func Canonical(value []byte) ([]byte, error) {
+	v := jsontext.Value(bytes.Clone(value))
+	if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// QuoteAll is the JSON array of strings.
+func QuoteAll(list []string) []byte {
+	raw := []byte{'['}
+	for i, s := range list {
+		if i > 0 {
+			raw = append(raw, ',')
+		}
+		raw = AppendQuote(raw, s)
+	}
+	return append(raw, ']')
+}

@@ -66,6 +66,19 @@ func knownMethod(b []byte) string {
 	return ""
 }
 
+// Repeatable reports methods that change nothing: asking twice is asking once.
+func Repeatable(method string) bool {
+	switch method {
+	case "ping", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
+		"prompts/get", "resources/read", "completion/complete", "tasks/get", "tasks/list":
+		return true
+	}
+	return false
+}
+
+// Repeatable reports what calling the tool twice is like, as far as its server says.
+func (h Hints) Repeatable() bool { return h.ReadOnly == HintTrue || h.Idempotent == HintTrue }
+
 // targetParam is the key, in params, of what the method works on: "name", "uri"
 // or "taskId"; "" where the method has none.
 func targetParam(method string) string {

@@ -9,6 +9,9 @@ import (
 // NegotiatedRevision is the revision that the answer to an initialize settles on:
 // its result.protocolVersion. It is false for a message that has none.
 func NegotiatedRevision(msg []byte) (Revision, bool) {
+	if tooMuch, _ := scan(msg, answerLimits()); tooMuch != nil {
+		return "", false
+	}
 	dec := jsontext.NewDecoder(bytes.NewReader(msg))
 	if !enterMember(dec, "result") || !enterMember(dec, "protocolVersion") {
 		return "", false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -15,10 +16,10 @@ import (
 //
 //   - what is no JSON, or JSON that readers differ on: two values, the same key
 //     twice, invalid UTF-8, a byte order mark (CodeParse);
-//   - what is no single JSON-RPC 2.0 message as MCP defines it: batches, ids that
-//     are neither string nor integer, parameters that are no object, a method
+//   - what is no single JSON-RPC 2.0 message as MCP defines it: batches, ids of
+//     requests that are neither string nor integer, parameters that are no object, a method
 //     together with a result (CodeInvalidRequest);
-//   - containers too deep, numbers too long or out of range (CodeInvalidRequest);
+//   - containers too deep, objects with too many members, numbers too long or out of range (CodeInvalidRequest);
 //   - keys that some readers take for one of the protocol's, because they differ
 //     in upper and lower case only (CodeInvalidRequest);
 //   - a value of the wrong type where the gateway reads one (CodeInvalidParams).
@@ -49,6 +50,7 @@ type parser struct {
 	name    []byte // scratch for keys and strings with escapes
 
 	sawVersion, sawID, sawMethod, sawResult, sawError bool
+	nullID, nullResult, nullError                     bool
 
 	targets [3]param // params.name, params.uri, params.taskId
 }
@@ -66,13 +68,14 @@ func (p *parser) reset(raw []byte) {
 	p.env = Envelope{Raw: raw}
 	p.refused = nil
 	p.sawVersion, p.sawID, p.sawMethod, p.sawResult, p.sawError = false, false, false, false, false
+	p.nullID, p.nullResult, p.nullError = false, false, false
 	p.targets = [3]param{{key: "name"}, {key: "uri"}, {key: "taskId"}}
 }
 
 func (p *parser) parse(lim Limits) *Error {
-	tooDeep, badNumber := scan(p.env.Raw, lim)
-	if tooDeep != nil {
-		return tooDeep
+	tooMuch, badNumber := scan(p.env.Raw, lim)
+	if tooMuch != nil {
+		return tooMuch
 	}
 	if err := p.message(); err != nil {
 		return p.syntaxError(err)
@@ -153,9 +156,9 @@ func (p *parser) envelope() error {
 		case "params":
 			return p.params()
 		case "result":
-			p.sawResult = true
+			p.sawResult, p.nullResult = true, p.dec.PeekKind() == 'n'
 		case "error":
-			p.sawError = true
+			p.sawError, p.nullError = true, p.dec.PeekKind() == 'n'
 		}
 		return p.skip()
 	})
@@ -163,7 +166,11 @@ func (p *parser) envelope() error {
 
 // params reads the parameters. MCP's are objects, always.
 func (p *parser) params() (err error) {
-	if p.dec.PeekKind() != '{' {
+	switch p.dec.PeekKind() {
+	case '{':
+	case 'n': // null says what leaving it out says
+		return p.skip()
+	default:
 		p.refuse(CodeInvalidRequest, "params must be an object")
 		return p.skip()
 	}
@@ -192,7 +199,11 @@ func (p *parser) candidate(i int) error {
 }
 
 func (p *parser) meta() (err error) {
-	if p.dec.PeekKind() != '{' {
+	switch p.dec.PeekKind() {
+	case '{':
+	case 'n':
+		return p.skip()
+	default:
 		p.refuse(CodeInvalidParams, "params._meta must be an object")
 		return p.skip()
 	}
@@ -240,7 +251,7 @@ func (p *parser) object(keys keySet, each func(key string) error) error {
 		}
 		key, variant := keys.match(p.unquote(v))
 		if variant {
-			p.refuse(CodeInvalidRequest, "a key differs from "+key+" in upper and lower case only")
+			p.refuse(CodeInvalidRequest, "a key differs from "+key+" in case or control characters only")
 			key = ""
 		}
 		if err := each(key); err != nil {
@@ -287,8 +298,13 @@ const (
 	maxIDDigits = 20
 )
 
-// id accepts what every reader keeps exactly: a string, or an integer.
+// id accepts what every reader keeps: a string, or an integer, which may be written
+// with a fraction of nothing. A null is no id; whether there must be one shows later.
 func (p *parser) id(v jsontext.Value) {
+	if v.Kind() == 'n' {
+		p.nullID = true
+		return
+	}
 	p.sawID = true
 	switch v.Kind() {
 	case '"':
@@ -297,12 +313,12 @@ func (p *parser) id(v jsontext.Value) {
 			return
 		}
 	case '0':
-		digits := bytes.TrimPrefix(v, []byte("-"))
-		if len(digits) > maxIDDigits {
+		digits, fraction, _ := bytes.Cut(bytes.TrimPrefix(v, []byte("-")), []byte("."))
+		if len(digits)+len(fraction) > maxIDDigits {
 			p.refuse(CodeInvalidRequest, "id is too long")
 			return
 		}
-		if bytes.ContainsAny(digits, ".eE") {
+		if bytes.ContainsAny(digits, "eE") || len(bytes.Trim(fraction, "0")) > 0 {
 			p.refuse(CodeInvalidRequest, "id must be a string or an integer")
 			return
 		}
@@ -315,7 +331,11 @@ func (p *parser) id(v jsontext.Value) {
 
 // classify says what the message is, by which keys it has (JSON-RPC 2.0 §4, §5).
 func (p *parser) classify() {
+	p.sawError = p.sawError && !p.nullError // some programs write both, and one of them is null
+	p.sawResult = p.sawResult && (!p.nullResult || !p.sawError)
 	switch {
+	case p.nullID && p.sawMethod && !strings.HasPrefix(p.env.Method, "notifications/"):
+		p.refuse(CodeInvalidRequest, "id must be a string or an integer")
 	case !p.sawVersion:
 		p.refuse(CodeInvalidRequest, `jsonrpc must be "2.0"`)
 	case p.sawMethod && (p.sawResult || p.sawError):
@@ -369,6 +389,8 @@ func (p *parser) syntaxError(err error) *Error {
 		text = "message begins with a byte order mark"
 	case !utf8.Valid(raw):
 		text = "message is not valid UTF-8"
+	case halfPair(raw, int(at)):
+		text = "message has half of a surrogate pair, which is no character"
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		text = "message has the same key twice in one object"
 		if p.dec.StackDepth() == 1 { // it may be the id
@@ -378,4 +400,11 @@ func (p *parser) syntaxError(err error) *Error {
 		text = "message is followed by more"
 	}
 	return Errorf(http.StatusBadRequest, CodeParse, "%s (byte %d)", text, at)
+}
+
+// halfPair reports whether the text at an offset is an escaped half of a character.
+func halfPair(raw []byte, at int) bool {
+	end := min(len(raw), max(at, 0)+len(`\uD800`))
+	text := strings.ToLower(string(raw[max(0, at):end]))
+	return strings.HasPrefix(text, `\ud`) && len(text) > 3 && text[3] >= '8'
 }

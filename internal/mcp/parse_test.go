@@ -3,6 +3,7 @@ package mcp_test
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -69,6 +70,14 @@ func TestParseAccepts(t *testing.T) {
 				Version: "2026-07-28", HasVersion: true, HasCap: true, Progress: `"p"`,
 			},
 		},
+		// FINDING F8; REQ G-8: null says what leaving it out says.
+		"params null":        {`{"jsonrpc":"2.0","id":1,"method":"ping","params":null}`, view{Kind: mcp.KindRequest, ID: "1", Method: "ping"}},
+		"_meta null":         {`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":null}}`, view{Kind: mcp.KindRequest, ID: "1", Method: "ping", Params: `{"_meta":null}`}},
+		"notification's id":  {`{"jsonrpc":"2.0","id":null,"method":"notifications/initialized"}`, view{Kind: mcp.KindNotification, Method: "notifications/initialized"}},
+		"result, null error": {`{"jsonrpc":"2.0","id":1,"result":{},"error":null}`, view{Kind: mcp.KindResponse, ID: "1"}},
+		"error, null result": {`{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":1,"message":"x"}}`, view{Kind: mcp.KindResponse, ID: "1"}},
+		"error, null id":     {`{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}`, view{Kind: mcp.KindResponse}},
+		"id with a fraction": {`{"jsonrpc":"2.0","id":-1.00,"method":"ping"}`, view{Kind: mcp.KindRequest, ID: "-1.00", Method: "ping"}},
 		"capabilities of another type": {
 			`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":true}}}`,
 			view{Kind: mcp.KindRequest, ID: "1", Method: "ping", Params: `{"_meta":{"io.modelcontextprotocol/clientCapabilities":true}}`, Meta: `{"io.modelcontextprotocol/clientCapabilities":true}`},
@@ -148,9 +157,11 @@ func TestParseRefuses(t *testing.T) {
 		"empty method":     {`{"jsonrpc":"2.0","method":"","id":7}`, mcp.CodeInvalidRequest, withID},
 		"method number":    {`{"jsonrpc":"2.0","method":7,"id":7}`, mcp.CodeInvalidRequest, withID},
 		"method null":      {`{"jsonrpc":"2.0","method":null,"id":7}`, mcp.CodeInvalidRequest, withID},
+		"id null, later":   {`{"jsonrpc":"2.0","method":"notifications","id":null}`, mcp.CodeInvalidRequest, noID},
+		"result, id null":  {`{"jsonrpc":"2.0","id":null,"result":{}}`, mcp.CodeInvalidRequest, noID},
+		"error null alone": {`{"jsonrpc":"2.0","id":7,"error":null}`, mcp.CodeInvalidRequest, withID},
 		"id null":          {`{"jsonrpc":"2.0","id":null,"method":"ping"}`, mcp.CodeInvalidRequest, noID},
 		"id fraction":      {`{"jsonrpc":"2.0","id":1.5,"method":"ping"}`, mcp.CodeInvalidRequest, noID},
-		"id fraction zero": {`{"jsonrpc":"2.0","id":1.0,"method":"ping"}`, mcp.CodeInvalidRequest, noID},
 		"id exponent":      {`{"jsonrpc":"2.0","id":1e3,"method":"ping"}`, mcp.CodeInvalidRequest, noID},
 		"id bool":          {`{"jsonrpc":"2.0","id":true,"method":"ping"}`, mcp.CodeInvalidRequest, noID},
 		"id object":        {`{"jsonrpc":"2.0","id":{},"method":"ping"}`, mcp.CodeInvalidRequest, noID},
@@ -159,14 +170,12 @@ func TestParseRefuses(t *testing.T) {
 		"id long integer":  {`{"jsonrpc":"2.0","id":-123456789012345678901,"method":"ping"}`, mcp.CodeInvalidRequest, noID},
 		"response id null": {`{"jsonrpc":"2.0","id":null,"result":{}}`, mcp.CodeInvalidRequest, noID},
 
-		"method and result":  {`{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}`, mcp.CodeInvalidRequest, withID},
-		"method and error":   {`{"jsonrpc":"2.0","id":7,"method":"ping","error":{}}`, mcp.CodeInvalidRequest, withID},
-		"result and error":   {`{"jsonrpc":"2.0","id":7,"result":{},"error":{}}`, mcp.CodeInvalidRequest, withID},
-		"result, null error": {`{"jsonrpc":"2.0","id":7,"result":{},"error":null}`, mcp.CodeInvalidRequest, withID},
-		"result without id":  {`{"jsonrpc":"2.0","result":{}}`, mcp.CodeInvalidRequest, noID},
-		"params array":       {call(`["a"]`), mcp.CodeInvalidRequest, withID},
-		"params string":      {call(`"a"`), mcp.CodeInvalidRequest, withID},
-		"params null":        {call(`null`), mcp.CodeInvalidRequest, withID},
+		"method and result": {`{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}`, mcp.CodeInvalidRequest, withID},
+		"method and error":  {`{"jsonrpc":"2.0","id":7,"method":"ping","error":{}}`, mcp.CodeInvalidRequest, withID},
+		"result and error":  {`{"jsonrpc":"2.0","id":7,"result":{},"error":{}}`, mcp.CodeInvalidRequest, withID},
+		"result without id": {`{"jsonrpc":"2.0","result":{}}`, mcp.CodeInvalidRequest, noID},
+		"params array":      {call(`["a"]`), mcp.CodeInvalidRequest, withID},
+		"params string":     {call(`"a"`), mcp.CodeInvalidRequest, withID},
 
 		"number overflows":     {call(`{"name":"a","arguments":{"x":1e999}}`), mcp.CodeInvalidRequest, withID},
 		"negative overflow":    {call(`{"name":"a","arguments":{"x":-1E+309}}`), mcp.CodeInvalidRequest, withID},
@@ -180,7 +189,6 @@ func TestParseRefuses(t *testing.T) {
 		"uri number":     {`{"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":1}}`, mcp.CodeInvalidParams, withID},
 		"taskId array":   {`{"jsonrpc":"2.0","params":{"taskId":[]},"method":"tasks/cancel","id":7}`, mcp.CodeInvalidParams, withID},
 		"_meta array":    {call(`{"name":"a","_meta":[]}`), mcp.CodeInvalidParams, withID},
-		"_meta null":     {call(`{"name":"a","_meta":null}`), mcp.CodeInvalidParams, withID},
 		"version number": {call(`{"name":"a","_meta":{"io.modelcontextprotocol/protocolVersion":20260728}}`), mcp.CodeInvalidParams, withID},
 		"version null":   {call(`{"name":"a","_meta":{"io.modelcontextprotocol/protocolVersion":null}}`), mcp.CodeInvalidParams, withID},
 	}
@@ -240,6 +248,10 @@ func TestParseRefusesCaseVariants(t *testing.T) {
 		call(`{"name":"a","_meta":{"IO.modelcontextprotocol/future":1}}`),
 		`{"jsonrpc":"2.0","id":7,"method":"ping","param` + "\u017f" + `":{}}`, // ſ folds to s
 		`{"jsonrpc":"2.0","id":7,"method":"tasks/get","params":{"tas` + "\u212a" + `Id":"x"}}`,
+		// FINDING S19
+		call(`{"name":"a","name\u0000":"b"}`), call(`{"name":"a","na\u0001me":"b"}`), call(`{"name":"a","NAME\u0000":"b"}`), call(`{"name":"a","\u0085uri":"b"}`),
+		`{"jsonrpc":"2.0","id":7,"method":"ping","method\u0000":"tools/call"}`,
+		call(`{"name":"a","_meta":{"io.modelcontextprotocol/protocolVersion\u0000":"x"}}`),
 	} {
 		wantRefused(t, in, mcp.CodeInvalidRequest, "7")
 	}
@@ -256,6 +268,77 @@ func variants(key string) []string {
 		}
 	}
 	return out
+}
+
+// members is an object of n members.
+func members(n int) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"%x":0`, i)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+func TestParseMembers(t *testing.T) { // FINDING S3; REQ G-2
+	t.Parallel()
+	all := func(objects, each int) string {
+		return call(`{"name":"a","arguments":{"x":[` + strings.Repeat(members(each)+",", objects-1) + members(each) + `]}}`)
+	}
+	for name, c := range map[string]struct {
+		in      string
+		lim     mcp.Limits
+		refused string
+	}{
+		"an object at the limit":     {in: call(members(10_000))},
+		"an object over it":          {in: call(members(10_001)), refused: "an object of the message has more than 10000 members"},
+		"the message itself":         {in: members(10_001), refused: "an object"},
+		"many objects at the limit":  {in: all(99, 1010)},
+		"many objects over it":       {in: all(100, 1000), refused: "more than 100000 members in all"},
+		"objects in objects":         {in: call(strings.Repeat(`{"a":`, 100) + members(9_999) + strings.Repeat("}", 100))},
+		"a limit that was set":       {in: call(members(5)), lim: mcp.Limits{MaxObjectMembers: 4}, refused: "more than 4 members"},
+		"a limit that was set, all":  {in: call(members(5)), lim: mcp.Limits{MaxMembers: 8}, refused: "more than 8 members in all"},
+		"colons in strings":          {in: call(`{"name":"` + strings.Repeat(`:`, 200_000) + `"}`)},
+		"deeper than the usual":      {in: call(strings.Repeat(`{"a":`, 400) + "{}" + strings.Repeat("}", 400)), lim: mcp.Limits{MaxDepth: 500}},
+		"closed more than was open":  {in: strings.Repeat("}", 200) + `{"a":0}`, refused: "not valid JSON"},
+		"elements of a list are not": {in: call(`{"name":"a","arguments":{"x":[` + strings.Repeat("0,", 200_000) + `0]}}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := mcp.Parse([]byte(c.in), c.lim)
+			switch {
+			case (err != nil) != (c.refused != ""):
+				t.Errorf("Parse = %v, want refused: %q", err, c.refused)
+			case err != nil && (!strings.Contains(err.Message, c.refused) || err.Status != http.StatusBadRequest):
+				t.Errorf("Parse = %d %s, want %q", err.Status, err.Message, c.refused)
+			}
+		})
+	}
+}
+
+// What a stranger sends costs no more memory than it has bytes. It is not parallel,
+// since it counts all that is allocated.
+func TestParseMemory(t *testing.T) { // FINDING S3; REQ G-2
+	raw := []byte(call(members(900_000)))
+	list := []byte(`{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"a","inputSchema":` + members(900_000) + `}]}}`)
+	started := []byte(`{"jsonrpc":"2.0","id":7,"result":{"x":` + members(900_000) + `,"protocolVersion":"2025-11-25"}}`)
+	for name, read := range map[string]func(){
+		"message":    func() { _, _ = mcp.Parse(raw, mcp.DefaultLimits()) },
+		"list":       func() { _, _ = mcp.ReadList(list, "tools/list") },
+		"initialize": func() { _, _ = mcp.NegotiatedRevision(started) },
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		read()
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+			t.Errorf("%s: %d bytes were allocated for one of %d", name, n, len(raw))
+		}
+	}
 }
 
 func TestParseLimits(t *testing.T) {

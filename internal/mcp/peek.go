@@ -13,31 +13,52 @@ import (
 // PeekResponse reports whether a message is a JSON-RPC response, as far as its
 // first bytes show it: the first of the keys method, result and error decides.
 func PeekResponse(prefix []byte) bool {
-	if !bytes.Contains(prefix, []byte(`"result"`)) && !bytes.Contains(prefix, []byte(`"error"`)) {
+	batch := bytes.HasPrefix(bytes.TrimLeft(prefix, " \t\r\n"), []byte("["))
+	if !batch && !bytes.Contains(prefix, []byte(`"result"`)) && !bytes.Contains(prefix, []byte(`"error"`)) {
 		return false // most events of a stream: not worth reading
 	}
 	p := peekers.Get().(*peeker)
 	defer p.done()
 	p.reset(prefix)
-	if p.dec.PeekKind() != '{' {
-		return false
+	switch p.dec.PeekKind() {
+	case '{':
+		is, _ := p.response()
+		return is
+	case '[': // a batch of 2025-03-26: one response in it is enough
+		_, _ = p.dec.ReadToken()
+		for p.dec.PeekKind() == '{' {
+			if is, whole := p.response(); is || !whole {
+				return true // what is beyond the prefix may be one
+			}
+		}
 	}
+	return false
+}
+
+// response reads an object, and reports whether it is a response and whether it was
+// read to its end.
+func (p *peeker) response() (is, whole bool) {
 	_, _ = p.dec.ReadToken() // {
-	for {
+	method := false
+	for p.dec.PeekKind() == '"' {
 		key, err := p.dec.ReadValue()
 		if err != nil {
-			return false // also for the closing brace
+			return false, false
 		}
 		switch string(key) {
 		case `"result"`, `"error"`:
-			return true
+			if !method {
+				return true, false
+			}
 		case `"method"`:
-			return false
+			method = true
 		}
 		if _, err := p.dec.ReadValue(); err != nil {
-			return false
+			return false, false
 		}
 	}
+	_, err := p.dec.ReadToken() // }
+	return false, err == nil
 }
 
 var (

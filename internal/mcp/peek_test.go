@@ -66,3 +66,25 @@ func TestPeekResponse(t *testing.T) {
 		}
 	}
 }
+
+// A batch of 2025-03-26 holds an answer if one of its messages is one.
+func TestPeekResponseBatch(t *testing.T) { // FINDING F14
+	t.Parallel()
+	const note, answer, ask = `{"jsonrpc":"2.0","method":"notifications/x","params":{"result":1}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"error":0}}`
+	for batch, want := range map[string]bool{
+		`[` + answer + `]`:                    true,
+		` [ ` + note + ` , ` + answer + ` ] `: true,
+		`[` + note + `,` + ask + `]`:          false,
+		`["result"]`:                          false,
+		`[` + note + `,` + ask[:30]:           true, // cut: it may be further on
+	} {
+		if got := mcp.PeekResponse([]byte(batch)); got != want {
+			t.Errorf("PeekResponse(%s) = %v", batch, got)
+		}
+	}
+	var tracker mcp.Tracker
+	_, _ = tracker.Write([]byte("data: [" + strings.Repeat(`{"jsonrpc":"2.0","method":"notifications/x"},`, 20) + answer + "]\n\n"))
+	if !tracker.Answered() {
+		t.Error("a stream whose answer is far on in a batch counts as unanswered")
+	}
+}

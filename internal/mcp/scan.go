@@ -6,25 +6,42 @@ import (
 	"strconv"
 )
 
-// scan measures what the JSON reader does not: how deep containers are nested and
-// how long numbers are. It goes over the text outside strings and needs no valid
-// JSON: as far as the text is valid, both see the same strings.
+// scan measures what the JSON reader does not: how deep containers are nested, how
+// many members objects have and how long numbers are. It goes over the text outside
+// strings and needs no valid JSON: as far as the text is valid, both see the same
+// strings.
 //
-// tooDeep is an error that ends the reading, since the reader's own recursion is
-// what it protects; badNumber is one that waits until the text is known to be JSON.
-func scan(raw []byte, lim Limits) (tooDeep, badNumber *Error) {
-	depth := 0
+// tooMuch is an error that ends the reading, since the reader's own recursion and
+// memory are what it protects; badNumber is one that waits until the text is known
+// to be JSON.
+func scan(raw []byte, lim Limits) (tooMuch, badNumber *Error) {
+	var few [129]int32 // members of each open container
+	members := few[:]
+	if lim.MaxDepth >= len(few) {
+		members = make([]int32, lim.MaxDepth+1)
+	}
+	depth, all := 0, 0
 	for i := 0; i < len(raw); {
 		switch c := raw[i]; {
 		case c == '"':
 			i = stringEnd(raw, i)
 		case c == '{' || c == '[':
 			if depth++; depth > lim.MaxDepth {
-				return Errorf(http.StatusBadRequest, CodeInvalidRequest, "message is nested more than %d levels deep", lim.MaxDepth), nil
+				return invalid("message is nested more than %d levels deep", lim.MaxDepth), nil
 			}
+			members[depth] = 0
 			i++
 		case c == '}' || c == ']':
-			depth--
+			depth = max(0, depth-1)
+			i++
+		case c == ':':
+			all++
+			if members[depth]++; int(members[depth]) > lim.MaxObjectMembers {
+				return invalid("an object of the message has more than %d members", lim.MaxObjectMembers), nil
+			}
+			if all > lim.MaxMembers {
+				return invalid("message has more than %d members in all its objects", lim.MaxMembers), nil
+			}
 			i++
 		case c == '-' || (c >= '0' && c <= '9'):
 			end := numberEnd(raw, i)
@@ -37,6 +54,10 @@ func scan(raw []byte, lim Limits) (tooDeep, badNumber *Error) {
 		}
 	}
 	return nil, badNumber
+}
+
+func invalid(format string, limit int) *Error {
+	return Errorf(http.StatusBadRequest, CodeInvalidRequest, format, limit)
 }
 
 // stringEnd is the index after the string that begins at raw[i].
@@ -73,7 +94,7 @@ func numberEnd(raw []byte, i int) int {
 // float64, and those so long that some give up on them (RFC 8259 §6).
 func checkNumber(n []byte, lim Limits) *Error {
 	if len(n) > lim.MaxNumberLen {
-		return Errorf(http.StatusBadRequest, CodeInvalidRequest, "message has a number of more than %d characters", lim.MaxNumberLen)
+		return invalid("message has a number of more than %d characters", lim.MaxNumberLen)
 	}
 	const always = 300 // so many digits fit a float64 whatever they are
 	if len(n) <= always && bytes.IndexByte(n, 'e') < 0 && bytes.IndexByte(n, 'E') < 0 {

@@ -50,7 +50,8 @@ const (
 	tokenBlank              // a blank line: the event is complete
 )
 
-const bom = "\ufeff"
+// BOM is a byte order mark, which some programs write before text in UTF-8.
+const BOM = "\ufeff"
 
 // feed gives the lexer the next piece.
 func (l *lexer) feed(p []byte) {
@@ -92,15 +93,15 @@ func (l *lexer) next() (token, []byte) {
 func (l *lexer) start() {
 	c := l.p[l.pos]
 	switch {
-	case c != bom[l.nameLen] && l.nameLen == 0:
+	case c != BOM[l.nameLen] && l.nameLen == 0:
 		l.phase = atLine
-	case c != bom[l.nameLen]:
+	case c != BOM[l.nameLen]:
 		l.phase = inName
 	default:
 		l.name[l.nameLen] = c
 		l.nameLen++
 		l.pos++
-		if l.nameLen == len(bom) {
+		if l.nameLen == len(BOM) {
 			l.phase = atLine
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Event is one server-sent event.
@@ -38,6 +39,7 @@ type EventReader struct {
 	id      []byte
 	retry   int // -1 when what stood there is no number
 	lastID  string
+	retried int // in milliseconds
 }
 
 const (
@@ -55,6 +57,10 @@ func NewEventReader(r io.Reader, maxEvent int) *EventReader {
 // LastID is the last event id that the stream has set, with or without an event:
 // what to send as Last-Event-ID.
 func (r *EventReader) LastID() string { return r.lastID }
+
+// LastRetry is how long the stream last said to wait before coming again, with or
+// without an event; 0 where it has not.
+func (r *EventReader) LastRetry() time.Duration { return time.Duration(r.retried) * time.Millisecond }
 
 // Next returns the next event that has data; its Data is good until the next
 // call. At the end of the stream it returns io.EOF, or io.ErrUnexpectedEOF if
@@ -147,7 +153,7 @@ func (r *EventReader) takeRetry(tok token, value []byte) {
 		r.retry = min(r.retry*10+int(c-'0'), math.MaxInt32)
 	}
 	if tok == tokenEnd && r.retry > 0 {
-		r.ev.Retry = r.retry
+		r.ev.Retry, r.retried = r.retry, r.retry
 	}
 }
 

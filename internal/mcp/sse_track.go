@@ -12,10 +12,11 @@ type Tracker struct {
 	data    [peekSize]byte // the beginning of the event's data
 	dataLen int
 	hasData bool
-	name    [len("message") + 1]byte // enough to tell "message" from all others
+	name    [len("endpoint") + 1]byte // enough to tell "message" and "endpoint" from all others
 	nameLen int
 	id      idState
 
+	first     string // the name of the first event; "" before it
 	seenID    bool
 	seenRetry bool
 	answered  bool
@@ -58,6 +59,10 @@ func (t *Tracker) SeenID() bool { return t.seenID }
 // order, before it is done (MCP 2025-11-25 transports, "polling").
 func (t *Tracker) SeenRetry() bool { return t.seenRetry }
 
+// FirstEvent is the name of the first event of the stream, "" before it is complete: of
+// a long name, the beginning.
+func (t *Tracker) FirstEvent() string { return t.first }
+
 // Answered reports whether a complete event was a JSON-RPC response.
 func (t *Tracker) Answered() bool { return t.answered }
 
@@ -99,8 +104,16 @@ func (t *Tracker) dispatch() {
 	if t.id.set {
 		t.seenID = !t.id.empty
 	}
-	name := string(t.name[:t.nameLen])
-	if t.hasData && !t.answered && (name == "" || name == "message") {
+	name := t.name[:t.nameLen]
+	ofMessage := t.nameLen == 0 || string(name) == "message"
+	switch {
+	case !t.hasData || t.first != "":
+	case ofMessage:
+		t.first = "message"
+	default:
+		t.first = string(name)
+	}
+	if t.hasData && !t.answered && ofMessage {
 		t.answered = PeekResponse(t.data[:t.dataLen])
 	}
 	t.dataLen, t.hasData, t.nameLen, t.id = 0, false, 0, idState{}

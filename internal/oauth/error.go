@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -13,7 +15,8 @@ import (
 type Error struct {
 	Code        string
 	Description string
-	Status      int // the HTTP status it came with
+	Status      int           // the HTTP status it came with
+	RetryAfter  time.Duration // what the server says; 0 for nothing
 }
 
 // The codes that matter here.
@@ -59,6 +62,19 @@ func ParseError(status int, body []byte) *Error {
 		return nil
 	}
 	return &Error{Code: Printable(a.Code, 64), Description: Printable(a.Description, 200), Status: status}
+}
+
+// RetryAfter reads the header of that name (RFC 9110 §10.2.3); 0 for none that is to
+// come.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return max(0, time.Duration(min(seconds, 24*3600))*time.Second)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
 }
 
 // Printable makes a stranger's text fit for a log line or a page: one line, at most

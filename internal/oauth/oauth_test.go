@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -142,9 +143,114 @@ func TestDiscoverServer(t *testing.T) {
 		{nil, false},
 	} {
 		served = c.served
-		m, err := oauth.DiscoverServer(t.Context(), server.Client(), issuer)
+		m, err := oauth.DiscoverServer(t.Context(), &oauth.Reach{Client: server.Client(), AllowHTTP: true}, issuer, false)
 		if (err == nil) != c.ok || err == nil && m.TokenEndpoint != issuer+"/token" {
 			t.Errorf("%v: %+v, %v", c.served, m, err)
+		}
+	}
+}
+
+// FINDING 2.4
+// An empty path is a slash, in both directions, and nothing else is the same.
+func TestSameIssuer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"https://accounts.google.com", "https://accounts.google.com/", true},
+		{"https://accounts.google.com", "https://accounts.google.com", true},
+		{"https://a.example.com/x", "https://a.example.com/x/", false},
+		{"https://a.example.com", "https://b.example.com/", false},
+		{"https://a.example.com", "https://A.example.com", false},
+		{"https://a.example.com//", "https://a.example.com", false},
+		{"https://a.example.com", "http://a.example.com/", false},
+		{"", "/", false},
+	} {
+		if oauth.SameIssuer(c.a, c.b) != c.same || oauth.SameIssuer(c.b, c.a) != c.same {
+			t.Errorf("%s and %s: want %v", c.a, c.b, c.same)
+		}
+	}
+}
+
+// FINDING 2.11
+// What answers at a well-known place with something else is not there, and the next
+// place is asked; who cannot be reached is not asked thrice.
+func TestDiscoverServerPassesOver(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]http.HandlerFunc{
+		"a page": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<html>{}")
+		},
+		"text":           func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") },
+		"a list":         func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "[]") },
+		"another object": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"error":"not found"}`) },
+		"the root's": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, `{"issuer":"http://`+r.Host+`"}`)
+		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
+		"an error":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/tenant/.well-known/openid-configuration" {
+					first(w, r)
+					return
+				}
+				_, _ = io.WriteString(w, "\ufeff"+`{"issuer":"http://`+r.Host+`/tenant","scopes_supported":"a b","jwks_uri":null,"grant_types_supported":5,"token_endpoint":"found"}`)
+			}))
+			defer server.Close()
+			client := server.Client()
+			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			m, err := oauth.DiscoverServer(t.Context(), &oauth.Reach{Client: client, AllowHTTP: true}, server.URL+"/tenant", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"found", "a b"}, []string{m.TokenEndpoint, strings.Join(m.ScopesSupported, " ")}); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	asked := 0
+	client := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+		asked++
+		return nil, io.ErrUnexpectedEOF
+	})}
+	if _, err := oauth.DiscoverServer(t.Context(), &oauth.Reach{Client: client}, "https://as.example.com/tenant", true); err == nil || asked != 1 {
+		t.Errorf("%v, asked %d times", err, asked)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// FINDING 2.9
+// FINDING 2.10
+// REQ G-8: only access_token decides over an answer.
+func TestTokensAsServersWriteThem(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body, scopes      string
+		expires, lifeless bool
+	}{
+		"plain":            {`{"access_token":"t","expires_in":60,"scope":"a b"}`, "a b", true, false},
+		"text and a list":  {`{"access_token":"t","expires_in":"60","scope":["a","b",5]}`, "a b", true, false},
+		"nothing":          {`{"access_token":"t"}`, "", false, false},
+		"null":             {`{"access_token":"t","expires_in":null,"scope":null,"refresh_token":null,"id_token":null}`, "", false, false},
+		"odd types":        {`{"access_token":"t","expires_in":{},"scope":{},"refresh_token":5,"token_type":["Bearer"]}`, "", false, false},
+		"a life of none":   {`{"access_token":"t","expires_in":0}`, "", false, true},
+		"a life below it":  {`{"access_token":"t","expires_in":"-1"}`, "", false, true},
+		"a life of a word": {`{"access_token":"t","expires_in":"never"}`, "", false, false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tt.body) }))
+		e := oauth.Endpoint{URL: server.URL, Client: server.Client()}
+		got, err := e.Request(t.Context(), url.Values{})
+		server.Close()
+		if err != nil || strings.Join(got.Scopes, " ") != tt.scopes || got.Expires.IsZero() == tt.expires || got.Lifeless != tt.lifeless || !got.Refresh.Empty() {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

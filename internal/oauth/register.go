@@ -6,11 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
@@ -32,32 +31,21 @@ func Register(ctx context.Context, client *http.Client, endpoint string, initial
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
-		return nil, errors.New("the registration endpoint is no URL")
+		return nil, errors.New("invalid URL of the registration endpoint")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	if !initial.Empty() {
 		req.Header.Set("Authorization", "Bearer "+initial.Reveal())
 	}
-	resp, err := client.Do(req)
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		return nil, outer.Err // the outer one prints the whole URL
-	}
+	a, err := netguard.Send(client, req, maxAnswer)
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the answer: %w", err)
-	case len(answer) > maxAnswer:
-		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
-	}
-	if refused := ParseError(resp.StatusCode, answer); refused != nil {
+	if refused := ParseError(a.Status, a.Body); refused != nil {
 		return nil, refused
 	}
-	return parseRegistration(answer)
+	return parseRegistration(a.Body)
 }
 
 func parseRegistration(answer []byte) (*Registration, error) {
@@ -65,14 +53,14 @@ func parseRegistration(answer []byte) (*Registration, error) {
 		ID      string `json:"client_id"`
 		Secret  string `json:"client_secret"`
 		Method  string `json:"token_endpoint_auth_method"`
-		Expires int64  `json:"client_secret_expires_at"`
+		Expires Number `json:"client_secret_expires_at"`
 	}
-	if json.Unmarshal(answer, &a) != nil || a.ID == "" {
+	if Lenient(answer, &a) != nil || a.ID == "" {
 		return nil, errors.New("the registration endpoint's answer has no client_id")
 	}
 	r := &Registration{ID: a.ID, Secret: secret.New(a.Secret), Method: a.Method}
 	if a.Expires > 0 {
-		r.Expires = time.Unix(a.Expires, 0)
+		r.Expires = time.Unix(int64(a.Expires), 0)
 	}
 	return r, nil
 }

@@ -24,6 +24,7 @@ func TestRegister(t *testing.T) {
 		"secret":         {201, `{"client_id":"a","client_secret":"s","client_secret_expires_at":100,"token_endpoint_auth_method":"client_secret_post"}`, "a s client_secret_post 100"},
 		"public":         {201, `{"client_id":"a","token_endpoint_auth_method":"none"}`, "a  none -62135596800"},
 		"never expires":  {200, `{"client_id":"a","client_secret":"s","client_secret_expires_at":0}`, "a s  -62135596800"},
+		"odd members":    {201, `{"client_id":"a","client_secret":"s","client_secret_expires_at":"0","redirect_uris":"x","client_name":5}`, "a s  -62135596800"}, // FINDING 2.10
 		"refused":        {400, `{"error":"invalid_redirect_uri","error_description":"no"}`, "invalid_redirect_uri (no)"},
 		"refused by 200": {200, `{"error":"invalid_client_metadata"}`, "invalid_client_metadata"},
 		"redirect":       {302, ``, "it answered 302"},

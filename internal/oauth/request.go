@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
@@ -53,7 +54,10 @@ type Tokens struct {
 	Type    string       // "Bearer", as a rule
 	Issued  string       // issued_token_type of RFC 8693 §2.2.1
 	Expires time.Time    // zero when the server did not say
-	Scopes  []string     // nil when they are those that were asked for
+	// Lifeless means that the server gave the token a life of nothing, or less, and no way
+	// to renew it. Many of those are good all the same.
+	Lifeless bool
+	Scopes   []string // nil when they are those that were asked for
 	// Raw is the whole answer, secrets included, for servers with an answer of their
 	// own. It is not for logs.
 	Raw json.RawMessage
@@ -77,50 +81,54 @@ func (e *Endpoint) Request(ctx context.Context, form url.Values) (*Tokens, error
 	return parseTokens(body, time.Now())
 }
 
+// Reached asks whether the endpoint is there: without a client and for nobody, so that
+// no attempts are counted against anybody. A refusal says that it is there; a server
+// error that is none of OAuth's says that something else answers in its place.
+func (e *Endpoint) Reached(ctx context.Context) error {
+	bare := Endpoint{URL: e.URL, Client: e.Client}
+	a, err := bare.send(ctx, url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}})
+	if err != nil {
+		return fmt.Errorf("reach %s: %w", place(e.URL), err)
+	}
+	refused := ParseError(a.Status, jsonAnswer(a.Header, a.Body))
+	if a.Status >= http.StatusInternalServerError && (refused == nil || refused.Code == "") {
+		return fmt.Errorf("reach %s: it answers %d", place(e.URL), a.Status)
+	}
+	return nil
+}
+
 func (e *Endpoint) post(ctx context.Context, form url.Values) ([]byte, error) {
-	form = cloned(form)
-	resp, err := e.send(ctx, form)
+	a, err := e.send(ctx, maps.Clone(form))
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
-	}
-	body = jsonAnswer(resp.Header, body)
-	if refused := ParseError(resp.StatusCode, body); refused != nil {
+	body := jsonAnswer(a.Header, a.Body)
+	if refused := ParseError(a.Status, body); refused != nil {
+		refused.RetryAfter = RetryAfter(a.Header, time.Now())
 		return nil, refused
 	}
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "text/html" {
-		return nil, errors.New("it answered a web page; is the URL right?")
+	if a.IsPage() {
+		return nil, netguard.ErrPage
 	}
 	return body, nil
 }
 
 // send posts a form with client authentication.
-func (e *Endpoint) send(ctx context.Context, form url.Values) (*http.Response, error) {
+func (e *Endpoint) send(ctx context.Context, form url.Values) (*netguard.Answer, error) {
 	id, basic, err := e.Auth.add(e.URL, form)
 	if err != nil {
 		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, errors.New("its address is no URL")
+		return nil, errors.New("invalid URL")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json") // GitHub answers a form without it
 	if basic {
 		req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(e.Auth.Secret.Reveal())) // RFC 6749 §2.3.1
 	}
-	resp, err := e.Client.Do(req)
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		return nil, outer.Err // the outer one prints the whole URL
-	}
-	return resp, err
+	return netguard.Send(e.Client, req, maxAnswer)
 }
 
 // add puts client authentication into the form, or says that it goes into a header.
@@ -152,10 +160,11 @@ func parseTokens(body []byte, now time.Time) (*Tokens, error) {
 		ID      string `json:"id_token"`
 		Type    string `json:"token_type"`
 		Issued  string `json:"issued_token_type"`
-		Expires any    `json:"expires_in"`
-		Scope   string `json:"scope"`
+		Expires Number `json:"expires_in"`
+		Scope   Words  `json:"scope"`
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
+	a.Expires = Number(math.NaN())
+	if err := Lenient(body, &a); err != nil {
 		return nil, errors.New("the token endpoint's answer is no JSON as RFC 6749 has it")
 	}
 	if a.Access == "" {
@@ -163,37 +172,18 @@ func parseTokens(body []byte, now time.Time) (*Tokens, error) {
 	}
 	t := &Tokens{
 		Access: secret.New(a.Access), Refresh: secret.New(a.Refresh), ID: secret.New(a.ID),
-		Type: a.Type, Issued: a.Issued, Scopes: strings.Fields(a.Scope), Raw: body,
-	}
-	if s, ok := seconds(a.Expires); ok {
-		t.Expires = now.Add(s)
-	}
-	return t, nil
-}
-
-// seconds reads expires_in, which some servers send as text.
-func seconds(v any) (time.Duration, bool) {
-	var n float64
-	switch v := v.(type) {
-	case float64:
-		n = v
-	case string:
-		if _, err := fmt.Sscan(v, &n); err != nil {
-			return 0, false
-		}
-	default:
-		return 0, false
+		Type: a.Type, Issued: a.Issued, Scopes: a.Scope, Raw: body,
 	}
 	const most = 100 * 365 * 24 * 3600
-	return time.Duration(max(0, min(n, most)) * float64(time.Second)), true
-}
-
-func cloned(form url.Values) url.Values {
-	out := make(url.Values, len(form)+3)
-	for name, values := range form {
-		out[name] = values
+	switch life := float64(a.Expires); {
+	case life > 0:
+		t.Expires = now.Add(time.Duration(min(life, most) * float64(time.Second)))
+	case !math.IsNaN(life) && a.Refresh == "":
+		t.Lifeless = true
+	case !math.IsNaN(life):
+		t.Expires = now
 	}
-	return out
+	return t, nil
 }
 
 // place is an address without what may be secret in it.
@@ -202,5 +192,5 @@ func place(address string) string {
 	if err != nil {
 		return "the endpoint"
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	return netguard.Place(u)
 }

@@ -53,6 +53,8 @@ func (c *Client) authorize(ctx context.Context, p *place, scopes []string, l *ca
 	}
 	l.expect(state)
 	c.cfg.Browser.show(c.cfg.Name, address)
+	stop := c.cfg.Browser.takePasted(ctx, l)
+	defer stop()
 	answer, err := l.wait(ctx)
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ func (c *Client) authorize(ctx context.Context, p *place, scopes []string, l *ca
 	}
 	tokens, err := c.ask(ctx, p, r, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier},
-		"redirect_uri": {l.redirect}, "resource": {p.resource},
+		"redirect_uri": {l.redirect},
 	})
 	if err != nil {
 		return err
@@ -83,16 +85,22 @@ func (c *Client) authorizationURL(p *place, r registration, scopes []string, sta
 		return "", fmt.Errorf("authorization server %s names an authorization endpoint that is not https; no browser is sent there", p.server.Issuer)
 	}
 	q := u.Query() // it may have one of its own (RFC 6749 §3.1)
+	for name, value := range c.cfg.Params {
+		q.Set(name, value)
+	}
 	for name, value := range map[string]string{
 		"response_type": "code", "client_id": r.ID, "redirect_uri": r.Redirect, "state": state,
-		"code_challenge": challenge, "code_challenge_method": "S256", "resource": p.resource,
+		"code_challenge": challenge, "code_challenge_method": "S256",
 	} {
 		q.Set(name, value)
+	}
+	if p.resource != "" {
+		q.Set("resource", p.resource)
 	}
 	if len(scopes) > 0 {
 		q.Set("scope", strings.Join(scopes, " "))
 	}
-	if slices.Contains(scopes, offlineAccess) {
+	if slices.Contains(scopes, offlineAccess) && q.Get("prompt") == "" {
 		q.Set("prompt", "consent") // without it OpenID providers drop the scope (OpenID Connect Core §11)
 	}
 	u.RawQuery, u.Fragment = q.Encode(), ""

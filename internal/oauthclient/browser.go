@@ -1,16 +1,19 @@
 package oauthclient
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"os/exec"
-	"runtime"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
+
+	"github.com/cli/browser"
 )
 
 // Browser is a person's browser on this machine, and the place on loopback where it
@@ -20,8 +23,13 @@ type Browser struct {
 	Out  io.Writer // where the address is printed
 	// Open opens an address in the browser; nil prints it only.
 	Open func(address string) error
+	// Paste is where a person may put, in a line, the address that a browser on another
+	// machine ends at; nil where nobody can.
+	Paste io.Reader
 
-	mu sync.Mutex // addresses of several servers are printed one after the other
+	mu     sync.Mutex // addresses of several servers are printed one after the other
+	reads  sync.Once
+	pasted chan string // lines of Paste
 }
 
 const callbackPath = "/callback"
@@ -53,6 +61,9 @@ func (b *Browser) show(server, address string) {
 	if b.Out != nil {
 		fmt.Fprintf(b.Out, "\n  %s wants you to sign in. Open this address in a browser on this machine:\n\n  %s\n\n", server, address)
 	}
+	if b.Paste != nil && b.Out != nil {
+		fmt.Fprint(b.Out, "  If the browser is on another machine, its last page cannot be shown. Paste the address of that page here:\n\n")
+	}
 	if b.Open == nil {
 		return
 	}
@@ -61,28 +72,56 @@ func (b *Browser) show(server, address string) {
 	}
 }
 
+// takePasted lets a person bring the response by hand until stop is called. It is
+// looked at like one that a browser brings.
+func (b *Browser) takePasted(ctx context.Context, to *callback) (stop func()) {
+	if b.Paste == nil {
+		return func() {}
+	}
+	b.reads.Do(func() {
+		b.pasted = make(chan string)
+		go func() { // for as long as there are lines: no read of a terminal can be called off
+			defer close(b.pasted)
+			for lines := bufio.NewScanner(b.Paste); lines.Scan(); {
+				b.pasted <- lines.Text()
+			}
+		}()
+	})
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case line, ok := <-b.pasted:
+				if !ok {
+					return
+				}
+				u, err := url.Parse(strings.TrimSpace(line))
+				if (err != nil || !to.claim(u.Query())) && b.Out != nil {
+					fmt.Fprint(b.Out, "  That is not the address of the last page of this sign-in; it begins with "+to.redirect+"?\n")
+				}
+			}
+		}
+	}()
+	return stop
+}
+
 // OpenBrowser opens an http or https address with the desktop's own program. There is
-// no shell in between, and the address cannot be an option of the program.
+// no shell in between, and the address cannot be an option of the program. What the
+// program says goes nowhere: our own output may be read by another.
 func OpenBrowser(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return errors.New("the address is not http or https")
 	}
-	name, args := opener(runtime.GOOS)
-	cmd := exec.Command(name, append(args, u.String())...)
-	if err := cmd.Start(); err != nil {
+	browser.Stdout, browser.Stderr = io.Discard, io.Discard
+	failed := make(chan error, 1)
+	go func() { failed <- browser.OpenURL(u.String()) }()
+	select {
+	case err := <-failed:
 		return err
+	case <-time.After(time.Second): // some stay until the browser is closed
+		return nil
 	}
-	go func() { _ = cmd.Wait() }() // whatever it says, the address is printed too
-	return nil
-}
-
-func opener(system string) (name string, args []string) {
-	switch system {
-	case "windows":
-		return "rundll32", []string{"url.dll,FileProtocolHandler"}
-	case "darwin":
-		return "open", nil
-	}
-	return "xdg-open", nil
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
-	"html"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/page"
 )
 
 // callback is where the browser comes back to, once.
@@ -19,14 +19,14 @@ type callback struct {
 	host     string
 	server   *http.Server
 	answers  chan url.Values
-	result   chan string // the page for the browser that brought the answer
+	result   chan ending // the page for the browser that brought the answer
 
 	mu    sync.Mutex
 	state string // "" while none is waited for, and after it came
 }
 
 func newCallback(l net.Listener) *callback {
-	c := &callback{host: l.Addr().String(), answers: make(chan url.Values, 1), result: make(chan string, 1)}
+	c := &callback{host: l.Addr().String(), answers: make(chan url.Values, 1), result: make(chan ending, 1)}
 	c.redirect = "http://" + c.host + callbackPath
 	c.server = &http.Server{
 		Handler:           http.HandlerFunc(c.serve),
@@ -75,35 +75,27 @@ func (c *callback) finish(server string, err error) {
 		title, text = "Not signed in", "The sign-in to "+server+" did not work. The gateway's log says why."
 	}
 	select {
-	case c.result <- page(title, text):
+	case c.result <- ending{http.StatusOK, title, text}:
 	default:
 	}
 }
 
 func (c *callback) serve(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer") // the code is in this page's address
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
 	// A name that was rebound to loopback is somebody else's page (DNS rebinding).
 	if r.Host != c.host || r.URL.Path != callbackPath || r.Method != http.MethodGet {
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(page("Nothing here", "This is where a browser comes back to after a sign-in.")))
+		ending{http.StatusNotFound, "Nothing here", "This is where a browser comes back to after a sign-in."}.show(w)
 		return
 	}
 	if !c.claim(r.URL.Query()) {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(page("Not the sign-in that is waited for", "Begin again with the address that the gateway prints.")))
+		ending{http.StatusBadRequest, "Not the sign-in that is waited for", "Begin again with the address that the gateway prints."}.show(w)
 		return
 	}
 	select {
-	case text := <-c.result:
-		_, _ = w.Write([]byte(text))
+	case end := <-c.result:
+		end.show(w)
 	case <-r.Context().Done():
 	case <-time.After(machineTime):
-		_, _ = w.Write([]byte(page("Signing in", "The gateway's log says how it ends.")))
+		ending{http.StatusOK, "Signing in", "The gateway's log says how it ends."}.show(w)
 	}
 }
 
@@ -120,10 +112,13 @@ func (c *callback) claim(q url.Values) bool {
 	return true
 }
 
-func page(title, text string) string {
-	return fmt.Sprintf(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>%[1]s</title>
-<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style>
-<main><h1>%[1]s</h1><p>%[2]s</p></main></html>
-`, html.EscapeString(title), html.EscapeString(text))
+// ending is the page of how a sign-in ended.
+type ending struct {
+	status      int
+	title, text string
+}
+
+func (e ending) show(w http.ResponseWriter) {
+	site := page.Site{Name: "Sallyport"}
+	site.Write(w, e.status, e.title, "", func(p *page.Page) { p.Element("p", e.text) })
 }

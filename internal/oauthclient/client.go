@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -31,11 +32,13 @@ type Config struct {
 	Method   string // of client authentication; "" for what the server supports
 	// MetadataURL is a client ID metadata document that stands for this client.
 	MetadataURL string
-	Issuer      string   // the one authorization server to use; "" for what the remote names
-	Scopes      []string // instead of those that the remote asks for first
+	Issuer      string            // the one authorization server to use; "" for what the remote names
+	Scopes      []string          // instead of those that the remote asks for first
+	Params      map[string]string // further ones of the authorization request
+	Target      string            // what tokens are asked for (RFC 8707), instead of what the remote says; NoTarget for nothing
 
 	AllowPrivate bool         // loopback and private addresses, and plain http to them
-	HTTP         *http.Client // from NewHTTPClient
+	HTTP         *http.Client // guarded, follows no redirect, and keeps plain http inside private networks
 	Vault        Vault        // nil keeps the account in memory
 	Browser      *Browser     // nil where no person can be asked
 	Log          *slog.Logger // nil for none
@@ -44,25 +47,24 @@ type Config struct {
 	Refreshed func(result string)
 }
 
+// NoTarget is for authorization servers that do not know resource indicators.
+const NoTarget = "none"
+
 // Client is the gateway's account at one remote. It is safe for concurrent use.
 type Client struct {
 	cfg   Config
 	log   *slog.Logger
 	vault Vault
 	key   string // of the account in the vault
+	reach oauth.Reach
 
 	mu      sync.Mutex
 	account account
 	loaded  bool
-	flight  *flight // the renewal under way, if there is one
 	stop    context.CancelFunc
 	life    context.Context // of renewals: no single request's
-}
 
-// flight is one renewal that all who need it wait for.
-type flight struct {
-	done chan struct{}
-	err  error
+	renewals keep.Flights[struct{}, struct{}]
 }
 
 // New prepares a client. Nothing is fetched before it is needed.
@@ -74,6 +76,8 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("make OAuth client: client credentials need a client id")
 	}
 	c := &Client{cfg: cfg, log: cfg.Log, vault: cfg.Vault, key: vaultKey(cfg)}
+	// The guard in the HTTP client looks at the address itself.
+	c.reach = oauth.Reach{Client: cfg.HTTP, AllowHTTP: cfg.AllowPrivate}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -177,46 +181,24 @@ func (c *Client) remember(a account) {
 // asked is gone: a person who is in the middle of signing in is not to be cut off
 // because a client lost its patience.
 func (c *Client) join(ctx context.Context, renew func(context.Context) error) error {
-	c.mu.Lock()
-	f := c.flight
-	if f == nil {
-		f = &flight{done: make(chan struct{}), err: errEnded}
-		c.flight = f
-		go c.fly(f, renew)
-	}
-	c.mu.Unlock()
-	wait := time.NewTimer(patience)
-	defer wait.Stop()
-	select {
-	case <-f.done:
-		return f.err
-	case <-wait.C:
-		return &SignInError{Pending: true}
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-var errEnded = errors.New("the renewal ended without a result")
-
-func (c *Client) fly(f *flight, renew func(context.Context) error) {
 	limit := machineTime
 	if c.cfg.Browser != nil {
 		limit = signInTime + machineTime
 	}
-	ctx, cancel := context.WithTimeout(c.life, limit)
-	defer func() {
-		cancel()
-		c.mu.Lock()
-		c.flight = nil
-		c.mu.Unlock()
-		close(f.done)
-	}()
-	f.err = renew(ctx)
-	if _, known := errors.AsType[*SignInError](f.err); f.err != nil && !known {
-		// Who waited may be gone by now, and with them who would log it.
-		c.log.Warn("no token for the remote server", "error", f.err)
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, &SignInError{Pending: true})
+	defer cancel()
+	_, err := c.renewals.Do(ctx, struct{}{}, limit, func(ctx context.Context) (none struct{}, _ error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(c.life, cancel)()
+		err := renew(ctx)
+		if _, known := errors.AsType[*SignInError](err); err != nil && !known {
+			// Who waited may be gone by now, and with them who would log it.
+			c.log.Warn("no token for the remote server", "error", err)
+		}
+		return none, err
+	})
+	return err
 }
 
 // SignIn has a person sign in whether it is needed or not, for the scopes given or

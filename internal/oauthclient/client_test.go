@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,7 +46,103 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// TestScopes proves what is asked for, and that a step-up adds and never loses (C5).
+// FINDING 2.4
+// FINDING 2.11
+// REQ G-8: how an issuer without a path is written, and what else answers at well-known
+// places, keeps nobody from signing in; the issuer goes on as it calls itself.
+func TestSignInAsServersWrite(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*world){
+		"a slash in the list":         func(w *world) { w.resource["authorization_servers"] = []string{w.URL + "/"} },
+		"a slash in its own document": func(w *world) { w.server["issuer"] = w.URL + "/" },
+		"no metadata of the resource": func(w *world) { w.resource = nil },
+		"a page for it":               func(w *world) { w.resource, w.page = nil, "<html>" },
+		"some JSON for it":            func(w *world) { w.resource = map[string]any{"status": "ok"} },
+		"odd members": func(w *world) {
+			w.resource["scopes_supported"], w.resource["bearer_methods_supported"] = "read", "header"
+			w.server["grant_types_supported"], w.server["scopes_supported"] = nil, 5
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			change(w)
+			if w.server["issuer"] != w.URL {
+				w.answer = func(q url.Values) { q.Set("iss", fmt.Sprint(w.server["issuer"])) }
+			}
+			c := w.open(t, nil)
+			if got := mustRenew(t, c, challenge()); got != "access-1" {
+				t.Fatalf("token %q", got)
+			}
+			if got := mustRenew(t, w.open(t, func(cfg *oauthclient.Config) { cfg.Issuer = w.URL }), challenge()); got != "access-2" {
+				t.Fatalf("with the issuer named: token %q", got)
+			}
+		})
+	}
+}
+
+// An authorization server with ways of its own, as Entra ID has them: no resource
+// indicators, PKCE that it does not speak of, and parameters that it wants.
+func TestServersWaysOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]string{"none": "", "https://other.example.com": "https://other.example.com"} {
+		w := newWorld(t)
+		delete(w.server, "code_challenge_methods_supported")
+		mustFail(t, renew(t, w.open(t, nil), challenge()), "PKCE")
+		w.token = func(url.Values, *http.Request) (int, map[string]any) {
+			return 200, map[string]any{"access_token": "a", "refresh_token": "r", "expires_in": 0}
+		}
+		c := w.open(t, func(cfg *oauthclient.Config) {
+			cfg.Issuer, cfg.Target, cfg.Params = w.URL, target, map[string]string{"prompt": "select_account", "domain_hint": "x"}
+		})
+		mustRenew(t, c, challenge())
+		_ = current(t, c) // refreshes
+		asked := w.requests()[0]
+		if asked.Get("prompt") != "select_account" || asked.Get("domain_hint") != "x" || asked.Get("code_challenge_method") != "S256" || asked.Get("resource") != want || asked.Has("resource") != (want != "") {
+			t.Errorf("%s: authorization request %v", target, asked)
+		}
+		for _, grant := range []string{"authorization_code", "refresh_token"} {
+			forms := w.seen(grant)
+			if len(forms) == 0 || forms[0].Get("resource") != want || forms[0].Has("resource") != (want != "") {
+				t.Errorf("%s: %s requests %v", target, grant, forms)
+			}
+		}
+	}
+}
+
+// Where the browser is on another machine, its person brings the response by hand. It is
+// looked at like any other.
+func TestPastedResponse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in, paste := io.Pipe()
+	defer paste.Close()
+	out := &testkit.Output{}
+	c := w.open(t, func(cfg *oauthclient.Config) {
+		cfg.Browser = &oauthclient.Browser{Out: out, Paste: in, Open: func(address string) error {
+			go func() {
+				far := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+				resp, err := far.Get(address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = resp.Body.Close()
+				last := resp.Header.Get("Location")
+				_, _ = fmt.Fprintf(paste, "no address\nhttp://127.0.0.1:1/callback?code=x&state=guess\n  %s \n", last)
+			}()
+			return nil
+		}}
+	})
+	if got := mustRenew(t, c, challenge()); got != "access-1" {
+		t.Errorf("token %q", got)
+	}
+	if text := out.String(); strings.Count(text, "That is not the address") != 2 || strings.Contains(text, "code=") {
+		t.Errorf("it said:\n%s", text)
+	}
+}
+
+// TestScopes proves what is asked for, and that a step-up adds and never loses.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 // place is where tokens for the remote come from.
 type place struct {
-	resource string // what requests name (RFC 8707), exactly as it was published
+	resource string // what requests name (RFC 8707), exactly as it was published; "" for nothing
 	scopes   []string
 	server   oauth.ServerMetadata
 }
@@ -34,17 +33,20 @@ func (c *Client) discover(ctx context.Context, challenge oauth.AuthChallenge, kn
 	if m == nil {
 		return c.before2025June(ctx)
 	}
-	p := &place{resource: m.Resource, scopes: cleanScopes(m.Scopes)}
+	p := &place{resource: c.target(m.Resource), scopes: cleanScopes(m.Scopes)}
 	servers := m.AuthorizationServers
 	if len(servers) == 0 {
-		servers = []string{origin(c.cfg.Resource)}
+		servers = []string{oauth.Origin(c.cfg.Resource)}
+	}
+	among := func(issuer string) bool {
+		return issuer != "" && slices.ContainsFunc(servers, func(s string) bool { return oauth.SameIssuer(s, issuer) })
 	}
 	switch {
-	case c.cfg.Issuer != "" && !slices.Contains(servers, c.cfg.Issuer):
-		return nil, fmt.Errorf("the remote server names no authorization server %s; check oauth.issuer", c.cfg.Issuer)
-	case c.cfg.Issuer != "":
+	case among(c.cfg.Issuer):
 		servers = []string{c.cfg.Issuer}
-	case slices.Contains(servers, known):
+	case c.cfg.Issuer != "":
+		return nil, fmt.Errorf("the remote server names no authorization server %s; check oauth.issuer", c.cfg.Issuer)
+	case among(known):
 		servers = []string{known} // where the account is
 	}
 	var failed []error
@@ -70,13 +72,13 @@ func (c *Client) resourceMetadata(ctx context.Context, named string) (*oauth.Res
 		places = []string{named}
 	}
 	for _, address := range slices.Compact(places) {
-		if err := c.mayFetch(address); err != nil {
+		if err := c.reach.Check("address of the remote server's metadata", address); err != nil {
 			return nil, fmt.Errorf("find the remote server's metadata: %w", err)
 		}
 		var m oauth.ResourceMetadata
 		err := oauth.GetJSON(ctx, c.cfg.HTTP, address, &m)
-		if none, ok := errors.AsType[*oauth.Error](err); ok && named == "" && none.Status >= 400 && none.Status < 500 {
-			continue
+		if _, none := errors.AsType[*oauth.NotThere](err); named == "" && (none || err == nil && m.Resource == "" && m.AuthorizationServers == nil) {
+			continue // whatever it is that answers there
 		}
 		if err != nil {
 			return nil, fmt.Errorf("find the remote server's metadata: %w", err)
@@ -104,7 +106,7 @@ func (c *Client) ownMetadata(ctx context.Context, address string, m *oauth.Resou
 	if !within(resource, c.cfg.Resource) {
 		return nil, mismatch
 	}
-	own := origin(resource) + resourceMetadataPath + strings.TrimRight(resource.EscapedPath(), "/")
+	own := oauth.Origin(resource) + resourceMetadataPath + strings.TrimRight(resource.EscapedPath(), "/")
 	if address == own {
 		return m, nil
 	}
@@ -118,10 +120,7 @@ func (c *Client) ownMetadata(ctx context.Context, address string, m *oauth.Resou
 // server is an authorization server's own word on itself. Without PKCE by S256 it is
 // not used (MCP 2026-07-28 authorization: clients must refuse).
 func (c *Client) server(ctx context.Context, issuer string) (*oauth.ServerMetadata, error) {
-	if err := c.mayFetch(issuer); err != nil {
-		return nil, fmt.Errorf("discover authorization server: %w", err)
-	}
-	m, err := oauth.DiscoverServer(ctx, c.cfg.HTTP, issuer)
+	m, err := oauth.DiscoverServer(ctx, &c.reach, issuer, false)
 	if err != nil {
 		return nil, err
 	}
@@ -129,18 +128,19 @@ func (c *Client) server(ctx context.Context, issuer string) (*oauth.ServerMetada
 }
 
 func (c *Client) usable(m *oauth.ServerMetadata) error {
-	endpoints := []string{m.TokenEndpoint}
+	endpoints := map[string]string{"token endpoint": m.TokenEndpoint}
 	if !c.cfg.Machine {
-		if !slices.Contains(m.CodeChallengeMethods, "S256") {
-			return fmt.Errorf("authorization server %s does not say that it supports PKCE with S256, so nobody is sent there", m.Issuer)
+		// Entra ID takes PKCE and does not say so; an operator who names the issuer knows.
+		if !slices.Contains(m.CodeChallengeMethods, "S256") && (m.CodeChallengeMethods != nil || c.cfg.Issuer == "") {
+			return fmt.Errorf("authorization server %s does not say that it supports PKCE with S256, so nobody is sent there; if it does all the same, set oauth.issuer", m.Issuer)
 		}
-		endpoints = append(endpoints, m.AuthorizationEndpoint)
+		endpoints["authorization endpoint"] = m.AuthorizationEndpoint
 	}
 	if m.RegistrationEndpoint != "" {
-		endpoints = append(endpoints, m.RegistrationEndpoint)
+		endpoints["registration endpoint"] = m.RegistrationEndpoint
 	}
-	for _, e := range endpoints {
-		if err := c.mayFetch(e); err != nil {
+	for what, e := range endpoints {
+		if err := c.reach.Check(what, e); err != nil {
 			return fmt.Errorf("authorization server %s names an endpoint that is not used: %w", m.Issuer, err)
 		}
 	}
@@ -151,21 +151,22 @@ func (c *Client) usable(m *oauth.ServerMetadata) error {
 // server is the remote's origin, and its endpoints have fixed places when it has no
 // metadata.
 func (c *Client) before2025June(ctx context.Context) (*place, error) {
-	base := origin(c.cfg.Resource)
+	base := oauth.Origin(c.cfg.Resource)
 	if c.cfg.Issuer != "" && c.cfg.Issuer != base {
 		return nil, fmt.Errorf("the remote server says nothing about an authorization server %s; check oauth.issuer", c.cfg.Issuer)
 	}
-	p := &place{resource: c.cfg.Resource.String()}
+	p := &place{resource: c.target(c.cfg.Resource.String())}
 	var m oauth.ServerMetadata
 	err := oauth.GetJSON(ctx, c.cfg.HTTP, base+"/.well-known/oauth-authorization-server", &m)
-	none, isAnswer := errors.AsType[*oauth.Error](err)
+	_, none := errors.AsType[*oauth.NotThere](err)
 	switch {
-	case err == nil && m.Issuer != base:
+	case err == nil && m.Issuer == "": // it is something else
+	case err == nil && !oauth.SameIssuer(m.Issuer, base):
 		return nil, fmt.Errorf("discover authorization server: %s is about the issuer %q", base, oauth.Printable(m.Issuer, 200))
 	case err == nil:
 		p.server = m
 		return p, c.usable(&m)
-	case !isAnswer || none.Status != http.StatusNotFound:
+	case !none:
 		return nil, fmt.Errorf("discover authorization server: %w", err)
 	}
 	p.server = oauth.ServerMetadata{
@@ -176,37 +177,25 @@ func (c *Client) before2025June(ctx context.Context) (*place, error) {
 	return p, nil
 }
 
-// mayFetch admits https, and http where private addresses are admitted; the guard in
-// the HTTP client then looks at the address itself.
-func (c *Client) mayFetch(address string) error {
-	u, err := url.Parse(address)
-	shown := oauth.Printable(address, 100)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%q is no plain URL", shown)
-	case u.Scheme == "https", u.Scheme == "http" && c.cfg.AllowPrivate:
-		return nil
+// target is what tokens are asked for; "" for nothing in particular.
+func (c *Client) target(published string) string {
+	switch c.cfg.Target {
+	case "":
+		return published
+	case NoTarget:
+		return ""
 	}
-	return fmt.Errorf("%q is not https", shown)
+	return c.cfg.Target
 }
 
 // sameResource compares resource identifiers as people write them: the case of scheme
 // and host, a default port and one slash at the end make no difference.
 func sameResource(a, b *url.URL) bool {
-	return origin(a) == origin(b) && strings.TrimSuffix(a.EscapedPath(), "/") == strings.TrimSuffix(b.EscapedPath(), "/") && a.RawQuery == b.RawQuery
+	return oauth.Origin(a) == oauth.Origin(b) && strings.TrimSuffix(a.EscapedPath(), "/") == strings.TrimSuffix(b.EscapedPath(), "/") && a.RawQuery == b.RawQuery
 }
 
 // within reports whether b is at a, or below it.
 func within(a, b *url.URL) bool {
-	return origin(a) == origin(b) && a.RawQuery == "" &&
+	return oauth.Origin(a) == oauth.Origin(b) && a.RawQuery == "" &&
 		strings.HasPrefix(b.EscapedPath()+"/", strings.TrimSuffix(a.EscapedPath(), "/")+"/")
-}
-
-// origin is scheme, host and port, without a default port.
-func origin(u *url.URL) string {
-	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	if port := map[string]string{"http": ":80", "https": ":443"}[scheme]; port != "" {
-		host = strings.TrimSuffix(host, port)
-	}
-	return scheme + "://" + host
 }

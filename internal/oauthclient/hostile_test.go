@@ -26,7 +26,7 @@ func TestHostileMetadata(t *testing.T) {
 		"no resource":        {func(w *world) { delete(w.resource, "resource") }, "is about the resource"},
 		"the whole host":     {func(w *world) { w.resource["resource"] = w.URL }, "is about the resource"}, // a tenant's word for all
 		"another issuer":     {func(w *world) { w.server["issuer"] = "https://bank.example.com" }, "is about the issuer"},
-		"a slash more":       {func(w *world) { w.server["issuer"] = w.URL + "/" }, "is about the issuer"},
+		"a path more":        {func(w *world) { w.server["issuer"] = w.URL + "/x/" }, "is about the issuer"},
 		"no PKCE":            {func(w *world) { delete(w.server, "code_challenge_methods_supported") }, "PKCE"},
 		"plain PKCE":         {func(w *world) { w.server["code_challenge_methods_supported"] = []string{"plain"} }, "PKCE"},
 		"javascript":         {func(w *world) { w.server["authorization_endpoint"] = "javascript:alert(1)//x" }, "not used"},
@@ -37,7 +37,7 @@ func TestHostileMetadata(t *testing.T) {
 		"no token endpoint":  {func(w *world) { delete(w.server, "token_endpoint") }, "not used"},
 		"plain token issuer": {func(w *world) { w.server["token_endpoint"] = "http://8.8.8.8/token" }, "plain http is for loopback"},
 		"cloud metadata":     {func(w *world) { w.resource["authorization_servers"] = []string{"http://169.254.169.254/"} }, "refused"},
-		"an issuer's query":  {func(w *world) { w.resource["authorization_servers"] = []string{"https://x.example.com/?a"} }, "no URL"},
+		"an issuer's query":  {func(w *world) { w.resource["authorization_servers"] = []string{"https://x.example.com/?a"} }, "invalid URL"},
 		"a huge document":    {func(w *world) { w.resource["x"] = strings.Repeat("x", 300<<10) }, "more than"},
 		"no registration":    {func(w *world) { delete(w.server, "registration_endpoint") }, "--oauth-client-id"},
 		"a token of a kind": {func(w *world) {
@@ -68,7 +68,7 @@ func TestHostileChallenge(t *testing.T) {
 	moved := httptest.NewServer(http.RedirectHandler("http://127.0.0.1/elsewhere", http.StatusFound))
 	t.Cleanup(moved.Close)
 	for name, c := range map[string]struct{ at, says string }{
-		"a file":         {"file:///etc/passwd", "no plain URL"},
+		"a file":         {"file:///etc/passwd", "invalid URL"},
 		"cloud metadata": {"http://169.254.169.254/latest", "refused"},
 		"a redirect":     {moved.URL, "302"},
 		"nobody there":   {"http://127.0.0.1:1/x", "refused"},
@@ -87,9 +87,9 @@ func TestPrivateAddresses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	public := func(cfg *oauthclient.Config) {
-		cfg.AllowPrivate, cfg.HTTP = false, oauthclient.NewHTTPClient(false, nil)
+		cfg.AllowPrivate, cfg.HTTP = false, guarded(false)
 	}
-	mustFail(t, renew(t, w.open(t, public), challenge()), "not https")
+	mustFail(t, renew(t, w.open(t, public), challenge()), "plain http")
 	secure := "https" + strings.TrimPrefix(w.URL, "http") + "/prm"
 	mustFail(t, renew(t, w.open(t, public), challenge("resource_metadata", secure)), "loopback or private")
 }

@@ -26,7 +26,7 @@ func (c *Client) renewAhead(ctx context.Context, shown secret.Value) error {
 		return err
 	}
 	server, err := c.server(ctx, a.Issuer)
-	if err != nil && a.Issuer == origin(c.cfg.Resource) { // it may have no metadata
+	if err != nil && a.Issuer == oauth.Origin(c.cfg.Resource) { // it may have no metadata
 		var p *place
 		if p, err = c.before2025June(ctx); err == nil {
 			server = &p.server
@@ -132,9 +132,9 @@ func (c *Client) refresh(ctx context.Context, p *place, shown secret.Value) (don
 		if a.Refresh == "" || !ok {
 			return nil
 		}
-		tokens, err := c.ask(ctx, p, r, url.Values{
-			"grant_type": {"refresh_token"}, "refresh_token": {a.Refresh}, "resource": {a.Resource},
-		})
+		at := *p
+		at.resource = c.target(a.Resource)
+		tokens, err := c.ask(ctx, &at, r, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {a.Refresh}})
 		c.refreshed(err)
 		if isEnd(err) {
 			c.log.Info("the sign-in at the remote's authorization server has ended", "issuer", a.Issuer, "error", err)
@@ -196,7 +196,7 @@ func (c *Client) machine(ctx context.Context, p *place, scopes []string) error {
 	if err != nil {
 		return err
 	}
-	form := url.Values{"grant_type": {"client_credentials"}, "resource": {p.resource}}
+	form := url.Values{"grant_type": {"client_credentials"}}
 	if len(scopes) > 0 {
 		form.Set("scope", strings.Join(scopes, " "))
 	}
@@ -221,6 +221,9 @@ func (c *Client) ask(ctx context.Context, p *place, r registration, form url.Val
 	auth, err := c.auth(r, &p.server)
 	if err != nil {
 		return nil, err
+	}
+	if p.resource != "" {
+		form.Set("resource", p.resource)
 	}
 	e := oauth.Endpoint{URL: p.server.TokenEndpoint, Auth: auth, Client: c.cfg.HTTP}
 	tokens, err := e.Request(ctx, form)

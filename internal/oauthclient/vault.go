@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/ownfile"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 )
 
@@ -214,7 +215,7 @@ func lockFile(ctx context.Context, path string) (release func(), err error) {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		ok, err := tryLock(f)
+		ok, err := ownfile.TryLock(f)
 		if ok {
 			return func() { _ = f.Close() }, nil // which releases it
 		}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -26,6 +27,7 @@ type world struct {
 	*httptest.Server
 	resource map[string]any     // protected-resource metadata; nil for none
 	server   map[string]any     // authorization server metadata; nil for none
+	page     string             // what is at every address that is not known; "" for 404
 	answer   func(q url.Values) // changes the authorization response
 	token    func(form url.Values, r *http.Request) (int, map[string]any)
 
@@ -56,6 +58,11 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	defer w.mu.Unlock()
 	switch r.URL.Path {
 	case "/.well-known/oauth-protected-resource/mcp":
+		if w.resource == nil && w.page != "" {
+			rw.Header().Set("Content-Type", "text/html")
+			_, _ = rw.Write([]byte(w.page))
+			return
+		}
 		reply(rw, w.resource)
 	case "/.well-known/oauth-authorization-server":
 		reply(rw, w.server)
@@ -80,6 +87,11 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	case "/token":
 		w.serveToken(rw, r)
 	default:
+		if w.page != "" {
+			rw.Header().Set("Content-Type", "text/html")
+			_, _ = rw.Write([]byte(w.page))
+			return
+		}
 		http.NotFound(rw, r)
 	}
 }
@@ -154,7 +166,7 @@ func (w *world) open(t *testing.T, change func(*oauthclient.Config)) *oauthclien
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := oauthclient.Config{Name: "docs", Resource: u, AllowPrivate: true, HTTP: oauthclient.NewHTTPClient(true, nil), Browser: person(t)}
+	cfg := oauthclient.Config{Name: "docs", Resource: u, AllowPrivate: true, HTTP: guarded(true), Browser: person(t)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -213,4 +225,8 @@ type logged struct{ testkit.Output }
 
 func (l *logged) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func guarded(private bool) *http.Client {
+	return netguard.NewClient(netguard.Policy{AllowPrivate: private, PlainOnlyPrivate: true}, netguard.Options{})
 }

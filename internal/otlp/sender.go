@@ -2,7 +2,10 @@ package otlp
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,6 +28,13 @@ type Config struct {
 	Header http.Header
 	// Resource are the attributes of whoever sends, such as service.name.
 	Resource map[string]string
+
+	Protobuf bool          // Protocol Buffers, in place of JSON
+	Gzip     bool          // compress requests
+	Timeout  time.Duration // of a request; 0 for 10 s
+	TLS      *tls.Config   // nil for the system's roots and no certificate
+	// Proxy finds the proxy of a request, as that of a [http.Transport]; nil for none.
+	Proxy func(*http.Request) (*url.URL, error)
 }
 
 // Signal is a kind of telemetry, by the last part of its path.
@@ -36,13 +47,17 @@ const (
 	Metrics Signal = "metrics"
 )
 
-const requestTimeout = 10 * time.Second
+const usualTimeout = 10 * time.Second
 
 // Sender sends requests to one receiver. It is safe for use by many goroutines.
 type Sender struct {
-	url    string
-	header http.Header
-	client *http.Client
+	url      string
+	signal   Signal
+	protobuf bool
+	gzip     bool
+	timeout  time.Duration
+	header   http.Header
+	client   *http.Client
 }
 
 // NewSender checks the endpoint; it connects to nothing yet.
@@ -55,10 +70,10 @@ func NewSender(cfg Config, signal Signal) (*Sender, error) {
 		u.Path = "/v1/" + string(signal)
 	}
 	s := &Sender{
-		url: u.String(), header: cfg.Header.Clone(),
+		url: u.String(), signal: signal, protobuf: cfg.Protobuf, gzip: cfg.Gzip,
+		timeout: cmp.Or(cfg.Timeout, usualTimeout), header: cfg.Header.Clone(),
 		client: &http.Client{
-			// The environment's proxies are not for the gateway's own connections.
-			Transport: &http.Transport{MaxIdleConns: 1, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: requestTimeout, ForceAttemptHTTP2: true},
+			Transport: &http.Transport{Proxy: cfg.Proxy, MaxIdleConns: 1, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: usualTimeout, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS},
 			// A redirect would take the header, and its credentials, elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -67,13 +82,23 @@ func NewSender(cfg Config, signal Signal) (*Sender, error) {
 		s.header = http.Header{}
 	}
 	s.header.Set("Content-Type", "application/json")
+	if s.protobuf {
+		s.header.Set("Content-Type", "application/x-protobuf")
+	}
+	if s.gzip {
+		s.header.Set("Content-Encoding", "gzip")
+	}
 	return s, nil
 }
 
-// Send sends one request. An error is a [LaterError], a [RejectedError], is
+// Send sends one request, given in JSON. An error is a [LaterError], a [RejectedError], is
 // [ErrRefused], or says that the receiver could not be reached.
 func (s *Sender) Send(ctx context.Context, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	body, err := s.encode(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
@@ -92,6 +117,23 @@ func (s *Sender) Send(ctx context.Context, body []byte) error {
 	return answered(res, answer)
 }
 
+// encode makes of a request in JSON what goes over the wire.
+func (s *Sender) encode(body []byte) (_ []byte, err error) {
+	if s.protobuf {
+		if body, err = toProtobuf(s.signal, body); err != nil {
+			return nil, err
+		}
+	}
+	if !s.gzip {
+		return body, nil
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err = w.Write(body)
+	err = errors.Join(err, w.Close())
+	return packed.Bytes(), err
+}
+
 // Close gives up idle connections.
 func (s *Sender) Close() { s.client.CloseIdleConnections() }
 
@@ -99,7 +141,7 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		return nil, errors.New("it is no URL") // the text may hold a credential, and url.Parse repeats it
+		return nil, errors.New("invalid URL") // the text may hold a credential, and url.Parse repeats it
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, errors.New("write it like http://localhost:4318")
 	case u.User != nil:
@@ -165,6 +207,8 @@ var ErrRefused = errors.New("refused")
 // answered reads the answer as the protocol defines it (OTLP/HTTP response).
 func answered(res *http.Response, body []byte) error {
 	switch code := res.StatusCode; {
+	case code >= 200 && code < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "application/x-protobuf"):
+		return rejectedProtobuf(body)
 	case code >= 200 && code < 300:
 		return rejected(body)
 	case code == http.StatusTooManyRequests, code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout:
@@ -189,10 +233,17 @@ func rejected(body []byte) error {
 	p := &answer.PartialSuccess
 	for _, number := range []json.Number{p.RejectedLogRecords, p.RejectedSpans, p.RejectedDataPoints} {
 		if n, err := number.Int64(); err == nil && n > 0 {
-			return &RejectedError{N: int(min(n, 1<<30)), why: p.ErrorMessage[:min(len(p.ErrorMessage), 200)]}
+			return partly(n, p.ErrorMessage)
 		}
 	}
 	return nil
+}
+
+func partly(rejected int64, why string) error {
+	if rejected <= 0 {
+		return nil
+	}
+	return &RejectedError{N: int(min(rejected, 1<<30)), why: why[:min(len(why), 200)]}
 }
 
 // retryAfter reads a number of seconds or a date; 0 when it is neither.

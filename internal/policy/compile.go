@@ -125,3 +125,12 @@ func (s *Set) ReadsHints() bool { return s.reads.hints }
 
 // Shadow reports whether nothing is denied, only told.
 func (s *Set) Shadow() bool { return s.shadow }
+
+// Names are those of the policies, in their order.
+func (s *Set) Names() []string {
+	names := make([]string, len(s.rules))
+	for i, r := range s.rules {
+		names[i] = r.name
+	}
+	return names
+}

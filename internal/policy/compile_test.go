@@ -44,7 +44,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"an entity that is no object", policy.Config{Policies: []string{good}, EntitiesJSON: "[\n  1]"}, `-1:2:3: error: entities: an entity is not a JSON object with every key once`},
 		{"an entity's key", policy.Config{Policies: []string{good}, EntitiesJSON: "[{\"uid\":\"Tool::a\"},\n {\"uid\":\"Tool::b\",\"atrs\":{}}]"}, `-1:2:2: error: entities: an entity has uid, parents, attrs and tags, not "atrs"`},
 		{"an entity's key twice", policy.Config{Policies: []string{good}, EntitiesJSON: `[{"uid":"Tool::a","uid":"Tool::b"}]`}, `-1:1:2: error: entities: an entity is not a JSON object with every key once`},
-		{"an entity twice", policy.Config{Policies: []string{good}, EntitiesJSON: `[{"uid":"Tool::a"},{"uid":{"type":"Tool","id":"a"}}]`}, `-1:1:20: error: entities: Tool::"a" is there twice`},
+		{"an entity twice", policy.Config{Policies: []string{good}, EntitiesJSON: `[{"uid":"Tool::a"},{"uid":{"type":"Tool","id":"a"}}]`}, `-1:1:20: error: entities: duplicate entity Tool::"a"`},
 		{"a uid", policy.Config{Policies: []string{good}, EntitiesJSON: `[{"uid":"weather"}]`}, `-1:1:2: error: entities: uid "weather" is not of the form Type::"id"`},
 		{"a quoted uid", policy.Config{Policies: []string{good}, EntitiesJSON: `[{"uid":"Tool::\"a"}]`}, `-1:1:2: error: entities: uid "Tool::\"a" is not of the form Type::"id"`},
 		{"no uid", policy.Config{Policies: []string{good}, EntitiesJSON: `[{}]`}, `-1:1:2: error: entities: `},
@@ -159,7 +159,7 @@ func TestCompileWarns(t *testing.T) {
 		},
 		{
 			"an argument of nobody", call + ` when { principal.arg_city == "Rome" };`,
-			`0:1:77: warning: a Client has no attribute arg_city; it has claim_NAME, claimset_NAME`,
+			`0:1:77: warning: a Client has no attribute arg_city; it has source, claim_NAME, claimset_NAME`,
 		},
 		{
 			"a claim of a tool", call + ` when { resource.claim_name == "a" };`,
@@ -175,7 +175,7 @@ func TestCompileWarns(t *testing.T) {
 		},
 		{
 			"arguments of what has none", `permit(principal, action == Action::"read_resource", resource) when { context.arg_a == 1 };`,
-			`0:1:79: warning: the context of read_resource has no attribute arg_a; it has backend, server, claim_NAME, claimset_NAME`,
+			`0:1:79: warning: the context of read_resource has no attribute arg_a; it has backend, issuer, server, source, claim_NAME, claimset_NAME`,
 		},
 		{
 			"a hint that is text", call + ` when { resource.readOnlyHint == "true" };`,

@@ -65,16 +65,18 @@ type Query struct {
 // Decision is the answer to a Query.
 type Decision struct {
 	// Allow says whether to go on; always in shadow mode.
-	Allow bool
+	Allow bool `json:"allow"`
 	// Shadow says that it would be denied if it were not for shadow mode.
-	Shadow bool
+	Shadow bool `json:"shadow,omitempty"`
 	// ID names a denial, Shadow ones too, so that the caller can be told of one and
 	// the operator find it; "" where nothing was denied. No two are the same.
-	ID string
+	ID string `json:"id,omitempty"`
 	// Policies are the names of the policies that decided, in their order: those that
 	// forbid, else those that permit. Empty where no policy permits.
-	Policies []string
+	Policies []string `json:"policies,omitempty"`
+	// Reason is why nothing could have permitted it; "" where policies decided.
+	Reason string `json:"reason,omitempty"`
 	// Errors say which policies could not be evaluated, and why. They are for the
 	// operator.
-	Errors []string
+	Errors []string `json:"errors,omitempty"`
 }

@@ -15,6 +15,7 @@ type verdict struct {
 	allow    bool
 	policies []string
 	errors   []string
+	reason   string // "" where policies decided
 }
 
 // asked is what a verdict depends on where no argument was looked at.
@@ -32,7 +33,7 @@ const maxTargetKept = 512
 // Decide answers a query.
 func (s *Set) Decide(p *Principal, q *Query) Decision {
 	v := s.verdict(s.own(p), q)
-	d := Decision{Allow: v.allow, Policies: v.policies, Errors: v.errors}
+	d := Decision{Allow: v.allow, Policies: v.policies, Errors: v.errors, Reason: v.reason}
 	if !v.allow {
 		d.ID = newID()
 		d.Allow, d.Shadow = s.shadow, s.shadow
@@ -62,6 +63,9 @@ func (s *Set) verdict(p *Principal, q *Query) *verdict {
 	}
 	if v, ok := s.verdicts.get(key); ok {
 		return v
+	}
+	if why := ambiguous(q); why != "" {
+		return &verdict{reason: why}
 	}
 	var buf [32]*rule
 	w := s.world(p, q)

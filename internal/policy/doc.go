@@ -13,7 +13,8 @@
 //     idempotentHint, openWorldHint) where the server gives them.
 //   - The context has claim_NAME for each claim, claimset_NAME for a claim that is
 //     text with blanks or a list, as a set; arg_NAME for each argument that is text,
-//     a number or a boolean, and arg_NAME_present for others; server and backend.
+//     a number or a boolean, and arg_NAME_present for others; server and backend; and
+//     source and issuer, which tell by which door the caller came.
 //     Integers are Long, other numbers decimal; numbers that are neither, for their
 //     size, are String, so that comparing them fails and never passes unnoticed.
 //
@@ -26,6 +27,7 @@
 //   - A list needs no permit: it shows what the caller may use, item by item, by the
 //     same decision as the use itself. A forbid of list_tools and the like refuses
 //     the list. Where arguments decide, the list shows what some arguments permit.
+//   - A resource's URI that a server may read as another one is permitted by nothing.
 //   - In shadow mode nothing is denied; decisions say what would have been.
 //
 // It does not own where policies come from, who the caller is, what a message

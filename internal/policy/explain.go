@@ -19,25 +19,27 @@ import (
 // Explanation is a decision with what led to it, for the operator: it names
 // policies, groups and claims, though no claim's value.
 type Explanation struct {
-	Decision  Decision
-	Principal string
-	In        []string // what the principal is in
-	Action    string
-	Resource  string
-	Decided   []Explained // the policies that decided
-	Near      []Explained // those that did not, though little was missing; nearest first
+	Decision  Decision    `json:"decision"`
+	Principal string      `json:"principal"`
+	In        []string    `json:"in,omitempty"` // what the principal is in
+	Action    string      `json:"action"`
+	Resource  string      `json:"resource"`
+	Decided   []Explained `json:"decided,omitempty"` // the policies that decided
+	Near      []Explained `json:"near,omitempty"`    // those that did not, though little was missing; nearest first
 	// Missing are the attributes that policies near or failed looked for and did not
 	// find.
-	Missing []string
+	Missing []string `json:"missing,omitempty"`
+	// Reason is why it is so where no policy was asked.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Explained is one policy of an Explanation.
 type Explained struct {
-	Name   string
-	Effect string // permit or forbid
-	Policy int    // index in Config.Policies
-	Line   int
-	Why    []string // why it did not apply, or how it failed; empty where it applied
+	Name   string   `json:"name"`
+	Effect string   `json:"effect"` // permit or forbid
+	Policy int      `json:"policy"` // index in Config.Policies
+	Line   int      `json:"line"`
+	Why    []string `json:"why,omitempty"` // why it did not apply, or how it failed; empty where it applied
 }
 
 // maxNear is how many policies that are near an Explanation shows.
@@ -53,6 +55,9 @@ func (s *Set) Explain(p *Principal, q *Query) Explanation {
 	}
 	for _, uid := range p.above {
 		e.In = append(e.In, uid.String())
+	}
+	if e.Reason = e.Decision.Reason; e.Reason != "" {
+		return e
 	}
 	if q.Action.HasArguments() {
 		arguments := cedar.RecordMap{}
@@ -254,6 +259,9 @@ func (e Explanation) String() string {
 		verdict = "allowed by shadow mode, else denied"
 	case !e.Decision.Allow:
 		verdict = "denied"
+	}
+	if e.Reason != "" {
+		return fmt.Sprintf("%s\n%s\n", verdict, e.Reason)
 	}
 	fmt.Fprintf(&b, "%s\n  principal  %s\n", verdict, e.Principal)
 	for _, group := range e.In {

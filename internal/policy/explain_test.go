@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -82,5 +83,22 @@ forbid(principal, action == Action::"get_prompt", resource) when { principal.cla
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// FINDING N17: as JSON an explanation has names like other JSON.
+func TestExplanationAsJSON(t *testing.T) {
+	t.Parallel()
+	set := compile(t, policies(`@id("all") permit(principal, action, resource);`))
+	q := tool("search")
+	text, err := json.Marshal(set.Explain(set.Principal(alice()), &q))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"decision":{"allow":true,"policies":["all"]},"principal":"Client::\"alice\"",` +
+		`"in":["THVGroup::\"admin\"","THVGroup::\"dev\""],"action":"call_tool","resource":"Tool::\"search\"",` +
+		`"decided":[{"name":"all","effect":"permit","policy":0,"line":1}]}`
+	if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

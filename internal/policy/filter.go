@@ -57,6 +57,11 @@ func (s *Set) selection(p *Principal, q *Query, items []mcp.Item) *Selection {
 	var buf [32]*rule
 	for i := range items {
 		item.Target, item.Hints = items[i].Name, items[i].Hints
+		if ambiguous(&item) != "" {
+			sel.Keep[i] = s.shadow
+			sel.Hidden++
+			continue
+		}
 		w := s.world(p, &item)
 		own := s.index.find(buf[:0], item.Action, p.keys, w.keys(nil))
 		shows := s.shows(w, append(own, common...))

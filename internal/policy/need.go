@@ -62,8 +62,8 @@ func NeedOf(e *mcp.Envelope) Need {
 	case "subscriptions/listen":
 		return needOfSubscriptions(e.Bytes(e.Params))
 	}
-	if strings.HasPrefix(e.Method, "notifications/") {
-		return Need{}
+	if e.Kind == mcp.KindNotification && strings.HasPrefix(e.Method, "notifications/") {
+		return Need{} // with an id it is a request, of a method that is not known
 	}
 	return Need{Denied: true, Reason: "no policy is asked about this method"}
 }

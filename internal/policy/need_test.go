@@ -71,7 +71,10 @@ func TestNeedOf(t *testing.T) {
 		request("tools/Call", `{"name":"a"}`):     denied,
 		request("tools", `{}`):                    denied,
 		request("notifications", `{}`):            denied,
-		request("x/y", `{}`):                      denied,
+		// FINDING S13
+		request("notifications/admin.reset", `{}`): denied,
+		request("notifications/initialized", `{}`): denied,
+		request("x/y", `{}`):                       denied,
 	} {
 		e, refused := mcp.Parse([]byte(raw), mcp.DefaultLimits())
 		if refused != nil {

@@ -55,7 +55,7 @@ func (s *Set) Principal(c *identity.Caller) *Principal {
 // plainKey is all that policies can see of a caller without claims.
 func plainKey(c *identity.Caller) string {
 	b := make([]byte, 0, 128)
-	for _, part := range []string{c.Subject, c.Issuer, c.Email, c.Name} {
+	for _, part := range []string{c.Subject, c.Source, c.Issuer, c.Email, c.Name} {
 		b = strconv.AppendQuote(b, part)
 	}
 	for _, list := range [][]string{c.Groups, c.Roles} {
@@ -82,6 +82,7 @@ func (s *Set) newPrincipal(c *identity.Caller) *Principal {
 	for name, v := range p.claims {
 		attributes[name] = v
 	}
+	attributes[schema.SourceAttribute] = cedar.String(c.Source)
 	p.entity = cedar.Entity{
 		UID: uid, Parents: cedar.NewEntityUIDSet(parents...),
 		Attributes: cedar.NewRecord(attributes), Tags: static.Tags,
@@ -173,10 +174,12 @@ func (p *Principal) at(q *Query) *surroundings {
 
 // contextMap is the context without arguments.
 func (p *Principal) contextMap(q *Query) cedar.RecordMap {
-	record := make(cedar.RecordMap, len(p.claims)+2)
+	record := make(cedar.RecordMap, len(p.claims)+4)
 	for name, v := range p.claims {
 		record[name] = v
 	}
+	record[schema.SourceAttribute] = cedar.String(p.caller.Source)
+	record[schema.IssuerAttribute] = cedar.String(p.caller.Issuer)
 	record["server"] = cedar.String(q.Server)
 	record["backend"] = cedar.String(q.Backend)
 	return record

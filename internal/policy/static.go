@@ -44,7 +44,7 @@ func readEntities(text string) (cedar.EntityMap, *Problem) {
 			return fail(from, "%v", err)
 		}
 		if _, twice := all[e.UID]; twice {
-			return fail(from, "%s is there twice", e.UID)
+			return fail(from, "duplicate entity %s", e.UID)
 		}
 		if all[e.UID] = e; len(all) > maxEntities {
 			return fail(from, "more than %d", maxEntities)

@@ -19,7 +19,7 @@ func TestContributingHasTheLevels(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := map[int]string{}
-	for _, m := range regexp.MustCompile(`(?m)^\| (\d) \| (.*) \|$`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \| (.*) \|$`).FindAllStringSubmatch(string(text), -1) {
 		level, err := strconv.Atoi(m[1])
 		if err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ func (p pkg) hasCode() bool { return len(p.GoFiles) > 0 }
 
 // packages lists our packages, those of the tools' own modules excepted.
 var packages = sync.OnceValues(func() ([]pkg, error) {
-	out, err := goList("-e", "-json=ImportPath,Dir,Doc,GoFiles,Imports,TestImports,XTestImports", "./...")
+	out, err := goList("-e", "-tags", "cluster", "-json=ImportPath,Dir,Doc,GoFiles,Imports,TestImports,XTestImports", "./...")
 	if err != nil {
 		return nil, err
 	}

@@ -11,17 +11,11 @@ const (
 	maxFileLines     = 500
 	maxFunctionLines = 60
 	maxParserLines   = 80
-	maxPackageLines  = 2500
+	maxPackageLines  = 3300
+	maxAPILines      = 4400   // a version of the API is one Go package: every field of all eleven kinds, with what people read about it
+	maxGatewayLines  = 1500   // what is left where everything comes together
+	budgetOfCore     = 62_000 // lines of the product, without tests and generated code
 )
-
-// largePackages may be larger, each for its reason.
-var largePackages = map[string]int{
-	"api/v1alpha1":        3500, // every field of every kind, with what a person reads about it
-	"gateway":             7500, // every step of a request's way, every surface it can come by, and the compiling of every kind into them: all know every part there is
-	"internal/mcp":        3000, // all of the wire: messages, headers, event streams, lists
-	"internal/backend":    6000, // four ways to a backend behind one interface, which share what checks and cleans their answers
-	"internal/authserver": 3500, // the steps of a sign-in and the endpoints for programs, over one kind of record
-}
 
 // parsers are the packages in which a function may be longer: a grammar reads best in one piece.
 var parsers = map[string]bool{"internal/manifest": true, "internal/mcp": true}
@@ -94,13 +88,29 @@ func TestSizes(t *testing.T) {
 	})
 	for name, lines := range inPackage {
 		limit := maxPackageLines
-		if larger, ok := largePackages[name]; ok {
-			limit = larger
+		switch name {
+		case "gateway":
+			limit = maxGatewayLines
+		case "api/v1alpha1":
+			limit = maxAPILines
 		}
 		if lines > limit {
 			t.Errorf("%s has %d lines without tests, at most %d: it owns more than one thing", name, lines, limit)
 		}
 	}
+}
+
+// TestSizeOfTheCore tells how large the product is: go test -v -run TestSizeOfTheCore ./internal/rules
+// A budget that is exceeded is no failure: whoever exceeds it is not always who can save.
+func TestSizeOfTheCore(t *testing.T) {
+	t.Parallel()
+	core := 0
+	eachSource(t, func(_ *testing.T, s source) {
+		if level, ok := levels[folder(s.path)]; ok && level != beside && !s.test {
+			core += s.lines
+		}
+	})
+	t.Logf("%d lines without tests and generated code; the budget is %d, which leaves %d", core, budgetOfCore, budgetOfCore-core)
 }
 
 func TestNoDomainDataInContext(t *testing.T) {

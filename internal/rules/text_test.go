@@ -40,15 +40,17 @@ func TestLicence(t *testing.T) {
 }
 
 // unwanted are words that have no place in the repository. They are put together here so that this file has none of them.
+// A text without any of the hints, by spaces, needs no closer look.
 var unwanted = []struct {
+	hints   string
 	pattern *regexp.Regexp
 	remedy  string
 }{
-	{regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`), "do it now, or open an issue"},
-	{regexp.MustCompile(`(^|[\s"'` + "`" + `(=:])/(ho` + `me|ro` + `ot|wo` + `rk|Us` + `ers)/[a-z]`), "it is a path of one machine"},
-	{regexp.MustCompile(`registry\.npm` + `js\.org|proxy\.golang` + `\.org`), "where packages come from is each machine's own setting"},
-	{regexp.MustCompile(`\b(DESIGN|REQUIREMENTS|CONTRACT|PROTOCOL|TESTBED|ROADMAP|LIBRARIES)` + `\.md\b`), "there is no such page here; say what it says"},
-	{regexp.MustCompile(`stretchr/` + `testify|go\.uber\.org/` + `mock|golang/` + `mock`), "tests use the standard library and go-cmp"},
+	{"TO" + "DO FIX" + "ME XX" + "X HA" + "CK", regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`), "do it now, or open an issue"},
+	{"/ho" + "me/ /ro" + "ot/ /wo" + "rk/ /Us" + "ers/", regexp.MustCompile(`(^|[\s"'` + "`" + `(=:])/(ho` + `me|ro` + `ot|wo` + `rk|Us` + `ers)/[a-z]`), "it is a path of one machine"},
+	{"npm" + "js.org golang" + ".org", regexp.MustCompile(`registry\.npm` + `js\.org|proxy\.golang` + `\.org`), "where packages come from is each machine's own setting"},
+	{".md", regexp.MustCompile(`\b(DESIGN|REQUIREMENTS|CONTRACT|PROTOCOL|TESTBED|ROADMAP|LIBRARIES)` + `\.md\b`), "there is no such page here; say what it says"},
+	{"testify mock", regexp.MustCompile(`stretchr/` + `testify|go\.uber\.org/` + `mock|golang/` + `mock`), "tests use the standard library and go-cmp"},
 }
 
 func TestNoUnwantedWords(t *testing.T) {
@@ -62,8 +64,14 @@ func TestNoUnwantedWords(t *testing.T) {
 		if !ok {
 			continue
 		}
-		for n, line := range strings.Split(text, "\n") {
-			for _, u := range unwanted {
+		for _, u := range unwanted {
+			if !containsOne(text, strings.Fields(u.hints)...) {
+				continue
+			}
+			for n, line := range strings.Split(text, "\n") {
+				if !containsOne(line, strings.Fields(u.hints)...) {
+					continue
+				}
 				if found := u.pattern.FindString(line); found != "" {
 					t.Errorf("%s:%d: %q: %s", name, n+1, strings.TrimSpace(found), u.remedy)
 				}
@@ -72,17 +80,44 @@ func TestNoUnwantedWords(t *testing.T) {
 	}
 }
 
-// requirements are the letters of the ledger and how many statements each has.
-var requirements = map[string]int{"A": 8, "B": 28, "C": 10, "D": 8, "E": 5, "F": 5}
+// A code that no page defines tells a reader nothing. Findings and requirements say what they are.
+var (
+	code    = regexp.MustCompile(`\b(L|M|RS|S|C|R|N|F)\d{1,2}\b`)
+	defined = regexp.MustCompile(`(FINDING|REQ) [A-Z]?-?\d+(\.\d+)?((,| and) [A-Z]-?\d+)*`)
+	// Words that look alike: a service of AWS, and a set of control characters.
+	noCodes = []string{"S3", "C1"}
+)
 
-// proved are the requirements that are built: each is named by a test that would fail if it stopped being true. A
-// requirement comes in with the change that builds it and never leaves.
-var proved = []string{
-	"A-1", "A-2", "A-3", "A-4", "A-5", "A-6", "A-7", "A-8",
-	"B-3", "B-4", "B-5", "B-19",
-	"D-1", "D-2", "D-3", "D-4", "D-5", "D-6", "D-8",
-	"E-1", "E-2", "E-3", "E-4", "E-5",
-	"F-1", "F-2", "F-4", "F-5",
+func TestNoCodesOfOurOwn(t *testing.T) {
+	t.Parallel()
+	for _, name := range mustFiles(t) {
+		ext := path.Ext(name)
+		if ext != ".go" && ext != ".md" || strings.HasPrefix(name, "tools/") || strings.HasPrefix(name, "internal/rules/") {
+			continue
+		}
+		text, _ := readText(t, name)
+		for _, at := range code.FindAllStringIndex(text, -1) {
+			begin := strings.LastIndexByte(text[:at[0]], '\n') + 1
+			line, _, _ := strings.Cut(text[begin:], "\n")
+			found := text[at[0]:at[1]]
+			if ext == ".go" && !strings.Contains(line[:at[0]-begin], "//") || slices.Contains(noCodes, found) ||
+				!strings.Contains(defined.ReplaceAllString(line, ""), found) {
+				continue
+			}
+			t.Errorf("%s:%d: no page defines %s: name the specification and its section, as in MCP 2025-11-25 transports",
+				name, strings.Count(text[:begin], "\n")+1, found)
+		}
+	}
+}
+
+// requirements are the letters of the ledger and how many statements each has.
+var requirements = map[string]int{"A": 8, "B": 32, "C": 12, "D": 10, "E": 6, "F": 5, "G": 15}
+
+// unbuilt are the requirements that nothing meets yet, or not in full. Every other one is named by a test that would
+// fail if it stopped being true. An id leaves this list with the change that builds it, and none comes in.
+var unbuilt = []string{
+	"B-20", // examples, tried
+	"C-9",  // guides for proxies, tried
 }
 
 var (
@@ -111,9 +146,11 @@ func TestRequirementsAreProved(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range proved {
-		if !named[id] {
-			t.Errorf("no test names REQ %s: write the test that fails when it is not true any more", id)
+	for letter, n := range requirements {
+		for i := 1; i <= n; i++ {
+			if id := letter + "-" + strconv.Itoa(i); !named[id] && !slices.Contains(unbuilt, id) {
+				t.Errorf("no test names REQ %s: write the test that fails when it is not true any more", id)
+			}
 		}
 	}
 }

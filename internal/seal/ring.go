@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -68,6 +69,23 @@ func (r *Ring) Seal(purpose string, plain []byte) string {
 	return base64.RawURLEncoding.EncodeToString(buf)
 }
 
+// SealSame seals as Seal does, but the same text to the same string: its nonce is made
+// of the text (as in RFC 8452). Whoever sees two such strings knows whether they are of
+// one text.
+func (r *Ring) SealSame(purpose string, plain []byte) string {
+	if len(plain) > MaxPlain {
+		return ""
+	}
+	mac := hmac.New(sha256.New, derive(r.keys[0], "nonce "+purpose))
+	mac.Write(plain)
+	nonce := mac.Sum(nil)[:12]
+	aead, err := cipher.NewGCM(block(r.keys[0], purpose))
+	if err != nil {
+		panic("seal: make cipher: " + err.Error())
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(nonce, nonce, plain, nil))
+}
+
 // Open returns what was sealed for purpose with any key of the ring, and false
 // for everything else, however it is broken.
 func (r *Ring) Open(purpose, sealed string) ([]byte, bool) {
@@ -123,17 +141,25 @@ func (r *Ring) purpose(name string) []cipher.AEAD {
 // newAEAD derives the cipher of one key for one purpose. None of the steps can
 // fail with a key that NewRing accepted.
 func newAEAD(key []byte, purpose string) cipher.AEAD {
-	derived, err := hkdf.Key(sha256.New, key, nil, "sallyport seal v1 "+purpose, KeySize)
-	if err != nil {
-		panic("seal: derive key: " + err.Error())
-	}
-	block, err := aes.NewCipher(derived)
-	if err != nil {
-		panic("seal: make cipher: " + err.Error())
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block(key, purpose))
 	if err != nil {
 		panic("seal: make cipher: " + err.Error())
 	}
 	return aead
+}
+
+func block(key []byte, purpose string) cipher.Block {
+	b, err := aes.NewCipher(derive(key, purpose))
+	if err != nil {
+		panic("seal: make cipher: " + err.Error())
+	}
+	return b
+}
+
+func derive(key []byte, purpose string) []byte {
+	derived, err := hkdf.Key(sha256.New, key, nil, "sallyport seal v1 "+purpose, KeySize)
+	if err != nil {
+		panic("seal: derive key: " + err.Error())
+	}
+	return derived
 }

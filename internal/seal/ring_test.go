@@ -40,6 +40,10 @@ func TestSealOpen(t *testing.T) {
 		if s == r.Seal("session", plain) {
 			t.Error("the same text sealed twice looks the same")
 		}
+		same := r.SealSame("session", plain)
+		if got, ok := r.Open("session", same); !ok || !bytes.Equal(got, plain) || same != r.SealSame("session", plain) || same == r.SealSame("cursor", plain) {
+			t.Errorf("SealSame(%d bytes) does not open, or is not the same twice", len(plain))
+		}
 	}
 	if s := r.Seal("session", make([]byte, seal.MaxPlain+1)); s != "" {
 		t.Errorf("sealed %d bytes, which nobody could open", seal.MaxPlain+1)

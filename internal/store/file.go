@@ -4,27 +4,31 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // File is a Store in one file, for one process at a time. What an operation has
 // written is on the disk when it returns: a process that is killed, or a machine
 // that loses power, loses nothing of it, and leaves nothing that is in the way of
 // the next one.
+//
+// A file that was damaged is refused when it is opened. What is damaged later fails the
+// operations that meet it; it ends no process.
 type File struct {
+	path string
 	db   *bbolt.DB
 	stop chan struct{}
 	done sync.WaitGroup
 	once sync.Once
+
+	mu      sync.Mutex
+	waiting []write
+	some    chan struct{} // 1: something waits to be written
+	closed  bool
+	broken  error // of a write that met damage: none follows
 }
 
 // The two buckets: values by key, and for those that expire an entry by time, so
@@ -35,66 +39,32 @@ var (
 )
 
 const (
-	lockTimeout = 2 * time.Second
+	lockTimeout  = 2 * time.Second
+	writesAtOnce = 1000 // in one transaction
 	// writeWindow is how long the first of several writers waits for others, so that
 	// they share one sync of the disk.
 	writeWindow = time.Millisecond
 	purgeAtMost = 1000 // expired values in one transaction, which others wait for
 )
 
-// OpenFile opens or makes the file at path, or sallyport.db in a folder there. It and
-// a folder made for it can be read by their owner alone; a file that others can read
-// is refused.
-func OpenFile(path string) (*File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	switch info, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, fmt.Errorf("open store: %w", err)
-	case info.IsDir():
-		return OpenFile(filepath.Join(path, "sallyport.db"))
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("open store: others can read %s; run: chmod 600 %s", path, path)
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("open store: another process has %s open; end it, or give this one a file of its own", path)
-	case err != nil:
-		return nil, fmt.Errorf("open store %s: %w", path, err)
-	}
-	db.MaxBatchDelay = writeWindow
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(valuesBucket)
-		if err == nil {
-			_, err = tx.CreateBucketIfNotExists(expiresBucket)
-		}
-		return err
-	})
-	if err != nil {
-		_ = db.Close()
-		return nil, fmt.Errorf("open store %s: %w", path, err)
-	}
-	f := &File{db: db, stop: make(chan struct{})}
-	f.done.Go(f.purge)
-	return f, nil
-}
-
 // Close waits for what is under way and closes the file.
 func (f *File) Close() (err error) {
 	f.once.Do(func() {
+		f.mu.Lock()
+		f.closed = true
+		f.mu.Unlock()
 		close(f.stop)
 		f.done.Wait()
-		err = f.db.Close()
+		if f.broken == nil { // else a transaction may be held for ever
+			err = f.db.Close()
+		}
 	})
 	return err
 }
 
 // Get implements Store.
 func (f *File) Get(_ context.Context, key string) (value []byte, err error) {
-	err = f.db.View(func(tx *bbolt.Tx) error {
+	err = f.view(func(tx *bbolt.Tx) error {
 		v, ok := read(tx, key, time.Now())
 		if !ok {
 			return ErrNotFound
@@ -129,7 +99,7 @@ func (f *File) write(ctx context.Context, key string, value []byte, ttl time.Dur
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	err = f.db.Batch(func(tx *bbolt.Tx) error { // it may be called again
+	err = f.update(func(tx *bbolt.Tx) error { // it may be called again
 		now := time.Now()
 		written = wanted(read(tx, key, now))
 		if !written {
@@ -156,7 +126,7 @@ func (f *File) Take(ctx context.Context, key string) (value []byte, err error) {
 		return nil, err
 	}
 	var found bool
-	err = f.db.Batch(func(tx *bbolt.Tx) error {
+	err = f.update(func(tx *bbolt.Tx) error {
 		v, ok := read(tx, key, time.Now())
 		value, found = bytes.Clone(v), ok
 		return remove(tx, key)
@@ -175,7 +145,7 @@ func (f *File) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return f.db.Batch(func(tx *bbolt.Tx) error { return remove(tx, key) })
+	return f.update(func(tx *bbolt.Tx) error { return remove(tx, key) })
 }
 
 // scanAtOnce bounds how long a scan holds on to the file's old state, which cannot be
@@ -190,7 +160,7 @@ func (f *File) Scan(ctx context.Context, prefix string, each func(key string, va
 	}
 	for next := []byte(prefix); next != nil; {
 		var page []pair
-		err := f.db.View(func(tx *bbolt.Tx) error {
+		err := f.view(func(tx *bbolt.Tx) error {
 			now, c := time.Now(), tx.Bucket(valuesBucket).Cursor()
 			k, v := c.Seek(next)
 			for ; k != nil && bytes.HasPrefix(k, []byte(prefix)) && len(page) < scanAtOnce; k, v = c.Next() {
@@ -267,7 +237,7 @@ func (f *File) purge() {
 // purgeSome removes some of what expired before now, and says how much.
 func (f *File) purgeSome(now time.Time) (n int) {
 	var old [][]byte
-	_ = f.db.View(func(tx *bbolt.Tx) error { // a file that cannot be read is told to whoever needs it
+	_ = f.view(func(tx *bbolt.Tx) error { // a file that cannot be read is told to whoever needs it
 		c := tx.Bucket(expiresBucket).Cursor()
 		for k, _ := c.First(); len(k) > 8 && binary.BigEndian.Uint64(k) <= uint64(now.UnixNano()) && len(old) < purgeAtMost; k, _ = c.Next() {
 			old = append(old, bytes.Clone(k))
@@ -277,7 +247,7 @@ func (f *File) purgeSome(now time.Time) (n int) {
 	if len(old) == 0 {
 		return 0
 	}
-	err := f.db.Update(func(tx *bbolt.Tx) error {
+	err := f.update(func(tx *bbolt.Tx) error {
 		for _, k := range old {
 			key := string(k[8:])
 			v := tx.Bucket(valuesBucket).Get(k[8:])

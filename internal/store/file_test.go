@@ -178,3 +178,80 @@ func BenchmarkFileOfManyPeople(b *testing.B) {
 		_ = f.Close()
 	}
 }
+
+// A file that was damaged is an error that names it and says what to do, when it is opened or when it is read; never a
+// panic, and never a store that is silently empty.
+//
+// FINDING R8
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	filled := func(t *testing.T) (path string, size int64) {
+		path = filepath.Join(t.TempDir(), "s.db")
+		f := openFile(t, path)
+		if err := f.Fill(2000, 200); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Put(t.Context(), "kept", []byte("1"), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path, info.Size()
+	}
+	refused := func(t *testing.T, how, path string) {
+		t.Helper()
+		f, err := store.OpenFile(path)
+		if err == nil {
+			_ = f.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it away") {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	for _, left := range []int64{100, 4096, 8192, 16384, 65536} {
+		path, _ := filled(t)
+		if err := os.Truncate(path, left); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, fmt.Sprintf("cut to %d bytes", left), path)
+	}
+	path, size := filled(t)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 8192; i < len(text); i++ { // all but the two pages about the file itself
+		text[i] = byte(i*7 + i>>8)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "other pages", path)
+
+	// Damaged while it is open: operations fail, and the process lives.
+	path, _ = filled(t)
+	f := openFile(t, path)
+	want(t, f, "kept", "1")
+	file, err := os.OpenFile(path, os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt(text[8192:size], 8192); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	if _, err := f.Get(t.Context(), "fill/77"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("read: %v", err)
+	}
+	for i := range 3 {
+		if err := f.Put(t.Context(), fmt.Sprint("new", i), []byte("2"), time.Hour); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("written: %v", err)
+		}
+	}
+	_ = f.PurgeSome(time.Now().Add(24 * time.Hour))
+}

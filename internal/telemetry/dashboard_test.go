@@ -85,6 +85,42 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
+// REQ B-30, G-5: the alert rules ask for what is there.
+func TestAlertRules(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/prometheus/sallyport.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alert := range []string{"KeySetChanged", "ExchangeFails", "BackendDown", "DenialsRise", "StoreUnreachable", "AuditLost", "RefreshTokenReused", "SignInsFail"} {
+		if !strings.Contains(string(text), "- alert: Sallyport"+alert+"\n") {
+			t.Errorf("there is no rule %s", alert)
+		}
+	}
+	known := described(t, NewMetrics("v1"))
+	rules := 0
+	for line := range strings.Lines(string(text)) {
+		if expr, ok := strings.CutPrefix(strings.TrimSpace(line), "expr: "); ok {
+			rules++
+			if len(checkQuery(t, known, expr, "")) == 0 {
+				t.Errorf("%s asks for no metric", expr)
+			}
+		}
+	}
+	// What operators were promised to be told of.
+	for _, name := range []string{
+		`jwks_events_total{event="changed"}`, `token_exchanges_total{result!="success"}`, "backend_up == 0",
+		`policy_decisions_total{decision="deny"}`, "store_failures_total", "audit_events_lost_total", "audit_full",
+	} {
+		if !strings.Contains(string(text), "sallyport_"+name) {
+			t.Errorf("no rule asks for %s", name)
+		}
+	}
+	if alerts := strings.Count(string(text), "- alert: "); rules < 10 || alerts != rules {
+		t.Errorf("%d alerts with %d expressions", alerts, rules)
+	}
+}
+
 var (
 	metricName  = regexp.MustCompile(`\b(?:sallyport|go|process)_[a-z0-9_]+`)
 	usedLabel   = regexp.MustCompile(`([a-z_]+)(?:=~|!=|!~|=)\\?"`)

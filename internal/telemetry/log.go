@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -90,3 +91,17 @@ func sensitive(key string) bool {
 	}
 	return false
 }
+
+// Verbose writes all that is logged, whatever level its handler was made for.
+type Verbose struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (Verbose) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements [slog.Handler].
+func (v Verbose) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return Verbose{v.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (v Verbose) WithGroup(name string) slog.Handler { return Verbose{v.Handler.WithGroup(name)} }

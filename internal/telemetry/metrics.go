@@ -21,6 +21,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	redirects *prometheus.CounterVec
 	failures  *prometheus.CounterVec
+	dropped   *prometheus.CounterVec
 	streams   *prometheus.GaugeVec
 	sessions  *prometheus.CounterVec
 	up        *prometheus.GaugeVec
@@ -30,11 +31,14 @@ type Metrics struct {
 	exchanges *prometheus.CounterVec
 
 	refreshes   *prometheus.CounterVec
+	signIns     *prometheus.CounterVec
 	keySets     *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
 	lastSuccess prometheus.Gauge
 	audited     *prometheus.CounterVec
 	unaudited   *prometheus.CounterVec
+	auditFull   *prometheus.GaugeVec
+	stores      prometheus.Counter
 	spans       prometheus.Counter
 	lostSpans   prometheus.Counter
 
@@ -44,6 +48,9 @@ type Metrics struct {
 	mu      sync.Mutex
 	servers map[string]*Server
 }
+
+// durationBuckets are the ends of the buckets of durations, in seconds.
+var durationBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
 // NewMetrics makes the metrics of a process that runs the given version.
 func NewMetrics(version string) *Metrics {
@@ -58,11 +65,13 @@ func NewMetrics(version string) *Metrics {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sallyport_request_duration_seconds",
 			Help:    "Time from a request's arrival to the end of its answer; of a stream, to its end.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+			Buckets: durationBuckets,
 		}, []string{"server", "method"}),
 		redirects: counter("redirects_followed_total", "Redirects of backends that were followed.", "server", "status"),
 		failures: counter("backend_failures_total",
 			"Exchanges with a backend that brought no answer a client may see.", "server", "reason"),
+		dropped: counter("backend_messages_dropped_total",
+			"Messages of backends that reached nobody.", "server", "reason"),
 		streams:  gauge("streams", "Event streams and WebSockets open to clients.", "server"),
 		sessions: counter("sessions_opened_total", "Sessions opened with clients.", "server"),
 		up:       gauge("backend_up", "1 when the backend last answered, 0 when it did not; missing until it was asked.", "server"),
@@ -74,6 +83,8 @@ func NewMetrics(version string) *Metrics {
 			"Exchanges of a caller's token for one of the backend's (RFC 8693): success, refused or failed; a cached token is none.", "server", "result"),
 		refreshes: counter("upstream_refreshes_total",
 			"Refreshes of tokens of upstream providers: success, revoked (the person has to sign in again) or failed.", "provider", "result"),
+		signIns: counter("auth_server_events_total",
+			"What happened at embedded authorization servers: the events of the audit, also where nothing is audited.", "server", "event", "outcome"),
 		keySets: counter("jwks_events_total", "What happened to issuers' key sets: refreshed, changed, failed, or hit without a fetch.", "event"),
 
 		reloads: counter("config_reloads_total", "Attempts to load a changed configuration.", "result"),
@@ -83,6 +94,10 @@ func NewMetrics(version string) *Metrics {
 		}),
 		audited:   counter("audit_events_total", "Audit events written.", "sink"),
 		unaudited: counter("audit_events_lost_total", "Audit events that could not be written.", "sink"),
+		auditFull: gauge("audit_full", "1 while calls that are audited are refused, because audit events cannot be written.", "sink"),
+		stores: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sallyport_store_failures_total", Help: "Operations that the store could not be asked for.",
+		}),
 		spans: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sallyport_trace_spans_total", Help: "Spans sent to a collector.",
 		}),
@@ -103,9 +118,9 @@ func (m *Metrics) register(version string) {
 	build := gauge("build_info", "Always 1; the labels tell what is running.", "version", "goversion")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.seen, m.tokens, m.decisions, m.exchanges,
-		m.refreshes, m.keySets,
-		m.reloads, m.lastSuccess, m.audited, m.unaudited, m.spans, m.lostSpans, build,
+		m.requests, m.durations, m.redirects, m.failures, m.dropped, m.streams, m.sessions, m.up, m.seen, m.tokens, m.decisions, m.exchanges,
+		m.refreshes, m.signIns, m.keySets,
+		m.reloads, m.lastSuccess, m.audited, m.unaudited, m.auditFull, m.stores, m.spans, m.lostSpans, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	// Both results exist from the start, so that an alert on a failure can be written.
@@ -149,6 +164,17 @@ func (m *Metrics) UpstreamRefreshed(provider, result string) {
 	}
 }
 
+// AuthServerEvent counts what happened at an authorization server. The server is a
+// configured name, the others are words of the program. A nil *Metrics counts nothing.
+func (m *Metrics) AuthServerEvent(server, event, outcome string) {
+	if m != nil {
+		m.signIns.WithLabelValues(server, event, outcome).Inc()
+	}
+}
+
+// StoreFailed counts an operation that the store could not be asked for.
+func (m *Metrics) StoreFailed() { m.stores.Inc() }
+
 // SpansSent counts spans that were sent and those that were lost.
 func (m *Metrics) SpansSent(sent, lost int) {
 	m.spans.Add(float64(sent))
@@ -156,11 +182,22 @@ func (m *Metrics) SpansSent(sent, lost int) {
 }
 
 // AuditSink counts the events of one audit sink, named by its kind (stdout, file).
-type AuditSink struct{ written, lost prometheus.Counter }
+type AuditSink struct {
+	written, lost prometheus.Counter
+	full          prometheus.Gauge
+}
 
 // AuditSink returns the counts of the sink of that kind.
 func (m *Metrics) AuditSink(kind string) *AuditSink {
-	return &AuditSink{written: m.audited.WithLabelValues(kind), lost: m.unaudited.WithLabelValues(kind)}
+	return &AuditSink{written: m.audited.WithLabelValues(kind), lost: m.unaudited.WithLabelValues(kind), full: m.auditFull.WithLabelValues(kind)}
+}
+
+// Full says whether the sink has no room for more events.
+func (a *AuditSink) Full(full bool) {
+	a.full.Set(0)
+	if full {
+		a.full.Set(1)
+	}
 }
 
 // Flushed counts a batch: how many events were written and how many lost.

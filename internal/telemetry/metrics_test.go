@@ -46,6 +46,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	s.Observe("GET", 405, time.Millisecond)
 	s.Redirected(307)
 	s.Redirected(307)
+	s.Dropped("unaddressed")
 	s.Failed("unreachable")
 	s.StreamOpened()
 	s.StreamOpened()
@@ -64,6 +65,7 @@ func TestMetricsOfAServer(t *testing.T) {
 		`sallyport_request_duration_seconds_bucket{method="tools/call",server="docs",le="0.005"} 1`,
 		`sallyport_request_duration_seconds_count{method="tools/call",server="docs"} 3`,
 		`sallyport_redirects_followed_total{server="docs",status="307"} 2`,
+		`sallyport_backend_messages_dropped_total{reason="unaddressed",server="docs"} 1`,
 		`sallyport_backend_failures_total{reason="unreachable",server="docs"} 1`,
 		`sallyport_streams{server="docs"} 1`,
 		`sallyport_sessions_opened_total{server="docs"} 1`,

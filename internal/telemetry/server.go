@@ -78,7 +78,7 @@ func (m *Metrics) Forget(server string) {
 	labels := prometheus.Labels{"server": server}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.durations, m.redirects, m.failures, m.streams, m.sessions, m.up, m.seen, m.tokens, m.decisions, m.exchanges} {
+	}{m.requests, m.durations, m.redirects, m.failures, m.dropped, m.streams, m.sessions, m.up, m.seen, m.tokens, m.decisions, m.exchanges} {
 		v.DeletePartialMatch(labels)
 	}
 	m.semantic.forget(labels)
@@ -175,6 +175,17 @@ func (s *Server) Failed(reason string) {
 	}
 	s.rarely(rareKey{kind: "failure", reason: reason}, func() prometheus.Counter {
 		return s.count(s.m.failures, s.name, reason)
+	}).Inc()
+}
+
+// Dropped counts a message of the backend that reached nobody. The reason is one of a
+// fixed few words.
+func (s *Server) Dropped(reason string) {
+	if s == nil {
+		return
+	}
+	s.rarely(rareKey{kind: "dropped", reason: reason}, func() prometheus.Counter {
+		return s.count(s.m.dropped, s.name, reason)
 	}).Inc()
 }
 

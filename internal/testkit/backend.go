@@ -1,9 +1,9 @@
 package testkit
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -32,27 +32,41 @@ type Backend struct {
 	URL    string // of Streamable HTTP
 	SSE    string // of HTTP+SSE 2024-11-05
 	Server *mcp.Server
+	Waits  atomic.Int32 // calls of "wait" that have begun
 
-	// Events says what happened at the server's end, a line each: [WaitBegan], [WaitCancelled].
-	Events *Output
-
-	events  io.Writer
 	closing chan struct{} // closed when the test ends: ends the calls of "wait" that nobody cancelled
 	grown   atomic.Int32  // tools added by "grow"
-}
 
-// What a [Backend] says of calls of its tool "wait".
-const (
-	WaitBegan     = "testkit: wait began"
-	WaitCancelled = "testkit: wait was cancelled"
-)
+	mu      sync.Mutex
+	ended   []string      // labels of calls of "wait" that were cancelled
+	changed chan struct{} // closed and replaced when there is one more
+}
 
 // StartBackend starts a backend on a free loopback port.
 func StartBackend(t testing.TB, era Era) *Backend {
 	t.Helper()
-	b := &Backend{Events: &Output{}, closing: make(chan struct{})}
-	b.events = b.Events
-	b.Server = b.newServer()
+	return startBackend(t, era)
+}
+
+// StartBackendOf starts a backend that speaks one revision and no other.
+func StartBackendOf(t testing.TB, revision string) *Backend {
+	t.Helper()
+	if revision >= modernRevision {
+		return startBackend(t, Stateless, revision)
+	}
+	return startBackend(t, Sessions, revision)
+}
+
+// newBackend makes one that speaks the revisions, or all where there is none.
+func newBackend(revisions []string) *Backend {
+	b := &Backend{closing: make(chan struct{}), changed: make(chan struct{})}
+	b.Server = b.newServer(revisions)
+	return b
+}
+
+func startBackend(t testing.TB, era Era, revisions ...string) *Backend {
+	t.Helper()
+	b := newBackend(revisions)
 	server := func(*http.Request) *mcp.Server { return b.Server }
 
 	sessions := mcp.NewStreamableHTTPHandler(server, nil)

@@ -2,6 +2,8 @@ package testkit
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"html"
@@ -28,11 +30,17 @@ type Browser struct {
 // NewBrowser opens one that knows nobody.
 func NewBrowser(t testing.TB) *Browser {
 	t.Helper()
+	return NewBrowserVia(t, nil)
+}
+
+// NewBrowserVia opens one that trusts the certificates of a pool; nil for those of everybody.
+func NewBrowserVia(t testing.TB, roots *x509.CertPool) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Browser{client: &http.Client{
 		Transport: transport, Jar: jar,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,8 +39,9 @@ const raceOptions = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
 
 // Options are the less usual settings of a [Gateway].
 type Options struct {
-	Env []string // added to the test's own environment
-	Dir string   // working directory
+	Env   []string // added to the test's own environment
+	Dir   string   // working directory
+	Stdin string   // of a command that ends by itself
 }
 
 // Start runs `sallyport ARGS` with listeners on free loopback ports and waits
@@ -53,13 +55,14 @@ func Start(t testing.TB, args ...string) *Gateway {
 // StartWith is [Start] with options.
 func StartWith(t testing.TB, o Options, args ...string) *Gateway {
 	t.Helper()
-	// The flags go right behind the command: `run` takes everything after `--` as the backend's.
-	line := append([]string{args[0], "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args[1:]...)
+	// The flags go right behind the command: `run` takes everything after `--` as the backend's. Backends that count
+	// what they are asked are asked nothing by the gateway itself, unless a test wants it to.
+	line := append([]string{args[0], "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--shutdown-delay", "0s", "--health-interval", "0s"}, args[1:]...)
 	g := &Gateway{Stdout: &Output{}, Stderr: &Output{}, cmd: exec.Command(Binary(t), line...), ended: make(chan struct{})}
 	g.cmd.Dir = o.Dir
-	g.cmd.Env = append(append(os.Environ(), raceOptions), o.Env...)
+	g.cmd.Env = append(append(os.Environ(), raceOptions, "XDG_CONFIG_HOME="+filepath.Join(buildDir(), "config")), o.Env...)
 	g.cmd.Stdout, g.cmd.Stderr = g.Stdout, g.Stderr
-	g.cmd.WaitDelay = 5 * time.Second // a stdio backend that outlives the gateway holds its pipes
+	g.cmd.WaitDelay = time.Minute // a stdio backend that outlives the gateway holds its pipes
 	if err := g.cmd.Start(); err != nil {
 		t.Fatalf("start sallyport: %v", err)
 	}
@@ -86,7 +89,7 @@ var servingLine = regexp.MustCompile(`serving.*\bmcp"?[=:]"?(https?://[^\s"]+).*
 
 // ready waits for the addresses and for /readyz.
 func (g *Gateway) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	go func() { // a process that ends will never be ready
 		select {
@@ -154,10 +157,10 @@ func (g *Gateway) Stop() error {
 	_ = g.cmd.Process.Signal(syscall.SIGTERM) // an error means it is gone already
 	select {
 	case <-g.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(Patience):
 		_ = g.cmd.Process.Kill()
 		<-g.ended
-		return errors.New("stop sallyport: it did not end within 20 s of SIGTERM")
+		return fmt.Errorf("stop sallyport: it did not end within %s of SIGTERM", Patience)
 	}
 	if strings.Contains(g.Stderr.String(), "WARNING: DATA RACE") {
 		return errors.New("stop sallyport: the race detector found a data race; see its stderr")

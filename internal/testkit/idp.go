@@ -69,7 +69,7 @@ func startIdP(t testing.TB, options string) *IdP {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	p := &IdP{client: &http.Client{Transport: transport}, options: options}
-	p.start(t, "0")
+	p.start(t, freePort(t)) // its own also after a Restart
 	t.Cleanup(func() { p.stop() })
 	return p
 }
@@ -103,7 +103,7 @@ var issuerLine = regexp.MustCompile(`(?m)^issuer (\S+)$`)
 func (p *IdP) start(t testing.TB, port string) {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
-	script := placeScript(t, filepath.Join(filepath.Dir(here), "../../e2e/js/idp.mjs"))
+	script := PlaceScript(t, filepath.Join(filepath.Dir(here), "../../e2e/js/idp.mjs"))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	cmd, out := Node(ctx, t, script, port, p.options), &Output{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -121,7 +121,7 @@ func (p *IdP) start(t testing.TB, port string) {
 		cancel()
 		<-ended
 	}
-	waiting, done := context.WithTimeout(ctx, 30*time.Second)
+	waiting, done := context.WithTimeout(ctx, Patience)
 	defer done()
 	err := out.Wait(waiting, func(text string) bool {
 		if m := issuerLine.FindStringSubmatch(text); m != nil {
@@ -183,8 +183,12 @@ func (p *IdP) Revoke(t testing.TB, token string) {
 // Register makes a confidential client of the provider (RFC 7591).
 func (p *IdP) Register(t testing.TB, redirect string) (id, secret string) {
 	t.Helper()
+	kind := "native"
+	if strings.HasPrefix(redirect, "https:") {
+		kind = "web"
+	}
 	body, err := json.Marshal(map[string]any{
-		"redirect_uris": []string{redirect}, "application_type": "native", "token_endpoint_auth_method": "client_secret_basic",
+		"redirect_uris": []string{redirect}, "application_type": kind, "token_endpoint_auth_method": "client_secret_basic",
 		"grant_types": []string{"authorization_code", "refresh_token"},
 	})
 	if err != nil {

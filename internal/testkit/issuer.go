@@ -29,12 +29,19 @@ type Issuer struct {
 	Key *ecdsa.PrivateKey
 	KID string
 
-	rsaKey func() *rsa.PrivateKey // made when somebody wants it
-
 	mu     sync.Mutex
 	answer http.HandlerFunc // in place of the usual one
 	asked  int
 }
+
+// rsaKey is the one RSA key of all issuers: making one takes long, and longer with the race detector.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
 
 // NewIssuer starts one on loopback, over plain http.
 func NewIssuer(t testing.TB) *Issuer {
@@ -58,13 +65,7 @@ func unstartedIssuer(t testing.TB) *Issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &Issuer{Key: key, KID: "key-1", rsaKey: sync.OnceValue(func() *rsa.PrivateKey {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		return key
-	})}
+	i := &Issuer{Key: key, KID: "key-1"}
 	i.Server = httptest.NewUnstartedServer(i)
 	t.Cleanup(func() {
 		i.CloseClientConnections()
@@ -135,7 +136,7 @@ const RSAKID = "rsa-1"
 func (i *Issuer) RSAJWK() map[string]any {
 	return map[string]any{
 		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": RSAKID, "e": "AQAB",
-		"n": base64.RawURLEncoding.EncodeToString(i.rsaKey().N.Bytes()),
+		"n": base64.RawURLEncoding.EncodeToString(rsaKey().N.Bytes()),
 	}
 }
 
@@ -186,7 +187,7 @@ func (i *Issuer) SignRSA(claims map[string]any) string {
 	enc := base64.RawURLEncoding
 	text := enc.EncodeToString([]byte(`{"alg":"RS256","kid":"`+RSAKID+`"}`)) + "." + enc.EncodeToString(payload)
 	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(nil, i.rsaKey(), crypto.SHA256, sum[:])
+	signature, err := rsa.SignPKCS1v15(nil, rsaKey(), crypto.SHA256, sum[:])
 	if err != nil {
 		panic(err)
 	}

@@ -6,20 +6,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 )
 
 // need returns what an environment variable of hack/tools.sh names. Without
-// it the test is skipped, or fails when the whole test command runs.
+// it the test is skipped.
 func need(t testing.TB, variable, what string) string {
 	t.Helper()
 	value := os.Getenv(variable)
 	if value != "" {
 		return value
-	}
-	if os.Getenv("SALLYPORT_TEST_FULL") != "" {
-		t.Fatalf("%s is not set: hack/test.sh must install %s", variable, what)
 	}
 	t.Skipf("needs %s: run make test, or make conformance for these tests alone", what)
 	return ""
@@ -30,6 +28,12 @@ func need(t testing.TB, variable, what string) string {
 func ConformanceServer(t testing.TB) string {
 	t.Helper()
 	return need(t, "SALLYPORT_TEST_EVERYTHING", "the Go SDK's everything-server")
+}
+
+// MCPGoClient is the path of the program that drives clients of mcp-go, tools/mcp-go-client.
+func MCPGoClient(t testing.TB) string {
+	t.Helper()
+	return need(t, "SALLYPORT_TEST_MCPGO", "the driver of mcp-go")
 }
 
 // NodeModules is the folder that holds the npm packages of e2e/js.
@@ -52,9 +56,9 @@ func Node(ctx context.Context, t testing.TB, script string, args ...string) *exe
 	return cmd
 }
 
-// placeScript copies a script to where it finds the packages: ECMAScript modules
+// PlaceScript copies a script to where it finds the packages: ECMAScript modules
 // are looked for beside the file that imports them.
-func placeScript(t testing.TB, script string) string {
+func PlaceScript(t testing.TB, script string) string {
 	t.Helper()
 	dir := t.TempDir()
 	source, err := os.ReadFile(script)
@@ -82,14 +86,20 @@ type Script struct {
 	err    error         // valid after ended
 }
 
-// StartScript starts a script. It fails the test when it runs for more than a
-// minute or, at the latest in [Script.Wait], when it fails.
+// StartScript starts a script. It fails the test when it runs for more than [Patience]
+// or, at the latest in [Script.Wait], when it fails.
 func StartScript(t testing.TB, script string, args ...string) *Script {
 	t.Helper()
-	path := placeScript(t, script)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	return StartScriptWith(t, nil, script, args...)
+}
+
+// StartScriptWith is [StartScript] with further variables in the environment.
+func StartScriptWith(t testing.TB, env []string, script string, args ...string) *Script {
+	t.Helper()
+	path := PlaceScript(t, script)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
 	s := &Script{Stderr: &Output{}, stdout: &Output{}, cmd: Node(ctx, t, path, args...), ended: make(chan struct{})}
-	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.Stderr
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Env = s.stdout, s.Stderr, append(os.Environ(), env...)
 	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		cancel()
@@ -125,6 +135,25 @@ func (s *Script) Say(t testing.TB, line string) {
 	if _, err := io.WriteString(s.stdin, line+"\n"); err != nil {
 		t.Fatalf("cue the script: %v", err)
 	}
+}
+
+// Hear waits until the script has written what matches to stderr, and returns the match with its groups.
+func (s *Script) Hear(t testing.TB, want *regexp.Regexp) (match []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	go func() { // one that has ended says no more
+		select {
+		case <-s.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := s.Stderr.Wait(ctx, func(text string) bool { match = want.FindStringSubmatch(text); return match != nil })
+	if err != nil {
+		t.Fatalf("the script does not say %q: %v", want, err)
+	}
+	return match
 }
 
 // Wait waits for the end of the script, which must be a good one, and returns

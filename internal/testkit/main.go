@@ -3,7 +3,6 @@ package testkit
 import (
 	"fmt"
 	"os"
-	"testing"
 
 	"go.uber.org/goleak"
 )
@@ -12,7 +11,7 @@ import (
 // leave a goroutine behind, and removes the binary that was built for them:
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
-func Main(m *testing.M) {
+func Main(m goleak.TestingM) {
 	if kind := os.Getenv(stdioVariable); kind != "" {
 		if err := serveStdio(kind); err != nil {
 			fmt.Fprintln(os.Stderr, "serve on stdio:", err)

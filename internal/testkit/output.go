@@ -57,21 +57,25 @@ func (o *Output) Wait(ctx context.Context, done func(text string) bool) error {
 	}
 }
 
-// WaitFor fails the test when want is not written within ten seconds.
+// Patience is the longest wait for what must come. It tells that a test hangs, not that something is slow: on a machine
+// that has much else to do, everything is.
+const Patience = 3 * time.Minute
+
+// WaitFor fails the test when want is not written within [Patience].
 func (o *Output) WaitFor(t testing.TB, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	if err := o.Wait(ctx, func(text string) bool { return strings.Contains(text, want) }); err != nil {
 		t.Fatalf("%q was not written: %v\n%s", want, err, o)
 	}
 }
 
-// Eventually fails the test when ok is not true within ten seconds. It is for
+// Eventually fails the test when ok is not true within [Patience]. It is for
 // conditions that nothing announces; what can be waited for, should be.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
@@ -79,21 +83,33 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-poll.C:
 		case <-deadline.C:
-			t.Fatalf("not within ten seconds: %s", what)
+			t.Fatalf("not within %s: %s", Patience, what)
 		}
 	}
 }
 
-// Receive returns what comes from c next, and fails the test when nothing does within ten seconds.
+// Receive returns what comes from c next, and fails the test when nothing does within [Patience].
 func Receive[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
 	select {
 	case v := <-c:
 		return v
 	case <-deadline.C:
-		t.Fatalf("not within ten seconds: %s", what)
+		t.Fatalf("not within %s: %s", Patience, what)
 		panic("unreachable")
 	}
+}
+
+// InOrder reports whether a text has all words, each behind the one before.
+func InOrder(text string, words []string) bool {
+	for _, w := range words {
+		_, rest, ok := strings.Cut(text, w)
+		if !ok {
+			return false
+		}
+		text = rest
+	}
+	return true
 }

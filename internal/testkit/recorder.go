@@ -95,6 +95,9 @@ type tapConn struct {
 	r *Recorder
 }
 
+// NetConn is the connection itself.
+func (c tapConn) NetConn() net.Conn { return c.Conn }
+
 func (c tapConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.r.mu.Lock()

@@ -110,12 +110,12 @@ func signal(t testing.TB, p *os.Process, s os.Signal) {
 // the first line of the answer.
 func (r *Redis) Command(t testing.TB, words ...string) (string, error) {
 	t.Helper()
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", r.Address)
+	conn, err := (&net.Dialer{Timeout: Patience}).DialContext(t.Context(), "tcp", r.Address)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(Patience))
 	var b bytes.Buffer
 	if len(r.lines) == 0 { // no Sentinel
 		fmt.Fprintf(&b, "AUTH %s %s\r\n", RedisUser, RedisPassword)

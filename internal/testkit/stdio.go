@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // stdioVariable in the environment makes [Main] serve a backend on stdio instead of running tests: the
-// [Backend] for "sdk", or the one of [EchoBackend], whose odd result is the value.
+// [Backend] for "sdk", of one revision for "sdkREVISION", or the one of [EchoBackend], whose odd result is the value.
 const stdioVariable = "SALLYPORT_TESTKIT_STDIO"
 
 // StdioBackend is the command line of a [Backend] on stdio, which is the
@@ -22,6 +23,12 @@ const stdioVariable = "SALLYPORT_TESTKIT_STDIO"
 func StdioBackend(t testing.TB) []string {
 	t.Helper()
 	return stdioCommand(t, "sdk")
+}
+
+// StdioBackendOf is StdioBackend for a backend that speaks one revision and no other.
+func StdioBackendOf(t testing.TB, revision string) []string {
+	t.Helper()
+	return stdioCommand(t, "sdk"+revision)
 }
 
 // EchoBackend is the command line of a backend on stdio that knows nothing of
@@ -41,13 +48,35 @@ func stdioCommand(t testing.TB, kind string) []string {
 	return []string{"/usr/bin/env", stdioVariable + "=" + kind, self}
 }
 
+// keepListening has no subscriptions/listen end before the process: in version 1.8 of the SDK the end of one is that of
+// all on the same connection, and clients of 2026-07-28 share it.
+func keepListening(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if method != "subscriptions/listen" {
+			return next(ctx, method, req)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := next(context.WithoutCancel(ctx), method, req)
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // serveStdio serves until stdin ends.
 func serveStdio(kind string) error {
-	if kind != "sdk" {
+	revision, ok := strings.CutPrefix(kind, "sdk")
+	if !ok {
 		return serveEcho(os.Stdin, os.Stdout, kind)
 	}
-	b := &Backend{events: os.Stderr, closing: make(chan struct{})}
-	b.Server = b.newServer()
+	b := newBackend(strings.Fields(revision))
+	b.Server.AddReceivingMiddleware(keepListening)
 	err := b.Server.Run(context.Background(), &mcp.StdioTransport{})
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -3,12 +3,15 @@ package testkit
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,26 +41,49 @@ http {
 }
 `
 
-// TLSProxy is nginx as many have it before a service: it ends TLS, takes a path
-// prefix off, and says so in X-Forwarded-Proto, -Host and -Prefix. It returns its
-// address with the prefix, and a client that knows its certificate.
+// TLSFront is nginx as many have it before a service: it ends TLS, takes a path prefix
+// off, and says so in X-Forwarded-Proto, -Host and -Prefix.
+type TLSFront struct {
+	URL    string       // with the prefix
+	CA     *Authority   // of its certificate
+	Client *http.Client // trusts it
+}
+
+// TLSProxy starts a [TLSFront], and returns its address and client.
 func TLSProxy(t testing.TB, upstream, prefix string) (string, *http.Client) {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
-	client := selfSigned(t, dir)
-	startNginx(t, dir, port, `server {
+	f := StartTLSFront(t, upstream, prefix)
+	return f.URL, f.Client
+}
+
+// StartTLSFront starts one before upstream, which need not listen yet.
+func StartTLSFront(t testing.TB, upstream, prefix string) *TLSFront {
+	t.Helper()
+	f := StartNginx(t, time.Now().Add(time.Hour), `server {
 		listen 127.0.0.1:%PORT% ssl;
 		ssl_certificate %DIR%/cert.pem;
 		ssl_certificate_key %DIR%/key.pem;
 		proxy_set_header X-Forwarded-Proto https;
 		proxy_set_header X-Forwarded-Host $http_host;
-		proxy_set_header X-Forwarded-Prefix %PREFIX%;
+		proxy_set_header X-Forwarded-Prefix "%PREFIX%";
 		proxy_set_header Upgrade $http_upgrade;
 		proxy_set_header Connection $connection_upgrade;
 		location %PREFIX%/ { proxy_pass %UPSTREAM%/; }
-		location /.well-known/oauth-protected-resource%PREFIX%/ { proxy_pass %UPSTREAM%; }
+		location ~ ^/\.well-known/[^/]+%PREFIX%(/|$) { proxy_pass %UPSTREAM%; }
 	}`, "%UPSTREAM%", upstream, "%PREFIX%", prefix)
-	return "https://127.0.0.1:" + port + prefix, client
+	f.URL += prefix
+	return f
+}
+
+// StartNginx starts nginx with server blocks of the test's own. They find the certificate
+// and its key, good until then, as %DIR%/cert.pem and %DIR%/key.pem, and the port that
+// they have to listen at as %PORT%; names and values in turn are filled in too.
+func StartNginx(t testing.TB, until time.Time, servers string, values ...string) *TLSFront {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	ca, client := selfSigned(t, dir, until)
+	startNginx(t, dir, port, servers, values...)
+	return &TLSFront{"https://127.0.0.1:" + port, ca, client}
 }
 
 // AuthProxy is nginx with auth_request: check answers 200 with the person's name in
@@ -187,8 +213,7 @@ func startServer(t testing.TB, port, program string, args ...string) {
 	})
 }
 
-// Command finds a program of Debian. Without it the test is skipped, or fails when
-// the whole test command runs.
+// Command finds a program of Debian. Without it the test is skipped.
 func Command(t testing.TB, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -198,24 +223,36 @@ func Command(t testing.TB, name, debian string) string {
 	return path
 }
 
-// lacking skips the test, or fails it when the whole test command runs.
 func lacking(t testing.TB, debian string) {
 	t.Helper()
-	if os.Getenv("SALLYPORT_TEST_FULL") != "" {
-		t.Fatalf("hack/test.sh must install Debian's %s", debian)
-	}
 	t.Skipf("needs Debian's %s: run make test", debian)
 }
 
-// FreeAddress is a loopback address, host:port, where nobody listens.
+// handed counts the addresses that FreeAddress has given away.
+var handed atomic.Uint32
+
+// FreeAddress is a loopback address, host:port, where nobody listens. Its port is below those that the kernel gives to
+// who asks for any, so that nobody has it by chance when it is used, or used again after a restart.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	address, err := Unused()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
+}
+
+// Unused is [FreeAddress] where no test runs yet.
+func Unused() (address string, err error) {
+	for range 100 {
+		port := 10000 + (os.Getpid()*331+int(handed.Add(1)))%20000 // test processes side by side are apart
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return l.Addr().String(), nil
+		}
+	}
+	return "", errors.New("no free port below the kernel's own range")
 }
 
 func freePort(t testing.TB) string {
@@ -233,15 +270,15 @@ func writeFile(t testing.TB, dir, name, text string) string {
 	return path
 }
 
-// selfSigned writes a certificate for 127.0.0.1 and its key, and returns a client
-// that trusts it.
-func selfSigned(t testing.TB, dir string) *http.Client {
+// selfSigned writes a certificate for 127.0.0.1 and its key, and returns who signed it
+// and a client that trusts that.
+func selfSigned(t testing.TB, dir string, until time.Time) (*Authority, *http.Client) {
 	t.Helper()
 	ca := NewAuthority(t, "nginx")
-	cert, key := ca.Server(t, time.Now().Add(time.Hour))
+	cert, key := ca.Server(t, until)
 	writeFile(t, dir, "cert.pem", cert)
 	writeFile(t, dir, "key.pem", key)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
+	return ca, &http.Client{Transport: transport}
 }

@@ -1,8 +1,11 @@
 package token
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,10 +35,15 @@ func (c Claims) Text(name string) string {
 	return s
 }
 
-// Time is a NumericDate (RFC 7519 §2). Ok is false when the claim is missing or is
-// no date.
+// Time is a NumericDate (RFC 7519 §2), which some issuers write as text. Ok is false
+// when the claim is missing or is no date.
 func (c Claims) Time(name string) (t time.Time, ok bool) {
 	f, ok := c[name].(float64)
+	if text, isText := c[name].(string); isText {
+		var err error
+		f, err = strconv.ParseFloat(text, 64)
+		ok = err == nil
+	}
 	if !ok || math.IsNaN(f) || f < 0 || f > maxDate {
 		return time.Time{}, false
 	}
@@ -45,11 +53,8 @@ func (c Claims) Time(name string) (t time.Time, ok bool) {
 
 const maxDate = 253402300799 // the end of the year 9999
 
-// Has reports whether a claim is there, whatever its value.
-func (c Claims) Has(name string) bool {
-	_, ok := c[name]
-	return ok
-}
+// Has reports whether a claim is there, whatever its value; null is none.
+func (c Claims) Has(name string) bool { return c[name] != nil }
 
 // Texts is a claim that is text or a list of text: the audience, groups, roles. A
 // list with anything else in it is no such claim.
@@ -121,16 +126,61 @@ func (c Claims) TextsAt(path string, usual ...string) []string {
 	return nil
 }
 
-// Scopes are the scopes that a token was granted: `scope` as RFC 8693 §4.2 has it,
-// or `scp`, which Entra ID and Okta use, as text or list.
+// Scopes are the scopes that a token was granted: `scope` as RFC 8693 §4.2 has it, and
+// `scp`, which Entra ID and Okta use, each as text or list.
 func (c Claims) Scopes() []string {
+	var all []string
 	for _, name := range []string{"scope", "scp"} {
-		switch v := c[name].(type) {
-		case string:
-			return strings.Fields(v)
-		case []any:
-			return texts(v)
+		for _, line := range texts(c[name]) {
+			for scope := range strings.FieldsSeq(line) {
+				if !slices.Contains(all, scope) {
+					all = append(all, scope)
+				}
+			}
 		}
 	}
-	return nil
+	return all
+}
+
+// Client is the OAuth client that a token was issued to.
+func (c Claims) Client() string {
+	return cmp.Or(c.Text("client_id"), c.Text("azp"))
+}
+
+// IDToken says why claims are those of no access token, as far as issuers let one tell
+// (RFC 8725 §3.12); "" for what may be one.
+func (c Claims) IDToken() string {
+	switch use := c.Text("token_use"); use { // Cognito
+	case "access":
+		return ""
+	case "":
+	default:
+		return "its token_use is " + shorten(use)
+	}
+	switch typ := strings.ToLower(c.Text("typ")); typ { // Keycloak
+	case "bearer", "at+jwt", "access":
+		return ""
+	case "id", "refresh", "offline", "logout":
+		return "its typ is " + typ
+	}
+	for _, name := range []string{"nonce", "at_hash", "c_hash"} { // OpenID Connect Core §2
+		if c.Has(name) && len(c.Scopes()) == 0 {
+			return "it has " + name + ", as ID tokens have"
+		}
+	}
+	return ""
+}
+
+// audience says why claims are for somebody else: none of the audiences is among
+// theirs. A token that names nobody, as some issuers make them, is for who says so of
+// the client it was issued to.
+func (c Claims) audience(audiences, clients []string) error {
+	if len(clients) > 0 && !slices.Contains(clients, c.Client()) {
+		return invalid("its client %q is none of %q", shorten(c.Client()), clients)
+	}
+	aud := texts(c["aud"])
+	if len(aud) == 0 && !c.Has("aud") && len(clients) > 0 || slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(audiences, a) }) {
+		return nil
+	}
+	return invalid("its audience %q has none of %q", shorten(fmt.Sprint(c["aud"])), audiences)
 }

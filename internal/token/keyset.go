@@ -70,6 +70,7 @@ type KeySet struct {
 	digest   [sha256.Size]byte
 	fetched  bool
 	err      error         // of the last fetch
+	leftOut  string        // of the last set that was fetched
 	changes  uint64        // how often the keys changed
 	fetching bool          // a fetch is under way
 	ended    chan struct{} // closed when that fetch, or the next one, has ended
@@ -97,6 +98,14 @@ func (k *KeySet) Close() error {
 	k.stop()
 	<-k.done
 	return nil
+}
+
+// Fetched says whether the keys were ever fetched. If not, the error says why, or is nil
+// while the first fetch is under way.
+func (k *KeySet) Fetched() (bool, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.fetched, k.err
 }
 
 // keep makes all fetches: one at once, then one every while, sooner after a failure
@@ -234,25 +243,31 @@ func (k *KeySet) Changes() uint64 {
 func (k *KeySet) refresh(ctx context.Context, locate func(context.Context) (string, error)) error {
 	limited, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	keys, err := k.fetch(limited, locate)
+	keys, leftOut, err := k.fetch(limited, locate)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fetching = false
 	close(k.ended)
 	k.ended = make(chan struct{})
 	if ctx.Err() == nil {
-		k.took(keys, err)
+		k.took(keys, leftOut, err)
 	}
 	return err
 }
 
 // took notes what a fetch brought; mu is held.
-func (k *KeySet) took(keys []jose.JSONWebKey, err error) {
+func (k *KeySet) took(keys []jose.JSONWebKey, leftOut []string, err error) {
 	k.err = err
 	if err != nil {
 		k.seen(Failed)
 		k.cfg.Log.Warn("keys not fetched", "error", err, "keeping", len(k.keys))
 		return
+	}
+	if now := strings.Join(leftOut, "; "); now != k.leftOut {
+		k.leftOut = now
+		if now != "" {
+			k.cfg.Log.Warn("keys left out of the issuer's set", "which", now)
+		}
 	}
 	sum := digestOf(keys)
 	if k.fetched && sum == k.digest {

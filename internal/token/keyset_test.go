@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
 
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -363,6 +365,62 @@ func TestIdle(t *testing.T) {
 }
 
 // What an error says of the address leaves the query out: some have a key there.
+// FINDING 2.5
+// REQ G-8: a member that informs only decides nothing, one bad key leaves the others,
+// and the log says once what was left out.
+func TestKeysAsIssuersWriteThem(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	rs, es := newSigner(t, "RS256", "r"), newSigner(t, "ES256", "e")
+	members := func(s signer, change map[string]any) map[string]any {
+		text, err := s.pub.MarshalJSON()
+		m := map[string]any{}
+		if err != nil || json.Unmarshal(text, &m) != nil {
+			t.Fatal(err)
+		}
+		for name, value := range change {
+			m[name] = value
+		}
+		return m
+	}
+	modulus := base64.StdEncoding.EncodeToString(rs.pub.Key.(*rsa.PublicKey).N.Bytes()) // padded, of the other alphabet
+	set := func(more ...any) []byte {
+		text, err := json.Marshal(map[string]any{"keys": append([]any{
+			members(rs, map[string]any{"x5t": "Zm9yZWlnbg==", "x5c": []string{"MIIB"}, "n": modulus, "e": "AQAB", "use": nil, "key_ops": "verify"}),
+			members(es, map[string]any{"x5t#S256": 5, "x5u": []int{1}, "alg": nil}),
+		}, more...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append([]byte("\ufeff"), text...)
+	}
+	p := newIDP(t)
+	bad := set(nil, 5, map[string]any{"kty": "oct", "kid": "shared", "k": "c2VjcmV0"}, map[string]any{"kty": "EC", "kid": "odd", "crv": "P-256", "x": "AA", "y": "AA"},
+		map[string]any{"kty": "RSA", "kid": "theirs", "use": "enc"})
+	p.do(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bad) })
+	log := &testkit.Output{}
+	k, err := token.NewKeySet(token.KeySetConfig{
+		Locate: func(context.Context) (string, error) { return p.server.URL, nil }, Client: p.server.Client(), Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	v := verifier(t, k, token.Expectations{})
+	for _, s := range []signer{rs, es} {
+		if _, _, err := v.Verify(t.Context(), s.sign(t, claims(now, nil), nil), now); err != nil {
+			t.Errorf("%s: %v", s.alg, err)
+		}
+	}
+	_, _ = k.Find(t.Context(), "strange") // makes it fetch
+	text := log.String()
+	for _, want := range []string{`\"shared\"`, `\"odd\"`, `\"theirs\"`, "left out"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("the log names %s %d times, want once:\n%s", want, strings.Count(text, want), text)
+		}
+	}
+}
+
 func TestErrorsWithoutQuery(t *testing.T) {
 	t.Parallel()
 	var logged strings.Builder
@@ -385,46 +443,3 @@ func TestErrorsWithoutQuery(t *testing.T) {
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func TestCache(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	c := token.NewCache[string](32)
-	a := token.HashOf("a")
-	c.Put(a, "alice", now.Add(time.Minute))
-	if v, ok := c.Get(a, now); !ok || v != "alice" {
-		t.Errorf("got %q, %v", v, ok)
-	}
-	if _, ok := c.Get(a, now.Add(time.Minute)); ok {
-		t.Error("an expired entry was found")
-	}
-	for i := range 1000 {
-		c.Put(token.HashOf(fmt.Sprint(i)), "x", now.Add(time.Minute))
-	}
-	found := 0
-	for i := range 1000 {
-		if _, ok := c.Get(token.HashOf(fmt.Sprint(i)), now); ok {
-			found++
-		}
-	}
-	if found == 0 || found > 32 {
-		t.Errorf("%d of 1000 entries are there, want at most 32", found)
-	}
-	c.Clear()
-	if _, ok := c.Get(token.HashOf("999"), now); ok {
-		t.Error("an entry survived Clear")
-	}
-}
-
-func BenchmarkCacheHit(b *testing.B) {
-	c := token.NewCache[*int](1000)
-	raw := strings.Repeat("a", 900)
-	now := time.Now()
-	c.Put(token.HashOf(raw), new(int), now.Add(time.Hour))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := c.Get(token.HashOf(raw), now); !ok {
-			b.Fatal()
-		}
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-json-experiment/json"
 )
 
 // MaxSize is the largest token that is looked at, in bytes. Real ones with many
@@ -35,7 +36,9 @@ func invalid(format string, args ...any) error {
 type Expectations struct {
 	Issuer     string
 	Audiences  []string      // one of them must be in aud
+	Clients    []string      // to one of which it must be issued; empty for any. Then a token without aud will do.
 	Anyone     bool          // the audience does not matter: for the issuer itself, which looks at its own tokens
+	Access     bool          // it must be an access token, as far as one can tell
 	Algorithms []string      // of Algorithms; empty for all
 	Types      []string      // of the header's typ, lower case, without "application/"; empty for those of access tokens
 	Leeway     time.Duration // for clocks that differ; 0 for none
@@ -62,7 +65,7 @@ type Verifier struct {
 
 // NewVerifier verifies by keys that a token is what is expected.
 func NewVerifier(keys Keys, want Expectations) (*Verifier, error) {
-	if want.Issuer == "" || len(want.Audiences) == 0 && !want.Anyone {
+	if want.Issuer == "" || len(want.Audiences) == 0 && len(want.Clients) == 0 && !want.Anyone {
 		return nil, errors.New("verify tokens: issuer and audience are required")
 	}
 	names := want.Algorithms
@@ -156,39 +159,61 @@ func (v *Verifier) expected(c Claims, now time.Time) (expires time.Time, err err
 	if iss := c.Text("iss"); iss != v.want.Issuer {
 		return expires, invalid("its issuer is %q, not %q", shorten(iss), v.want.Issuer)
 	}
-	if !v.want.Anyone && !slices.ContainsFunc(texts(c["aud"]), func(a string) bool { return slices.Contains(v.want.Audiences, a) }) {
-		return expires, invalid("its audience %q has none of %q", shorten(fmt.Sprint(c["aud"])), v.want.Audiences)
+	if err := v.want.Met(c); err != nil {
+		return expires, err
 	}
-	expires, ok := c.Time("exp")
-	if !ok {
+	if !c.Has("exp") {
 		return expires, invalid("it has no expiry")
 	}
-	expires = expires.Add(v.want.Leeway)
-	if !now.Before(expires) {
-		return expires, invalid("it expired %s ago", now.Sub(expires).Round(time.Second))
+	if expires, err = v.want.Now(c, now); err != nil {
+		return expires, err
 	}
-	for _, name := range []string{"nbf", "iat"} {
-		if !c.Has(name) {
-			continue
-		}
-		t, ok := c.Time(name)
-		if !ok {
-			return expires, invalid("its %s is no date", name)
-		}
-		if ahead := t.Sub(now); ahead > max(v.want.Leeway, iatSlack(name)) {
-			return expires, invalid("its %s is %s in the future", name, ahead.Round(time.Second))
-		}
+	// A token's time of issue is no condition (RFC 7519 §4.1.6); one far in the future
+	// shows a clock that is wrong.
+	const slack = 5 * time.Minute
+	if t, ok := c.Time("iat"); ok && t.Sub(now) > max(v.want.Leeway, slack) {
+		return expires, invalid("its iat is %s in the future", t.Sub(now).Round(time.Second))
 	}
 	return expires, nil
 }
 
-// iatSlack: a token's time of issue is no condition (RFC 7519 §4.1.6); one far in
-// the future shows a clock that is wrong, and is refused all the same.
-func iatSlack(name string) time.Duration {
-	if name == "iat" {
-		return 5 * time.Minute
+// Met checks whom claims are for, however they were verified. The error is an
+// *Invalid.
+func (want *Expectations) Met(c Claims) error {
+	if want.Access {
+		if why := c.IDToken(); why != "" {
+			return invalid("it is no access token: %s", why)
+		}
 	}
-	return 0
+	if want.Anyone {
+		return nil
+	}
+	return c.audience(want.Audiences, want.Clients)
+}
+
+// Now checks that claims are good now, and says until when; zero if they do not say.
+// The error is an *Invalid.
+func (want *Expectations) Now(c Claims, now time.Time) (expires time.Time, err error) {
+	if c.Has("exp") {
+		end, ok := c.Time("exp")
+		if !ok {
+			return expires, invalid("its exp is no date")
+		}
+		expires = end.Add(want.Leeway)
+		if !now.Before(expires) {
+			return expires, invalid("it expired %s ago", now.Sub(end).Round(time.Second))
+		}
+	}
+	if c.Has("nbf") {
+		begin, ok := c.Time("nbf")
+		if !ok {
+			return expires, invalid("its nbf is no date")
+		}
+		if ahead := begin.Sub(now); ahead > want.Leeway {
+			return expires, invalid("its nbf is %s in the future", ahead.Round(time.Second))
+		}
+	}
+	return expires, nil
 }
 
 // accessTokenTypes tell access tokens from other JWTs of the same issuer, as far
@@ -205,17 +230,35 @@ func Peek(raw string) (typ, issuer string) {
 	if len(raw) > MaxSize || len(parts) != 3 {
 		return "", ""
 	}
-	var read [2]Claims
-	for i := range read {
-		part, err := base64.RawURLEncoding.DecodeString(parts[i])
-		if err != nil {
-			return "", ""
-		}
-		if read[i], err = ParseClaims(part); err != nil {
+	var header struct {
+		Type string `json:"typ"`
+	}
+	var payload struct {
+		Issuer string `json:"iss"`
+	}
+	for i, into := range []any{&header, &payload} {
+		text, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil || json.Unmarshal(text, into) != nil {
 			return "", ""
 		}
 	}
-	return shortType(read[0].Text("typ")), read[1].Text("iss")
+	return shortType(header.Type), payload.Issuer
+}
+
+// Expired reads, without verifying anything, whether a JWT says that it is over.
+func Expired(raw string, now time.Time) bool {
+	_, payload, _ := strings.Cut(raw, ".")
+	payload, _, _ = strings.Cut(payload, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return false
+	}
+	claims, err := ParseClaims(text)
+	if err != nil {
+		return false
+	}
+	end, ok := claims.Time("exp")
+	return ok && !now.Before(end)
 }
 
 // shorten keeps what a stranger wrote from filling a log.

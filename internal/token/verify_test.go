@@ -182,7 +182,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"a megabyte", strings.Repeat("a", 1<<20), "more than"},
 		{"expired", change("exp", now.Add(-time.Minute).Unix()), "expired"},
 		{"no expiry", change("exp", nil), "no expiry"},
-		{"expiry is text", change("exp", "tomorrow"), "no expiry"},
+		{"expiry is text", change("exp", "tomorrow"), "no date"},
 		{"not yet", change("nbf", now.Add(time.Hour).Unix()), "nbf"},
 		{"issued tomorrow", change("iat", now.Add(24*time.Hour).Unix()), "iat"},
 		{"wrong issuer", change("iss", issuer+"/"), "issuer"},
@@ -193,8 +193,9 @@ func TestVerifyRefuses(t *testing.T) {
 		{"audience list with a number", change("aud", []any{audience, 1}), "audience"},
 		{"duplicated claim", good.sign(t, `{"iss":"`+issuer+`","sub":"alice","sub":"root","aud":"`+audience+`","exp":9999999999}`, nil), "claims"},
 		{"claims are a list", good.sign(t, `[]`, nil), "claims"},
-		{"exp is a string of digits", change("exp", fmt.Sprint(now.Add(time.Hour).Unix())), "no expiry"},
-		{"exp beyond all dates", change("exp", 1e300), "no expiry"},
+		{"exp is a string of digits, and over", change("exp", fmt.Sprint(now.Add(-time.Hour).Unix())), "expired"},
+		{"exp is null", good.sign(t, `{"iss":"`+issuer+`","sub":"alice","aud":"`+audience+`","exp":null}`, nil), "no expiry"},
+		{"exp beyond all dates", change("exp", 1e300), "no date"},
 		{"nbf is text", change("nbf", "now"), "nbf"},
 		{"duplicated claim within a claim", good.sign(t, `{"iss":"`+issuer+`","sub":"alice","realm_access":{"roles":["a"],"roles":["root"]},"aud":"`+audience+`","exp":9999999999}`, nil), "claims"},
 		{"claims are no UTF-8", good.sign(t, "{\"iss\":\""+issuer+"\",\"sub\":\"al\xffice\",\"aud\":\""+audience+"\",\"exp\":9999999999}", nil), "claims"},
@@ -218,6 +219,116 @@ func TestVerifyRefuses(t *testing.T) {
 				t.Errorf("the reason has %d bytes", len(bad.Error()))
 			}
 		})
+	}
+}
+
+// FINDING 2.17
+// REQ G-8: times as text, null times, and a time of issue that is none cost nobody their
+// token.
+func TestVerifyReadsTimesAsIssuersWrite(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newSigner(t, "ES256", "k1")
+	v := verifier(t, newIDP(t, s.pub).keySet(t), token.Expectations{Leeway: 30 * time.Second})
+	for name, payload := range map[string]string{
+		"text":             claims(now, map[string]any{"exp": fmt.Sprint(now.Add(time.Hour).Unix()), "iat": fmt.Sprint(now.Unix()), "nbf": fmt.Sprint(now.Unix())}),
+		"null":             `{"iss":"` + issuer + `","sub":"alice","aud":"` + audience + `","exp":9999999999,"nbf":null,"iat":null}`,
+		"iat is a date":    claims(now, map[string]any{"iat": "2026-11-29T03:00:00Z"}),
+		"nbf soon":         claims(now, map[string]any{"nbf": now.Add(10 * time.Second).Unix()}),
+		"a clock too fast": claims(now, map[string]any{"iat": now.Add(3 * time.Minute).Unix()}),
+	} {
+		if _, _, err := v.Verify(t.Context(), s.sign(t, payload, nil), now); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// FINDING S19
+// An ID token is for the client that asked for it, and opens no door; what issuers say
+// of access tokens in the same words does.
+func TestVerifyTellsIDTokens(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newSigner(t, "ES256", "k1")
+	keys := newIDP(t, s.pub).keySet(t)
+	access, every := verifier(t, keys, token.Expectations{Access: true}), verifier(t, keys, token.Expectations{})
+	for name, tt := range map[string]struct {
+		changes map[string]any
+		ok      bool
+	}{
+		"nothing tells":              {map[string]any{}, true},
+		"nonce":                      {map[string]any{"nonce": "n"}, false},
+		"at_hash":                    {map[string]any{"at_hash": "h"}, false},
+		"nonce, and scopes":          {map[string]any{"nonce": "n", "scope": "a"}, true},
+		"nonce, as Keycloak had it":  {map[string]any{"nonce": "n", "typ": "Bearer"}, true},
+		"Keycloak's ID token":        {map[string]any{"typ": "ID"}, false},
+		"Keycloak's refresh token":   {map[string]any{"typ": "Refresh", "scope": "a"}, false},
+		"Cognito's ID token":         {map[string]any{"token_use": "id"}, false},
+		"Cognito's access token":     {map[string]any{"token_use": "access"}, true},
+		"a use that is not known":    {map[string]any{"token_use": "refresh"}, false},
+		"typ of another kind of JWT": {map[string]any{"typ": "JWT"}, true},
+	} {
+		raw := s.sign(t, claims(now, tt.changes), map[jose.HeaderKey]any{"typ": "JWT"})
+		if _, _, err := access.Verify(t.Context(), raw, now); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, _, err := every.Verify(t.Context(), raw, now); err != nil {
+			t.Errorf("%s, where ID tokens are looked at: %v", name, err)
+		}
+	}
+}
+
+// FINDING 2.12
+// A token that names no audience is good for clients that are listed, and for those
+// alone.
+func TestVerifyAllowedClients(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newSigner(t, "ES256", "k1")
+	keys := newIDP(t, s.pub).keySet(t)
+	for name, tt := range map[string]struct {
+		changes             map[string]any
+		both, clients, none bool // with audience and clients, clients alone, audience alone
+	}{
+		"its audience, listed":    {map[string]any{"client_id": "cli"}, true, false, true},
+		"its audience, azp":       {map[string]any{"azp": "cli"}, true, false, true},
+		"its audience, another":   {map[string]any{"client_id": "other", "azp": "cli"}, false, false, true},
+		"its audience, no client": {map[string]any{}, false, false, true},
+		"no audience, listed":     {map[string]any{"aud": nil, "client_id": "cli"}, true, true, false},
+		"no audience, another":    {map[string]any{"aud": nil, "client_id": "other"}, false, false, false},
+		"another's, listed":       {map[string]any{"aud": "https://other", "client_id": "cli"}, false, false, false},
+		"an empty one, listed":    {map[string]any{"aud": []string{}, "client_id": "cli"}, false, false, false},
+	} {
+		raw := s.sign(t, claims(now, tt.changes), nil)
+		for i, want := range []token.Expectations{
+			{Audiences: []string{audience}, Clients: []string{"cli"}}, {Clients: []string{"cli"}}, {Audiences: []string{audience}},
+		} {
+			want.Issuer = issuer
+			v, err := token.NewVerifier(keys, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := v.Verify(t.Context(), raw, now); (err == nil) != []bool{tt.both, tt.clients, tt.none}[i] {
+				t.Errorf("%s, %d: %v", name, i, err)
+			}
+		}
+	}
+}
+
+// FINDING 2.6
+// Scopes are those of scope and scp together.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"scope":"a b","scp":["b","c d"]}`: "a b c d",
+		`{"scope":"","scp":"access"}`:       "access",
+		`{"scope":["a","b"],"scp":null}`:    "a b",
+		`{"scope":5}`:                       "",
+	} {
+		c, err := token.ParseClaims([]byte(text))
+		if got := strings.Join(c.Scopes(), " "); got != want || err != nil {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package version
 
 import (
 	"runtime/debug"
+	"strings"
 	"testing"
 )
 
@@ -28,5 +29,17 @@ func TestFromBuildInfo(t *testing.T) {
 	}
 	if Version() == "" {
 		t.Error("Version() is empty")
+	}
+}
+
+// REQ G-11
+func TestLine(t *testing.T) {
+	t.Parallel()
+	info := &debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.time", Value: "2026-11-29T03:04:05Z"}}}
+	if got, want := line("v1.2.3", info), "v1.2.3 (commit 0123456789ab, 2026-11-29T03:04:05Z, go"; !strings.HasPrefix(got, want) {
+		t.Errorf("got %q, want %q…", got, want)
+	}
+	if got, want := line("devel", nil), "devel (go"; !strings.HasPrefix(got, want) {
+		t.Errorf("got %q, want %q…", got, want)
 	}
 }

@@ -2,7 +2,6 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -30,7 +29,7 @@ func adminTokens(path string, opts *gateway.Options, getenv func(string) (string
 	case path == "":
 		return nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readSecret(path)
 	if err != nil {
 		return UsageError{fmt.Errorf("--admin-token-file: %w", err)}
 	}

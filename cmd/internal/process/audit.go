@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 
 	"github.com/spf13/pflag"
 
@@ -24,11 +25,12 @@ type auditFlags struct {
 
 func (f *auditFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.file, "audit-file", "", "file that audit events are added to, instead of stdout; its lines form a chain that shows tampering")
-	fs.Int64Var(&f.options.MaxSize, "audit-max-size", 100<<20, "bytes before the audit file is rotated; 0 for no limit")
-	fs.DurationVar(&f.options.MaxAge, "audit-max-age", 0, "time before the audit file is rotated; 0 for no limit")
-	fs.IntVar(&f.options.MaxFiles, "audit-max-files", 0, "rotated audit files to keep; 0 for all")
+	f.options.MaxSize, f.overflow = 100<<20, "block"
+	sizeVar(fs, &f.options.MaxSize, "audit-max-size", 0, "size at which the audit file is rotated; 0 for no limit")
+	DurationVar(fs, &f.options.MaxAge, "audit-max-age", 0, "time before the audit file is rotated; 0 for no limit")
+	NumberVar(fs, &f.options.MaxFiles, "audit-max-files", 0, math.MaxInt32, "rotated audit files to keep; 0 for all")
 	fs.StringVar(&f.keyFile, "audit-key-file", "", "file of base64 keys of 32 bytes, one a line, for the audit file's chain (the first seals); without it, who can write the file can make the chain anew")
-	fs.StringVar(&f.overflow, "audit-overflow", "block", "when audit events cannot be written fast enough, or at all: block (requests wait) or drop (events are lost and counted)")
+	ChoiceVar(fs, &f.overflow, "audit-overflow", "", "when audit events cannot be written fast enough, or at all: block (audited calls wait some seconds, then are refused before they are forwarded) or drop (events are lost and counted)", "block", "drop")
 	fs.StringVar(&f.otlp, "audit-otlp-endpoint", "", "URL of an OpenTelemetry collector (OTLP/HTTP) that audit events are sent to, instead of stdout; with --audit-file, to both")
 }
 
@@ -42,7 +44,8 @@ func (f *auditFlags) open(stdout io.Writer, log *slog.Logger, m *telemetry.Metri
 		return nil, UsageError{fmt.Errorf("--audit-overflow: %w", err)}
 	}
 	to := func(kind string) audit.WriterOptions {
-		return audit.WriterOptions{Overflow: overflow, Log: log.With("sink", kind), Flushed: m.AuditSink(kind).Flushed}
+		count := m.AuditSink(kind)
+		return audit.WriterOptions{Overflow: overflow, Log: log.With("sink", kind), Flushed: count.Flushed, Full: count.Full}
 	}
 	if f.file == "" && f.keyFile != "" {
 		return nil, UsageError{errors.New("--audit-key-file seals an audit file: say which with --audit-file")}
@@ -78,9 +81,6 @@ func (f *auditFlags) open(stdout io.Writer, log *slog.Logger, m *telemetry.Metri
 
 func (f *auditFlags) openFile(opts audit.WriterOptions) (audit.Sink, error) {
 	o := f.options
-	if o.MaxSize < 0 || o.MaxAge < 0 || o.MaxFiles < 0 {
-		return nil, UsageError{errors.New("--audit-max-size, --audit-max-age and --audit-max-files are not negative")}
-	}
 	var err error
 	if o.Keys, err = ReadKeys("--audit-key-file", f.keyFile); err != nil {
 		return nil, UsageError{err}

@@ -1,19 +1,24 @@
 package process
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/otlp"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/trace"
@@ -41,7 +46,7 @@ func startTelemetry(opts *gateway.Options, env environment) (stop func(ctx conte
 	if off, _ := env.get("OTEL_SDK_DISABLED"); strings.EqualFold(off, "true") {
 		return stop, nil
 	}
-	traces, err := exporter(env, otlp.Traces)
+	traces, err := exporter(env, otlp.Traces, opts.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +55,7 @@ func startTelemetry(opts *gateway.Options, env environment) (stop func(ctx conte
 			return nil, err
 		}
 	}
-	metrics, err := exporter(env, otlp.Metrics)
+	metrics, err := exporter(env, otlp.Metrics, opts.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +101,7 @@ func startPush(cfg otlp.Config, log *slog.Logger, m *telemetry.Metrics, env envi
 }
 
 // exporter is where the variables say that a signal goes; nil when it goes nowhere.
-func exporter(env environment, signal otlp.Signal) (*otlp.Config, error) {
+func exporter(env environment, signal otlp.Signal, log *slog.Logger) (*otlp.Config, error) {
 	upper := strings.ToUpper(string(signal))
 	own := "OTEL_EXPORTER_OTLP_" + upper + "_ENDPOINT"
 	endpoint, _ := env.get(own)
@@ -110,15 +115,16 @@ func exporter(env environment, signal otlp.Signal) (*otlp.Config, error) {
 		return nil, nil
 	case "", "otlp":
 	default:
-		return nil, UsageError{fmt.Errorf("environment variable %s: %q is not supported; use otlp or none", name, kind)}
+		log.Warn("nothing is exported, since the exporter is not known; use otlp or none", "variable", name, "signal", signal)
+		return nil, nil
 	}
 	if endpoint == "" {
 		return nil, nil
 	}
-	// What is sent is JSON. The port for Protocol Buffers over HTTP takes that too;
-	// the one for gRPC does not.
-	if protocol, name := env.get("OTEL_EXPORTER_OTLP_"+upper+"_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); protocol == "grpc" {
-		return nil, UsageError{fmt.Errorf("environment variable %s: grpc is not supported; use http/json, and the collector's port for OTLP/HTTP, which is 4318 as a rule", name)}
+	if protocol, name := protocolOf(env, signal); !slices.Contains(protocols, protocol) {
+		log.Warn("nothing is exported, since the protocol is not spoken; use http/protobuf or http/json, and the collector's port for OTLP/HTTP, which is 4318 as a rule",
+			"variable", name, "protocol", protocol, "signal", signal)
+		return nil, nil
 	}
 	cfg, err := collector(env, signal)
 	if err != nil {
@@ -126,6 +132,25 @@ func exporter(env environment, signal otlp.Signal) (*otlp.Config, error) {
 	}
 	cfg.Endpoint = endpoint
 	return &cfg, nil
+}
+
+const (
+	protocolProtobuf = "http/protobuf"
+	protocolJSON     = "http/json"
+)
+
+var protocols = []string{protocolProtobuf, protocolJSON}
+
+// protocolOf is how a signal is to be sent.
+func protocolOf(env environment, signal otlp.Signal) (protocol, name string) {
+	protocol, name = env.get(ofSignal(signal, "PROTOCOL")...)
+	return cmp.Or(protocol, protocolProtobuf), name
+}
+
+// ofSignal names the variables of an exporter's setting, of which the signal's own wins.
+func ofSignal(signal otlp.Signal, setting string) []string {
+	const exporter = "OTEL_EXPORTER_OTLP_"
+	return []string{exporter + strings.ToUpper(string(signal)) + "_" + setting, exporter + setting}
 }
 
 // collector is what OpenTelemetry's own variables say of a signal besides its
@@ -151,7 +176,7 @@ func collector(env environment, signal otlp.Signal) (otlp.Config, error) {
 		cfg.Resource["service.name"] = name
 	}
 	// The signal's own headers win.
-	text, name = env.get("OTEL_EXPORTER_OTLP_"+strings.ToUpper(string(signal))+"_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+	text, name = env.get(ofSignal(signal, "HEADERS")...)
 	headers, ok := pairs(text)
 	for _, p := range headers {
 		ok = ok && headerName.MatchString(p[0]) && !strings.ContainsAny(p[1], "\r\n\x00")
@@ -160,6 +185,66 @@ func collector(env environment, signal otlp.Signal) (otlp.Config, error) {
 	if !ok {
 		return cfg, fmt.Errorf("environment variable %s: write it as name=value,name=value, percent-encoded", name)
 	}
+	return cfg, transport(env, signal, &cfg)
+}
+
+// transport is how requests are encoded and sent.
+func transport(env environment, signal otlp.Signal, cfg *otlp.Config) error {
+	proxies, err := netguard.ReadProxies(env)
+	if err != nil {
+		return err
+	}
+	cfg.Proxy = proxies.For
+	protocol, _ := protocolOf(env, signal)
+	cfg.Protobuf = protocol != protocolJSON
+	switch text, name := env.get(ofSignal(signal, "COMPRESSION")...); text {
+	case "gzip":
+		cfg.Gzip = true
+	case "", "none":
+	default:
+		return fmt.Errorf("environment variable %s: %q is not supported; use gzip or none", name, text)
+	}
+	if text, name := env.get(ofSignal(signal, "TIMEOUT")...); text != "" {
+		ms, err := strconv.Atoi(text)
+		if err != nil || ms <= 0 {
+			return fmt.Errorf("environment variable %s: %q is no number of milliseconds", name, text)
+		}
+		cfg.Timeout = time.Duration(ms) * time.Millisecond
+	}
+	cfg.TLS, err = certificates(env, signal)
+	return err
+}
+
+// certificates are those that a collector is known by, and that the gateway shows it.
+func certificates(env environment, signal otlp.Signal) (*tls.Config, error) {
+	authority, authorityName := env.get(ofSignal(signal, "CERTIFICATE")...)
+	cert, certName := env.get(ofSignal(signal, "CLIENT_CERTIFICATE")...)
+	key, keyName := env.get(ofSignal(signal, "CLIENT_KEY")...)
+	if authority == "" && cert == "" && key == "" {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if authority != "" {
+		text, err := os.ReadFile(authority)
+		if err != nil {
+			return nil, fmt.Errorf("environment variable %s: %w", authorityName, err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("environment variable %s: %s holds no certificate in PEM", authorityName, authority)
+		}
+	}
+	switch {
+	case cert == "" && key == "":
+		return cfg, nil
+	case cert == "" || key == "":
+		return nil, fmt.Errorf("environment variable %s needs the other one of certificate and key", cmp.Or(certName, keyName))
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("environment variables %s and %s: %w", certName, keyName, err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
 	return cfg, nil
 }
 
@@ -180,11 +265,11 @@ func pairs(text string) (all [][2]string, ok bool) {
 }
 
 // closeOutputs sends and writes what is left, side by side: audit events within what
-// is left of the drain time, and for five seconds at least; the rest for no more than
+// is left of the drain time, and for three seconds at least; the rest for no more than
 // these. Audit events that are lost are an error of the process; spans and data
 // points are not.
 func closeOutputs(opts *gateway.Options, telemetry func(context.Context) error, drained time.Time) error {
-	const least = 5 * time.Second
+	const least = 3 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), max(time.Until(drained), least))
 	defer cancel()
 	var closing sync.WaitGroup

@@ -3,7 +3,10 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -11,9 +14,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/version"
 )
@@ -47,15 +53,29 @@ func ExitCode(err error) int {
 
 // Source is where a serving process gets its manifests from.
 type Source struct {
-	Load  func() (*manifest.Set, error)
-	Files []string // what Load reads, to be watched; none when it cannot change
+	Load   func() (*manifest.Set, error)
+	Reader *manifest.Reader // that Load reads with, to watch; nil when nothing can change
 }
 
-// Serve serves until SIGINT or SIGTERM; a second one ends it at once. SIGHUP
-// reloads. Audit events go to stdout unless the flags say otherwise, the log to
+// load says, too, what was left out, whenever that is something else.
+func (s Source) load(log *slog.Logger) func() (*manifest.Set, error) {
+	said := ""
+	return func() (*manifest.Set, error) {
+		set, err := s.Load()
+		if err == nil && set.LeftOut() != said {
+			if said = set.LeftOut(); said != "" {
+				log.Info(said)
+			}
+		}
+		return set, err
+	}
+}
+
+// Serve serves until ctx ends, or SIGINT or SIGTERM come; a second one ends it at once.
+// SIGHUP reloads. Audit events go to stdout unless the flags say otherwise, the log to
 // stderr. Ready, if not nil, is called with the gateway's address, without a path,
 // once clients are served.
-func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)) error {
+func Serve(ctx context.Context, f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)) error {
 	opts, err := f.open(stdout, stderr)
 	if err != nil {
 		return err
@@ -66,14 +86,15 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)
 		return err
 	}
 	log := opts.Log
-	tuneMemory()
+	tuneMemory(log)
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ending := make(chan time.Time, 1)
 	go func() { // after the first signal the next one has its usual effect
 		<-ctx.Done()
-		ending <- time.Now().Add(f.drain)
+		ending <- time.Now().Add(f.delay + f.drain)
+		notify(log, "STOPPING=1")
 		stop()
 	}()
 	signal.Ignore(syscall.SIGPIPE) // a reader of audit events that went away must not end the gateway
@@ -83,11 +104,12 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)
 
 	var scheme string
 	p := gateway.Process{
-		Listen: f.Listen, AdminListen: f.AdminListen, Drain: f.drain, Profiling: f.profiling,
-		Load: src.Load, Reload: reload,
+		Listen: f.Listen, Listener: f.Listener, AdminListen: f.AdminListen, Delay: f.delay, Drain: f.drain, Profiling: f.profiling,
+		Load: src.load(log), Reload: reload,
 		Serving: func(mcp, admin net.Addr) {
 			at := scheme + "://" + mcp.String()
 			log.Info("serving", "mcp", at, "admin", adminURL(admin), "version", version.Version())
+			notify(log, "READY=1")
 			debug.FreeOSMemory() // what reading manifests needed is needed no more
 			if ready != nil {
 				ready(at)
@@ -95,13 +117,18 @@ func Serve(f *Flags, src Source, stdout, stderr io.Writer, ready func(at string)
 		},
 	}
 	scheme = f.tls.serve(ctx, &p)
-	if len(src.Files) > 0 {
+	if src.Reader != nil {
 		p.Watch = func(ctx context.Context, since string, changed func()) {
-			manifest.Watch(ctx, src.Files, since, log, changed)
+			src.Reader.Watch(ctx, since, log, changed)
 		}
 	}
 	err = gateway.Run(ctx, opts, p)
-	log.Info("stopped")
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = fmt.Errorf("%w; end what is there, or choose another address with --listen and --admin-listen", err)
+	case err == nil:
+		log.Info("stopped")
+	}
 	var drained time.Time
 	if ctx.Err() != nil { // else it ended by itself
 		drained = <-ending
@@ -122,6 +149,9 @@ func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error)
 	if opts.TrustedProxy, err = proxyTrust(os.LookupEnv); err != nil {
 		return opts, UsageError{err}
 	}
+	if opts.Proxies, err = netguard.ReadProxies(os.LookupEnv); err != nil {
+		return opts, UsageError{err}
+	}
 	if err = adminTokens(f.adminTokenFile, &opts, os.LookupEnv); err != nil {
 		return opts, err
 	}
@@ -131,11 +161,12 @@ func (f *Flags) open(stdout, stderr io.Writer) (opts gateway.Options, err error)
 	if err = f.tls.open(&opts); err != nil {
 		return opts, err
 	}
-	opts.LookupEnv = os.LookupEnv
+	opts.LookupEnv, opts.Reach = os.LookupEnv, f.reach()
+	opts.Metrics = telemetry.NewMetrics(version.Version())
 	if err = f.store.open(&opts, os.LookupEnv); err != nil {
 		return opts, err
 	}
-	opts.Metrics = telemetry.NewMetrics(version.Version())
+	f.warnOfReaders(opts.Log)
 	if opts.Audit, err = f.audit.open(stdout, opts.Log, opts.Metrics, os.LookupEnv); err != nil {
 		return opts, errors.Join(err, opts.Store.Close())
 	}
@@ -150,10 +181,22 @@ func adminURL(a net.Addr) string {
 }
 
 // tuneMemory trades a little memory for fewer collections: the live heap of a
-// gateway is small, so that the default would collect it all the time under load.
-// GOGC and GOMEMLIMIT in the environment win.
-func tuneMemory() {
+// gateway is small, so that the default would collect it all the time under load. What
+// the cgroup grants bounds that: near it, collections come sooner. GOGC, GOMEMLIMIT and
+// AUTOMEMLIMIT (a share, or off) in the environment win.
+func tuneMemory(log *slog.Logger) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(300)
 	}
+	limit, err := memlimit.Set(memlimit.WithRatio(memoryShare))
+	switch {
+	case err != nil:
+		log.Debug("the memory that this process may use is not known", "cause", err)
+	case limit != math.MaxInt64:
+		log.Debug("memory is limited", "bytes", limit)
+	}
 }
+
+// memoryShare is how much of the cgroup's memory Go's heap may grow to use: the rest is
+// for local programs of stdio servers, which are in the same cgroup, and for what is no heap.
+const memoryShare = 0.8

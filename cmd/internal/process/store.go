@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/ownfile"
 	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
@@ -56,6 +57,9 @@ func (f *storeFlags) openFile(path string, opts *gateway.Options) error {
 			keyFile = filepath.Join(path, "sallyport.key")
 		}
 	}
+	if err := notEmptied(path, keyFile); err != nil {
+		return UsageError{fmt.Errorf("--store: %w", err)}
+	}
 	file, err := store.OpenFile(path) // first: while it is open, nobody else makes the key
 	if err != nil {
 		return UsageError{fmt.Errorf("--store: %w", err)}
@@ -70,8 +74,24 @@ func (f *storeFlags) openFile(path string, opts *gateway.Options) error {
 	if err != nil {
 		return errors.Join(UsageError{err}, file.Close())
 	}
-	opts.Store = sealed.New(file, ring)
+	opts.Store = sealed.NewObserved(file, ring, opts.Metrics.StoreFailed)
 	return nil
+}
+
+// notEmptied refuses a file that has nothing in it, though there is a key that something
+// was encrypted with: what was kept is lost, and somebody should know.
+func notEmptied(path, keyFile string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, "sallyport.db")
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > 0 {
+		return nil //nolint:nilerr // a file that is not there is made; one that cannot be looked at cannot be opened
+	}
+	if _, err := os.Stat(keyFile); err != nil {
+		return nil //nolint:nilerr // a new store
+	}
+	return fmt.Errorf("the file %s is empty, though its key %s is there: what was kept is lost; put a copy in its place, or remove %s to begin anew", path, keyFile, path)
 }
 
 func (f *storeFlags) openRedis(opts *gateway.Options, getenv func(string) (string, bool)) error {
@@ -93,7 +113,7 @@ func (f *storeFlags) openRedis(opts *gateway.Options, getenv func(string) (strin
 	if err != nil {
 		return UsageError{fmt.Errorf("--store: %w", err)}
 	}
-	opts.Store, opts.SharedRates = sealed.New(r, ring), r
+	opts.Store, opts.SharedRates = sealed.NewObserved(r, ring, opts.Metrics.StoreFailed), r
 	return nil
 }
 
@@ -105,17 +125,28 @@ func readRing(path string) (*seal.Ring, error) {
 	return seal.NewRing(keys...)
 }
 
-// makeKey makes a key file for its owner alone, unless there is one. It is written
-// under another name first, so that a process that is killed leaves no half of it.
+// makeKey makes a key file, unless there is one; and one that is there has to be as we
+// make it, whoever could have put something else in its place.
 func makeKey(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	key := make([]byte, seal.KeySize)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
-	half := path + ".new"
-	if err := os.WriteFile(half, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
-		return fmt.Errorf("make the store's key: %w", err)
+	err := ownfile.Create(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"))
+	if !errors.Is(err, fs.ErrExist) {
+		return wrapped("make the store's key", err)
 	}
-	return os.Rename(half, path)
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is a link, or no file; remove it, or name the key with --store-key-file", path)
+	}
+	if err == nil {
+		err = ownfile.Check(path, ownfile.Private)
+	}
+	return wrapped("read the store's key", err)
+}
+
+func wrapped(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -20,8 +20,8 @@ const (
 
 // proveByKey checks a client assertion (RFC 7523 §3): signed with the client's key,
 // by it, about it, for this server alone, and never seen before.
-func (r *Registry) proveByKey(ctx context.Context, c *Client, assertion string) error {
-	claims, expires, err := r.verifyAssertion(ctx, c, assertion)
+func (r *Registry) proveByKey(ctx context.Context, c *Client, p *proof) error {
+	claims, expires, err := r.verifyAssertion(ctx, c, p)
 	if unreachable, ok := errors.AsType[*fetchError](err); ok && unreachable.soon {
 		return unavailable("the client's keys cannot be had: " + unreachable.reason)
 	}
@@ -62,17 +62,17 @@ func (r *Registry) audiences() []string {
 
 // verifyAssertion tries the keys at hand, and for keys at an address once more
 // with those of now: the client may have changed them.
-func (r *Registry) verifyAssertion(ctx context.Context, c *Client, assertion string) (token.Claims, time.Time, error) {
+func (r *Registry) verifyAssertion(ctx context.Context, c *Client, p *proof) (token.Claims, time.Time, error) {
 	jwks, newer := c.jwks, time.Time{}
 	for {
 		if c.jwksURI != "" {
-			doc, err := r.documents.get(ctx, c.jwksURI, newer)
+			doc, err := r.documents.get(ctx, c.jwksURI, p.from, newer)
 			if err != nil {
 				return nil, time.Time{}, err
 			}
 			jwks = doc.body
 		}
-		claims, expires, err := r.verifyWith(ctx, jwks, c.ID, assertion)
+		claims, expires, err := r.verifyWith(ctx, jwks, c.ID, p.assertion)
 		if _, invalid := errors.AsType[*token.Invalid](err); !invalid || c.jwksURI == "" || !newer.IsZero() {
 			return claims, expires, err
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
 	"github.com/sallyport-dev/sallyport/internal/store"
@@ -24,6 +25,7 @@ type proof struct {
 	id        string
 	secrets   []string // what may be meant by the one secret that was sent
 	assertion string
+	from      string // who sent the request
 }
 
 // Authenticate finds the client that a request to the token, revocation or
@@ -44,24 +46,39 @@ func (r *Registry) Authenticate(ctx context.Context, req *http.Request, form url
 	if p.id == "" {
 		return nil, unknown()
 	}
-	// Guessing one client's secret from one place is slowed down; from another
-	// place the client itself goes on. Who proves itself takes nothing, however many
-	// of its requests are under way.
-	guess := store.Digest(p.id, r.address(req))
-	if !spare(ctx, r.guesses, guess) {
-		return nil, &oauth.Error{Code: codeTryLater, Description: "too many failed attempts for this client; try again in a minute", Status: http.StatusTooManyRequests}
-	}
-	c, err := r.Find(ctx, p.id)
-	if err == nil {
-		err = r.prove(ctx, c, p)
-	}
+	p.from = r.address(req)
+	c, err := r.Find(ctx, p.id, p.from)
 	if err != nil {
-		if refused, _ := errors.AsType[*oauth.Error](err); refused == nil || refused.Status != http.StatusServiceUnavailable {
-			r.guesses.Take(ctx, guess, time.Now())
-		}
 		return nil, err
 	}
-	return c, nil
+	if !c.Static || c.Public() { // there is nothing to guess
+		return c, r.prove(ctx, c, p)
+	}
+	return c, r.proveSlowly(ctx, c, p, store.Digest(p.id, p.from))
+}
+
+// proveSlowly slows down who guesses a secret that a person may have chosen. From
+// another place the client goes on, and from where it has proved itself lately it does
+// so through many more guesses of others, who may be behind the same proxy. Who proves
+// itself takes nothing, however many of its requests are under way.
+func (r *Registry) proveSlowly(ctx context.Context, c *Client, p *proof, guess string) error {
+	now, key := time.Now(), keep.HashOf(guess)
+	limit := r.guesses
+	if _, known := r.known.Get(key, now); known {
+		limit = r.misses
+	}
+	if !spare(ctx, limit, guess) {
+		return &oauth.Error{Code: codeTryLater, Description: "too many failed attempts for this client; try again in a minute", Status: http.StatusTooManyRequests}
+	}
+	err := r.prove(ctx, c, p)
+	if err == nil {
+		r.known.Put(key, struct{}{}, now.Add(knownFor))
+		return nil
+	}
+	if refused, _ := errors.AsType[*oauth.Error](err); refused == nil || refused.Status != http.StatusServiceUnavailable {
+		limit.Take(ctx, guess, now)
+	}
+	return err
 }
 
 // spare tells whether a limiter would admit one more, and takes nothing.
@@ -81,7 +98,7 @@ func (r *Registry) prove(ctx context.Context, c *Client, p *proof) error {
 		}
 	case oauth.AuthPrivateKeyJWT:
 		if p.assertion != "" {
-			return r.proveByKey(ctx, c, p.assertion)
+			return r.proveByKey(ctx, c, p)
 		}
 	default: // by secret; clients mix up Basic and body, and neither is the safer one
 		if p.secrets != nil && c.hasSecret(p.secrets) {
@@ -155,7 +172,11 @@ func (p *proof) basic(headers []string) *oauth.Error {
 	if p.id != "" && p.id != id {
 		return refuse(oauth.CodeInvalidRequest, "client_id is not the one in the Authorization header")
 	}
-	p.id, p.secrets = id, []string{secret}
+	p.id = id
+	if secret == "" { // a public client whose library always writes the header
+		return nil
+	}
+	p.secrets = []string{secret}
 	if plain, err := url.QueryUnescape(secret); err == nil && plain != secret {
 		p.secrets = append(p.secrets, plain)
 	}

@@ -61,11 +61,13 @@ func TestAuthenticate(t *testing.T) {
 		"basic, same id twice": {form: form("client_id", "robot:1"), change: basic("robot:1", robotSecret), id: "robot:1"},
 		"body":                 {form: form("client_id", "robot:1", "client_secret", robotSecret), id: "robot:1"},
 		"public":               {form: form("client_id", "spa"), id: "spa"},
+		"an empty header":      {change: basic("spa", ""), id: "spa"}, // FINDING 2.17
 		"an empty secret":      {form: form("client_id", "spa", "client_secret", ""), id: "spa"},
 
 		"basic, not encoded":       {change: raw, code: "invalid_client", status: 401}, // its colon ends the id
 		"wrong secret":             {change: basic("robot:1", "x"), code: "invalid_client", status: 401},
 		"wrong secret in the body": {form: form("client_id", "robot:1", "client_secret", robotSecret+"x"), code: "invalid_client", status: 401},
+		"a header without secret":  {change: basic("robot:1", ""), code: "invalid_client", status: 401},
 		"no secret":                {form: form("client_id", "robot:1"), code: "invalid_client", status: 401},
 		"unknown":                  {form: form("client_id", "nobody"), code: "invalid_client", status: 401},
 		"nobody":                   {code: "invalid_client", status: 401},
@@ -136,6 +138,13 @@ func TestGuessing(t *testing.T) {
 			t.Errorf("from another address: %v", refused)
 		}
 		time.Sleep(time.Minute)
+		// FINDING S9: where it has proved itself it goes on through others' guesses.
+		if _, refused := authenticate(t, r, url.Values{}, from("203.0.113.9:1", right)); refused != nil {
+			t.Errorf("after a minute: %v", refused)
+		}
+		for range 20 {
+			_, _ = authenticate(t, r, url.Values{}, from("203.0.113.9:1", wrong))
+		}
 		for range 100 {
 			if _, refused := authenticate(t, r, url.Values{}, from("203.0.113.9:1", right)); refused != nil {
 				t.Fatalf("after a minute: %v", refused)
@@ -317,7 +326,8 @@ func TestStoreDown(t *testing.T) {
 	if _, refused := authenticate(t, r, url.Values{"client_id": {"spa"}}, nil); refused != nil {
 		t.Errorf("a static client needs no store: %v", refused)
 	}
-	a := call(t, r, "POST", "", "", map[string]any{"redirect_uris": []string{"https://a.example/"}})
+	register(t, r, nil) // nor does a client whose id carries everything
+	a := call(t, r, "POST", "", "", large(1))
 	if a.status != 503 || strings.Contains(a.text, "canary") || !strings.Contains(logged.String(), "canary-host") {
 		t.Errorf("registration: %d %s; logged %s", a.status, a.text, logged.String())
 	}

@@ -24,11 +24,15 @@ type Client struct {
 	Audiences    []string // the resources it may ask for; nil for all
 	AuthMethod   string   // one of oauth.Auth…
 
+	// Known: the manifest admits the host that published it, or every host that its
+	// answers can go to, by name.
+	Known bool
+
 	ApplicationType string // native or web
 	Registered      time.Time
 	Static          bool // it is from a manifest
 
-	used    time.Time // when its registration was last renewed
+	used    time.Time // when its stored registration was last renewed
 	secrets [][sha256.Size]byte
 	jwks    []byte
 	jwksURI string
@@ -64,15 +68,6 @@ func (c *Client) Public() bool { return c.AuthMethod == oauth.AuthNone }
 
 // May tells whether the client may use a grant.
 func (c *Client) May(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
-
-// OnlyLocal tells whether all answers go to the person's own machine, where any
-// program can be the one that listens: a consent page warns.
-func (c *Client) OnlyLocal() bool {
-	return !slices.ContainsFunc(c.RedirectURIs, func(uri string) bool {
-		to, err := parseRedirect(uri)
-		return err != nil || to == targetWeb
-	})
-}
 
 func refuse(code, description string) *oauth.Error {
 	return &oauth.Error{Code: code, Description: description, Status: http.StatusBadRequest}

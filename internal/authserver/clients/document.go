@@ -14,7 +14,7 @@ import (
 )
 
 // document finds the client whose id is the address of a metadata document.
-func (r *Registry) document(ctx context.Context, id string) (*Client, error) {
+func (r *Registry) document(ctx context.Context, id, from string) (*Client, error) {
 	if !r.cfg.Documents.Enabled {
 		return nil, unknown()
 	}
@@ -25,7 +25,7 @@ func (r *Registry) document(ctx context.Context, id string) (*Client, error) {
 	if !allowedHost(r.cfg.Documents.Hosts, host) {
 		return nil, badDocument("clients of %s are not admitted here", oauth.Printable(host, 100))
 	}
-	doc, err := r.documents.get(ctx, id, time.Time{})
+	doc, err := r.documents.get(ctx, id, from, time.Time{})
 	if problem, ok := errors.AsType[*fetchError](err); ok {
 		if problem.soon {
 			return nil, unavailable("the client's metadata document cannot be had: " + problem.reason)
@@ -40,7 +40,7 @@ func (r *Registry) document(ctx context.Context, id string) (*Client, error) {
 		return nil, badDocument("the client's metadata document is wrong: %s", refused.Description)
 	}
 	c := m.client(id)
-	c.Host = host
+	c.Host, c.Known = host, r.cfg.Documents.Hosts != nil
 	return c, nil
 }
 
@@ -56,7 +56,7 @@ func parseDocumentID(id string, plainLoopback bool) (host string, err error) {
 	}
 	u, err := url.Parse(id)
 	if err != nil {
-		return "", errors.New("is no URL")
+		return "", errors.New("invalid URL")
 	}
 	if u.Path == "" || u.Path == "/" {
 		return "", errors.New("has no path; it is the address of a document")

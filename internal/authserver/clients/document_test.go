@@ -81,11 +81,11 @@ func TestDocument(t *testing.T) {
 	var p *publisher
 	p = publish(t, describing(&p, "/client.json", map[string]any{"grant_types": []string{"authorization_code", "refresh_token"}, "scope": "a"}))
 	r := p.registry(func(c *clients.Config) { c.Baseline = []string{"offline_access"} })
-	c, err := r.Find(t.Context(), p.URL+"/client.json")
+	c, err := r.Find(t.Context(), p.URL+"/client.json", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if "https://"+c.Host != p.URL || c.Name != "Published" || !c.Public() || !c.May("refresh_token") || c.ApplicationType != "native" || c.OnlyLocal() {
+	if "https://"+c.Host != p.URL || c.Name != "Published" || !c.Public() || !c.May("refresh_token") || c.ApplicationType != "native" || c.Known {
 		t.Errorf("the client is %+v", c)
 	}
 	if strings.Join(c.Scopes, " ") != "a offline_access" {
@@ -94,7 +94,7 @@ func TestDocument(t *testing.T) {
 	if uri, err := c.Redirect("http://127.0.0.1:54321/cb"); err != nil || uri != "http://127.0.0.1:54321/cb" {
 		t.Errorf("a loopback redirect: %q, %v", uri, err)
 	}
-	if _, err := r.Find(t.Context(), p.URL+"/client.json"); err != nil || p.hits.Load() != 1 {
+	if _, err := r.Find(t.Context(), p.URL+"/client.json", ""); err != nil || p.hits.Load() != 1 {
 		t.Errorf("asked twice: %v, %d fetches", err, p.hits.Load())
 	}
 }
@@ -124,7 +124,7 @@ func TestDocumentsThatAreWrong(t *testing.T) {
 			t.Parallel()
 			var p *publisher
 			p = publish(t, describing(&p, "/c", c.fields))
-			_, err := p.registry(nil).Find(t.Context(), p.URL+"/c")
+			_, err := p.registry(nil).Find(t.Context(), p.URL+"/c", "")
 			refused := refusal(t, err)
 			if refused == nil || refused.Code != "invalid_client" || refused.Status != 400 || !strings.Contains(refused.Description, c.says) {
 				t.Errorf("%v, want it to say %q", err, c.says)
@@ -194,7 +194,7 @@ func TestDocumentHosts(t *testing.T) {
 			p := publish(t, nil)
 			id := p.URL + "/client.json"
 			p.serve(c.answer(id))
-			_, err := p.registry(nil).Find(t.Context(), id)
+			_, err := p.registry(nil).Find(t.Context(), id, "")
 			refused := refusal(t, err)
 			if (refused == nil) != (c.says == "") {
 				t.Fatalf("%v, want it to say %q", err, c.says)
@@ -242,7 +242,7 @@ func TestDocumentAddresses(t *testing.T) {
 		"https://a.example/" + strings.Repeat("x", 2048): "more than 2048",
 		"HTTPS://a.example/c":                            "lower case",
 	} {
-		_, err := public.Find(t.Context(), id)
+		_, err := public.Find(t.Context(), id, "")
 		if refused := refusal(t, err); refused == nil || refused.Status != 400 || !strings.Contains(refused.Description, says) {
 			t.Errorf("%s: %v, want a refusal that says %q", id, err, says)
 		}
@@ -257,13 +257,13 @@ func TestDocumentAddresses(t *testing.T) {
 		"http://10.0.0.1/c":                        "is not https",
 		"https://127.0.0.1:" + port + "/c":         "answered 404",
 	} {
-		_, err := private.Find(t.Context(), id)
+		_, err := private.Find(t.Context(), id, "")
 		if refused := refusal(t, err); refused == nil || !strings.Contains(refused.Description, says) {
 			t.Errorf("with private addresses, %s: %v, want a refusal that says %q", id, err, says)
 		}
 	}
 	off := registry(nil)
-	if _, err := off.Find(t.Context(), p.URL+"/c"); refusal(t, err) == nil || refusal(t, err).Status != 401 {
+	if _, err := off.Find(t.Context(), p.URL+"/c", ""); refusal(t, err) == nil || refusal(t, err).Status != 401 {
 		t.Errorf("with documents off: %v", err)
 	}
 }
@@ -278,8 +278,8 @@ func TestDocumentOnLoopback(t *testing.T) {
 	}))
 	defer s.Close()
 	r := registry(func(c *clients.Config) { c.Documents = clients.Documents{Enabled: true, AllowPrivate: true} })
-	c, err := r.Find(t.Context(), s.URL+"/c")
-	if err != nil || !c.OnlyLocal() {
+	c, err := r.Find(t.Context(), s.URL+"/c", "")
+	if err != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
@@ -294,7 +294,7 @@ func TestDocumentDomains(t *testing.T) {
 	} {
 		for _, list := range lists {
 			r := p.registry(func(c *clients.Config) { c.Documents.Hosts = strings.Split(list, ",") })
-			if _, err := r.Find(t.Context(), p.URL+"/c"); (err == nil) != (want == "") {
+			if _, err := r.Find(t.Context(), p.URL+"/c", ""); (err == nil) != (want == "") {
 				t.Errorf("%s: %v, want %q", list, err, want)
 			}
 		}
@@ -306,7 +306,7 @@ func TestDocumentDomains(t *testing.T) {
 	for host, admitted := range map[string]bool{"a.example.com": true, "a.b.example.com": true, "example.com": false, "aexample.com": false, "example.com.evil.net": false} {
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
-		_, err := r.Find(ctx, "https://"+host+"/c")
+		_, err := r.Find(ctx, "https://"+host+"/c", "")
 		if got := !strings.Contains(fmt.Sprint(err), "not admitted"); got != admitted {
 			t.Errorf("%s: %v", host, err)
 		}
@@ -324,7 +324,7 @@ func TestDocumentRebinding(t *testing.T) {
 	p := publish(t, http.NotFound)
 	_, port, _ := net.SplitHostPort(p.Listener.Addr().String())
 	r := p.registry(func(c *clients.Config) { c.Documents.AllowPrivate, c.Documents.Resolver = false, resolver })
-	_, err := r.Find(t.Context(), "https://rebind.example.com:"+port+"/c")
+	_, err := r.Find(t.Context(), "https://rebind.example.com:"+port+"/c", "")
 	if refused := refusal(t, err); refused == nil || refused.Status != 400 || !strings.Contains(refused.Description, "loopback or private") {
 		t.Errorf("a public name with a private address: %v", err)
 	}
@@ -347,13 +347,13 @@ func TestDocumentSingleFlight(t *testing.T) {
 	r := p.registry(nil)
 	first, leave := context.WithCancel(t.Context())
 	left := make(chan error)
-	go func() { _, err := r.Find(first, p.URL+"/c"); left <- err }()
+	go func() { _, err := r.Find(first, p.URL+"/c", ""); left <- err }()
 	<-arrived
 	var all sync.WaitGroup
 	var found atomic.Int32
 	for range 20 {
 		all.Go(func() {
-			if _, err := r.Find(context.Background(), p.URL+"/c"); err != nil {
+			if _, err := r.Find(context.Background(), p.URL+"/c", ""); err != nil {
 				t.Error(err)
 				return
 			}
@@ -377,15 +377,20 @@ func TestDocumentHostLimit(t *testing.T) {
 	t.Parallel()
 	p := publish(t, http.NotFound)
 	r := p.registry(nil)
+	began, fetched := time.Now(), 0
 	for i := range 30 {
-		_, err := r.Find(t.Context(), fmt.Sprintf("%s/%d", p.URL, i))
-		if refused := refusal(t, err); refused == nil || i < 10 && refused.Status != 400 || i >= 10 && refused.Status != 503 {
+		_, err := r.Find(t.Context(), fmt.Sprintf("%s/%d", p.URL, i), "")
+		refused := refusal(t, err)
+		switch {
+		case refused == nil || i < 10 && refused.Status != 400 || refused.Status != 400 && refused.Status != 503:
 			t.Fatalf("document %d: %v", i, err)
+		case refused.Status == 400:
+			fetched++
 		}
-		_, _ = r.Find(t.Context(), p.URL+"/0")
 	}
-	if n := p.hits.Load(); n != 10 {
-		t.Errorf("%d requests came, want 10", n)
+	most := 10 + int(time.Since(began)/(6*time.Second)) // ten a minute
+	if n := int(p.hits.Load()); n != fetched || n > most {
+		t.Errorf("%d requests came for %d answers, want at most %d", n, fetched, most)
 	}
 }
 
@@ -397,36 +402,15 @@ func TestDocumentsStayThroughAFlood(t *testing.T) {
 	r := p.registry(nil)
 	for i := range 1000 {
 		if i%999 == 0 { // before all and after all
-			if _, err := r.Find(t.Context(), p.URL+"/c"); err != nil {
+			if _, err := r.Find(t.Context(), p.URL+"/c", ""); err != nil {
 				t.Fatalf("after %d others: %v", i, err)
 			}
 		}
-		if _, err := r.Find(t.Context(), fmt.Sprintf("http://127.0.0.1:1/%d", i)); err == nil {
+		if _, err := r.Find(t.Context(), fmt.Sprintf("http://127.0.0.1:1/%d", i), ""); err == nil {
 			t.Fatal("there is a document where nobody listens")
 		}
 	}
 	if n := p.hits.Load(); n != 1 {
 		t.Errorf("%d requests came, want 1", n)
-	}
-}
-
-// A host that is slow holds nobody for long.
-func TestDocumentSlow(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("waits for a time limit of five seconds")
-	}
-	stop := make(chan struct{})
-	p := publish(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"client_id":`)
-		_ = http.NewResponseController(w).Flush()
-		<-stop
-	})
-	defer close(stop)
-	began := time.Now()
-	_, err := p.registry(nil).Find(t.Context(), p.URL+"/c")
-	if refused := refusal(t, err); refused == nil || refused.Status != 503 || time.Since(began) > 9*time.Second {
-		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }

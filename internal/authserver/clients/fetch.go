@@ -14,15 +14,16 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
-	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
 // The limits of fetching. Whoever can name a URL makes this server ask for it, so
@@ -32,7 +33,8 @@ const (
 	maxDocument   = 16 << 10
 	fetchTimeout  = 5 * time.Second
 	dialTimeout   = 3 * time.Second
-	maxFetches    = 16 // at once
+	maxFetches    = 32 // at once
+	maxShare      = 8  // at once for one who asks
 	freshLeast    = time.Minute
 	freshMost     = 24 * time.Hour
 	freshDefault  = 5 * time.Minute
@@ -46,14 +48,14 @@ type fetcher struct {
 	secure, plain *http.Client
 	usual         time.Duration // how long a document is fresh that does not say
 	log           *slog.Logger
-	hosts         *ratelimit.Limiter // by name, as the URL has it
+	hosts         *ratelimit.Limiter // by name, as the URL has it, and who asks
 	addresses     *ratelimit.Limiter // by the address that is dialled: names are free to make
-	slots         chan struct{}
 	// Apart, so that whoever asks for what is not there pushes out nothing that is.
-	kept, failed *token.Cache[*document]
+	kept, failed *keep.Cache[*document]
 
 	mu    sync.Mutex
 	going map[string]*flight
+	begun []*flight // those for documents that were not had before, in order
 }
 
 // document is a fetched body, or why there is none.
@@ -76,22 +78,24 @@ func (e *fetchError) Error() string { return e.reason }
 type flight struct {
 	done chan struct{}
 	doc  *document
+	from string // who asked first
+	stop context.CancelCauseFunc
 }
 
 func newFetcher(cfg Documents, log *slog.Logger) *fetcher {
 	f := &fetcher{
-		usual: cfg.FreshFor, log: log, slots: make(chan struct{}, maxFetches), going: map[string]*flight{},
+		usual: cfg.FreshFor, log: log, going: map[string]*flight{},
 		hosts:     ratelimit.New(ratelimit.Rate{Burst: 10, Period: time.Minute}),
 		addresses: ratelimit.New(ratelimit.Rate{Burst: 60, Period: time.Minute}),
-		kept:      token.NewCache[*document](cmp.Or(max(cfg.CacheSize, 0), documentsKept)),
-		failed:    token.NewCache[*document](documentsKept),
+		kept:      keep.NewCache[*document](cmp.Or(max(cfg.CacheSize, 0), documentsKept)),
+		failed:    keep.NewCache[*document](documentsKept),
 	}
 	if f.usual <= 0 {
 		f.usual = freshDefault
 	}
 	const setting = "cimd.allowPrivateIPs"
-	f.secure = f.client(netguard.Policy{AllowPrivate: cfg.AllowPrivate, Setting: setting}, cfg.Roots, cfg.Resolver)
-	f.plain = f.client(netguard.Policy{AllowPrivate: true, PlainOnlyPrivate: true, Setting: setting}, nil, cfg.Resolver)
+	f.secure = f.client(netguard.Policy{AllowPrivate: cfg.AllowPrivate, Setting: setting, Proxies: cfg.Proxies}, cfg.Roots, cfg.Resolver)
+	f.plain = f.client(netguard.Policy{AllowPrivate: true, PlainOnlyPrivate: true, Setting: setting, Proxies: cfg.Proxies}, nil, cfg.Resolver)
 	return f
 }
 
@@ -142,8 +146,8 @@ func fetchable(address string, plainLoopback bool) error {
 
 // get returns a document from the cache, or fetches it; callers that want the same
 // one share a fetch. When newer is set, one that is older is fetched again.
-func (f *fetcher) get(ctx context.Context, address string, newer time.Time) (*document, error) {
-	key := token.HashOf(address)
+func (f *fetcher) get(ctx context.Context, address, from string, newer time.Time) (*document, error) {
+	key := keep.HashOf(address)
 	now := time.Now()
 	old, ok := f.kept.Get(key, now)
 	if !ok {
@@ -155,9 +159,13 @@ func (f *fetcher) get(ctx context.Context, address string, newer time.Time) (*do
 	f.mu.Lock()
 	g := f.going[address]
 	if g == nil {
-		g = &flight{done: make(chan struct{})}
+		flying, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+		g = &flight{done: make(chan struct{}), from: from, stop: stop}
 		f.going[address] = g
-		go f.fly(context.WithoutCancel(ctx), address, old, g)
+		if !old.good() { // a document that is known is renewed in any case
+			f.begin(g)
+		}
+		go f.fly(flying, address, old, g)
 	}
 	f.mu.Unlock()
 	select {
@@ -167,6 +175,40 @@ func (f *fetcher) get(ctx context.Context, address string, newer time.Time) (*do
 		return nil, &fetchError{reason: "the request has ended", soon: true}
 	}
 }
+
+func (d *document) good() bool { return d != nil && d.err == nil }
+
+// begin makes room for one more fetch, which waits for nobody: who has as many under
+// way as one may have gives up the newest of them, and where there are too many in all
+// whoever has the most does. mu is held.
+func (f *fetcher) begin(g *flight) {
+	shares := map[string]int{}
+	for _, other := range f.begun {
+		shares[other.from]++
+	}
+	loser := g.from
+	if shares[loser] < maxShare {
+		if len(f.begun) < maxFetches {
+			f.begun = append(f.begun, g)
+			return
+		}
+		for from, n := range shares {
+			if n > shares[loser] {
+				loser = from
+			}
+		}
+	}
+	for i, other := range slices.Backward(f.begun) {
+		if other.from == loser {
+			other.stop(errPushedOut)
+			f.begun = slices.Delete(f.begun, i, i+1)
+			break
+		}
+	}
+	f.begun = append(f.begun, g)
+}
+
+var errPushedOut = errors.New("too many documents are being fetched for the same address")
 
 func (d *document) result() (*document, error) {
 	if d.err != nil {
@@ -179,12 +221,16 @@ func (d *document) result() (*document, error) {
 // still want it. A document that cannot be renewed because its host is down goes
 // on, within the day it may be kept for, unless its publisher forbade that.
 func (f *fetcher) fly(ctx context.Context, address string, old *document, g *flight) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer g.stop(nil)
+	limited, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	now := time.Now()
-	doc, err := f.fetch(ctx, address)
+	doc, err := f.fetch(limited, address, g.from, old.good())
+	pushedOut := errors.Is(context.Cause(ctx), errPushedOut)
 	switch {
 	case err == nil:
+	case pushedOut:
+		doc = &document{err: &fetchError{reason: errPushedOut.Error(), soon: true}}
 	case err.soon && old != nil && old.err == nil && !old.strict && now.Before(old.fetched.Add(freshMost)):
 		f.log.Warn("client document not renewed; the one at hand goes on", "host", hostOf(address), "error", err.reason)
 		kept := *old
@@ -197,16 +243,19 @@ func (f *fetcher) fly(ctx context.Context, address string, old *document, g *fli
 			doc.fresh = now.Add(failureSpell)
 		}
 	}
-	f.keep(token.HashOf(address), doc)
+	if !pushedOut {
+		f.keep(keep.HashOf(address), doc)
+	}
 	f.mu.Lock()
 	delete(f.going, address)
+	f.begun = slices.DeleteFunc(f.begun, func(other *flight) bool { return other == g })
 	f.mu.Unlock()
 	g.doc = doc
 	close(g.done)
 }
 
 // keep remembers a document, or why there is none.
-func (f *fetcher) keep(key token.Hash, doc *document) {
+func (f *fetcher) keep(key keep.Hash, doc *document) {
 	if doc.err != nil {
 		f.kept.Drop(key)
 		f.failed.Put(key, doc, doc.fresh)
@@ -220,20 +269,15 @@ func (f *fetcher) keep(key token.Hash, doc *document) {
 	f.kept.Put(key, doc, until)
 }
 
-func (f *fetcher) fetch(ctx context.Context, address string) (*document, *fetchError) {
-	host := hostOf(address)
-	if _, ok := f.hosts.Take(ctx, host, time.Now()); !ok {
+// fetch asks a document's host. How often that may be is counted apart for each who
+// asks, so that nobody uses up what others have, and not for a document that is known.
+func (f *fetcher) fetch(ctx context.Context, address, from string, known bool) (*document, *fetchError) {
+	if _, ok := f.hosts.Take(ctx, hostOf(address)+" "+from, time.Now()); !ok && !known {
 		return nil, &fetchError{reason: "its host was asked too often; try again in a minute", soon: true}
-	}
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	case <-ctx.Done():
-		return nil, &fetchError{reason: "too many documents are being fetched", soon: true}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, &fetchError{reason: "its address is no URL"}
+		return nil, &fetchError{reason: "invalid URL"}
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sallyport")

@@ -1,9 +1,14 @@
 package clients
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -55,13 +60,13 @@ func TestStale(t *testing.T) {
 		"a failure":          {document{err: &fetchError{reason: "x"}, fetched: now.Add(-time.Hour), fresh: now.Add(-time.Second)}, false},
 	} {
 		f := newFetcher(Documents{}, discard())
-		g := &flight{done: make(chan struct{})}
+		g := &flight{done: make(chan struct{}), stop: func(error) {}}
 		f.fly(t.Context(), "https://127.0.0.1:1/down", &c.old, g) // a private address: not "soon"
 		if g.doc.err == nil {
 			t.Errorf("%s: an address that is refused goes on", name)
 		}
 		f = newFetcher(Documents{AllowPrivate: true}, discard())
-		g = &flight{done: make(chan struct{})}
+		g = &flight{done: make(chan struct{}), stop: func(error) {}}
 		f.fly(t.Context(), "https://127.0.0.1:1/down", &c.old, g)
 		if (g.doc.err == nil) != c.good {
 			t.Errorf("%s: %+v", name, g.doc)
@@ -70,6 +75,71 @@ func TestStale(t *testing.T) {
 			t.Errorf("%s: it is asked for again at once", name)
 		}
 	}
+}
+
+// A host that is slow holds nobody for long.
+func TestDocumentSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFetcher(Documents{}, discard())
+		f.secure.Transport = slowHost{}
+		began := time.Now()
+		_, err := f.get(t.Context(), "https://slow.example/c", "", time.Time{})
+		if problem, ok := errors.AsType[*fetchError](err); !ok || !problem.soon || time.Since(began) != fetchTimeout {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// FINDING S18: whoever asks for many documents of slow hosts holds up nobody else's, nor
+// what is known; also not who asks from the same address.
+func TestDocumentShares(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFetcher(Documents{}, discard())
+		f.secure.Transport = slowHost{}
+		began := time.Now()
+		get := func(address, from string) {
+			t.Helper()
+			if _, err := f.get(t.Context(), address, from, time.Time{}); err != nil || time.Since(began) > 0 {
+				t.Errorf("%s for %s: %v after %s", address, from, err, time.Since(began))
+			}
+		}
+		get("https://good.example/known", "a")
+		var all sync.WaitGroup
+		defer all.Wait()
+		for i := range 200 {
+			from := fmt.Sprint("a", i/40)
+			all.Go(func() {
+				if _, err := f.get(t.Context(), fmt.Sprintf("https://%d.slow.example/c", i), from, time.Time{}); err == nil {
+					t.Error("a slow host answered")
+				}
+			})
+		}
+		synctest.Wait()
+		if n := len(f.begun); n > maxFetches {
+			t.Errorf("%d fetches are under way", n)
+		}
+		get("https://good.example/1", "a1")
+		get("https://good.example/2", "somebody else")
+		get("https://good.example/known", "a1")
+	})
+}
+
+// slowHost begins an answer and never ends it, but for good.example.
+type slowHost struct{}
+
+func (slowHost) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == "good.example" {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: http.NoBody, Request: r}, nil
+	}
+	body, begin := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(begin, `{"client_id":`)
+		<-r.Context().Done()
+		_ = begin.CloseWithError(r.Context().Err())
+	}()
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: body, Request: r}, nil
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -25,11 +25,11 @@ const (
 	maxName             = 128
 	maxScope            = 1024
 	maxText             = 256
-	maxContacts         = 10
 )
 
 // metadata is what a client says about itself (RFC 7591 §2), checked, and as it is
-// kept and answered.
+// kept and answered. What nothing here goes by, such as logos and contacts, is left out
+// (RFC 7591 §3.2.1), so that it can be as odd as it likes.
 type metadata struct {
 	RedirectURIs    []string        `json:"redirect_uris,omitempty"`
 	AuthMethod      string          `json:"token_endpoint_auth_method"`
@@ -38,13 +38,7 @@ type metadata struct {
 	ApplicationType string          `json:"application_type"`
 	Name            string          `json:"client_name,omitempty"`
 	URI             string          `json:"client_uri,omitempty"`
-	LogoURI         string          `json:"logo_uri,omitempty"` // never fetched
-	TermsURI        string          `json:"tos_uri,omitempty"`
-	PolicyURI       string          `json:"policy_uri,omitempty"`
 	Scope           string          `json:"scope,omitempty"`
-	Contacts        []string        `json:"contacts,omitempty"`
-	SoftwareID      string          `json:"software_id,omitempty"`
-	SoftwareVersion string          `json:"software_version,omitempty"`
 	JWKSURI         string          `json:"jwks_uri,omitempty"`
 	JWKS            json.RawMessage `json:"jwks,omitempty"`
 }
@@ -108,15 +102,19 @@ func (r *reader) texts(name string, most int) []string {
 	return out
 }
 
-// page is the address of something to read; it may be shown as a link, so it is
-// a web address or refused.
+// shown is text that decides nothing; what is none, or too long, costs nobody a
+// sign-in.
+func (r *reader) shown(name string, most int) string {
+	s, _ := r.claims[name].(string)
+	return strings.TrimSpace(oauth.Printable(strings.TrimSpace(s), most))
+}
+
+// page is the address of something to read; it may be shown as a link, so it is a web
+// address or left out.
 func (r *reader) page(name string) string {
-	s := r.text(name, maxURI)
-	if s == "" {
-		return ""
-	}
+	s, _ := r.claims[name].(string)
 	if u, err := parseURI(s); err != nil || u.Scheme != "https" && u.Scheme != "http" {
-		r.fail(codeInvalidMetadata, "%s must be an https address", name)
+		return ""
 	}
 	return s
 }
@@ -126,42 +124,30 @@ func (r *reader) page(name string) string {
 // clients list every grant they know.
 func parseMetadata(claims token.Claims, how rules) (*metadata, *oauth.Error) {
 	r := &reader{claims: claims}
-	if claims.Has("software_statement") {
+	if claims["software_statement"] != nil {
 		r.fail(codeNoSuchStatement, "software statements are not accepted here; leave software_statement out")
 	}
-	m := &metadata{
-		Name: strings.TrimSpace(oauth.Printable(strings.TrimSpace(r.text("client_name", 4*maxName)), maxName)),
-		URI:  r.page("client_uri"), LogoURI: r.page("logo_uri"), TermsURI: r.page("tos_uri"), PolicyURI: r.page("policy_uri"),
-		Scope: r.scope(), Contacts: r.contacts(),
-		SoftwareID: oauth.Printable(r.text("software_id", maxText), maxText), SoftwareVersion: oauth.Printable(r.text("software_version", maxText), maxText),
-	}
+	m := &metadata{Name: r.shown("client_name", maxName), URI: r.page("client_uri"), Scope: r.scope()}
 	m.grants(r, how)
 	m.redirects(r)
 	m.authentication(r, how)
 	return m, r.err
 }
 
+// scope is a list of scopes; what cannot be one (RFC 6749 §3.3) is left out.
 func (r *reader) scope() string {
-	scope := r.text("scope", maxScope)
-	for _, s := range strings.Fields(scope) {
-		if strings.ContainsFunc(s, func(c rune) bool { return c < '!' || c > '~' || c == '"' || c == '\\' }) {
-			r.fail(codeInvalidMetadata, "scope has a character that scopes do not have (RFC 6749 section 3.3)")
-		}
+	text, _ := r.claims["scope"].(string)
+	if len(text) > maxScope {
+		r.fail(codeInvalidMetadata, "scope has more than %d bytes", maxScope)
 	}
-	return strings.Join(strings.Fields(scope), " ")
-}
-
-func (r *reader) contacts() []string {
-	contacts := r.texts("contacts", maxContacts)
-	for i, c := range contacts {
-		contacts[i] = oauth.Printable(c, maxText)
-	}
-	return contacts
+	return strings.Join(slices.DeleteFunc(strings.Fields(text), func(s string) bool {
+		return strings.ContainsFunc(s, func(c rune) bool { return c < '!' || c > '~' || c == '"' || c == '\\' })
+	}), " ")
 }
 
 func (m *metadata) grants(r *reader, how rules) {
 	asked := r.texts("grant_types", 20)
-	if asked == nil {
+	if len(asked) == 0 {
 		asked = []string{grantCode} // RFC 7591 §2
 	}
 	for _, g := range asked {
@@ -175,7 +161,7 @@ func (m *metadata) grants(r *reader, how rules) {
 	responses := r.texts("response_types", 20)
 	switch {
 	case !slices.Contains(m.GrantTypes, grantCode):
-	case responses == nil || slices.Contains(responses, responseCode):
+	case len(responses) == 0 || slices.Contains(responses, responseCode):
 		m.ResponseTypes = []string{responseCode}
 	default:
 		r.fail(codeInvalidMetadata, "response_types must have code, the only one offered")
@@ -202,20 +188,12 @@ func (m *metadata) redirects(r *reader) {
 	if len(uris) == 0 && slices.Contains(m.GrantTypes, grantCode) {
 		r.fail(codeInvalidRedirect, "redirect_uris is missing: authorization_code needs one")
 	}
-	m.ApplicationType = r.text("application_type", maxText)
-	switch m.ApplicationType {
-	case "":
-		m.ApplicationType = Web
-		if local || app {
-			m.ApplicationType = Native
-		}
-	case Web:
-		if local || app {
-			r.fail(codeInvalidRedirect, "a web application's redirect URIs are https and not on localhost; register as native")
-		}
-	case Native:
-	default:
-		r.fail(codeInvalidMetadata, "application_type must be native or web")
+	m.ApplicationType = Web
+	if local || app || r.claims["application_type"] == Native {
+		m.ApplicationType = Native
+	}
+	if r.claims["application_type"] == Web && m.ApplicationType != Web {
+		r.fail(codeInvalidRedirect, "a web application's redirect URIs are https and not on localhost; register as native")
 	}
 }
 

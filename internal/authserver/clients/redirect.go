@@ -144,8 +144,10 @@ func isLoopback(host string) bool {
 // sameRedirect tells whether a request's redirect URI is a registered one: the same
 // text, or for a loopback address the same text but for the port, which a native
 // application gets from its system when it starts to listen (RFC 8252 §7.3).
-// localhost is treated as the addresses are, since so many clients register it.
+// localhost is treated as the addresses are, since so many clients register it. An
+// empty path is the path / (RFC 3986 §6.2.3).
 func sameRedirect(registered, asked string) bool {
+	registered, asked = withPath(registered), withPath(asked)
 	if registered == asked {
 		return true
 	}
@@ -155,4 +157,13 @@ func sameRedirect(registered, asked string) bool {
 	}
 	askedHost, askedRest, ok := splitLoopback(asked)
 	return ok && host == askedHost && rest == askedRest
+}
+
+// withPath writes out the path of a web address that has nothing behind its host.
+func withPath(uri string) string {
+	scheme, rest, _ := strings.Cut(uri, "://")
+	if (scheme == "http" || scheme == "https") && !strings.ContainsAny(rest, "/?#") {
+		return uri + "/"
+	}
+	return uri
 }

@@ -53,7 +53,9 @@ func TestRedirect(t *testing.T) {
 		"http://[::ffff:127.0.0.1]:9/cb": false,
 		"http://localhost:1024":          true,
 		"http://localhost":               true,
-		"http://localhost:1024/":         false,
+		"http://localhost:1024/":         true, // FINDING 2.17
+		"http://localhost:1024/x":        false,
+		"http://localhost:1024?":         false,
 		"http://localhost.:1024":         false,
 		"com.example.app:/cb":            true,
 		"com.example.app:/cb2":           false,

@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -16,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -24,9 +24,12 @@ import (
 const (
 	registrationPath = "/oauth/register"
 	maxRegistration  = 32 << 10
-	registerBurst    = 30 // an office behind one address
+	registerBurst    = 30 // of those that are stored
 	registerPeriod   = time.Hour
+	maxRecent        = 4096
 	guessBurst       = 10
+	missBurst        = 300
+	knownFor         = 24 * time.Hour
 )
 
 // registered is the answer of RFC 7591 §3.2.1 and RFC 7592 §3.
@@ -35,8 +38,8 @@ type registered struct {
 	IssuedAt  int64  `json:"client_id_issued_at"`
 	Secret    string `json:"client_secret,omitempty"`
 	SecretEnd *int64 `json:"client_secret_expires_at,omitempty"`
-	Access    string `json:"registration_access_token"`
-	Address   string `json:"registration_client_uri"`
+	Access    string `json:"registration_access_token,omitempty"`
+	Address   string `json:"registration_client_uri,omitempty"`
 	metadata
 }
 
@@ -68,49 +71,82 @@ func methodNotAllowed(w http.ResponseWriter, methods string) {
 }
 
 func (r *Registry) register(w http.ResponseWriter, req *http.Request) {
-	if wait, ok := r.registers.Take(req.Context(), r.address(req), time.Now()); !ok {
+	m, refused := r.readMetadata(w, req)
+	if refused != nil {
+		writeError(w, refused)
+		return
+	}
+	rec := &record{Metadata: *m, Registered: time.Now().Truncate(time.Second)}
+	clientSecret := rec.newSecret()
+	var access secret.Value
+	if m.AuthMethod != oauth.AuthNone { // a public client's id is everybody's who registers alike
+		access = newSecret()
+		rec.Access = hash(access)
+	}
+	rec.ID = r.carriedID(rec)
+	stored := rec.ID == ""
+	if stored {
+		rec.ID, access = rand.Text(), newSecret()
+		rec.Access = hash(access)
+	}
+	if wait, ok := r.admitted(req, rec.ID, stored); !ok {
 		tooMany(w, wait, "too many registrations from this address")
 		return
 	}
-	claims, refused := readBody(w, req)
-	if refused != nil {
-		writeError(w, refused)
-		return
+	if stored {
+		if _, err := r.swap(req.Context(), nil, rec); err != nil {
+			writeError(w, r.notStored(err))
+			return
+		}
 	}
-	m, refused := parseMetadata(claims, r.registrationRules())
-	if refused != nil {
-		writeError(w, refused)
-		return
+	r.cfg.Log.Info("client registered", "client", oauth.Printable(rec.ID, 200), "name", m.Name, "method", m.AuthMethod)
+	if r.told != nil {
+		r.told(req, rec.ID)
 	}
-	free, err := r.makeRoom(req.Context())
-	if err == nil && !free {
-		writeError(w, unavailable("there are too many registered clients; try again in an hour"))
-		return
-	}
-	rec := &record{ID: rand.Text(), Metadata: *m, Registered: time.Now().Truncate(time.Second)}
-	clientSecret, access := rec.newSecret(), newSecret()
-	rec.Access = hash(access)
-	if err == nil {
-		err = r.add(req.Context(), rec)
-	}
-	if err != nil {
-		writeError(w, r.storeFailed(err))
-		return
-	}
-	r.cfg.Log.Info("client registered", "client", rec.ID, "name", m.Name, "method", m.AuthMethod)
 	writeJSON(w, http.StatusCreated, r.answer(rec, clientSecret, access))
 }
 
-func (r *Registry) add(ctx context.Context, rec *record) error {
-	raw, err := json.Marshal(rec)
-	if err != nil {
-		return err
+// admitted counts a registration, if there is anything to count: by default only what
+// is stored, with a limit of the manifest every one, and never the same one again.
+func (r *Registry) admitted(req *http.Request, id string, stored bool) (wait time.Duration, ok bool) {
+	if r.cfg.Registration.Limit == 0 && !stored {
+		return 0, true
 	}
-	ok, err := r.cfg.Store.Add(ctx, r.key(registrants, rec.ID), raw, rec.ttl(time.Now()))
-	if err == nil && !ok {
-		err = errors.New("a random client id was there already")
+	key, now := keep.HashOf(id), time.Now()
+	if _, known := r.recent.Get(key, now); known {
+		return 0, true
 	}
-	return err
+	if wait, ok = r.registers.Take(req.Context(), r.address(req), now); ok {
+		r.recent.Put(key, struct{}{}, now.Add(registerPeriod))
+	}
+	return wait, ok
+}
+
+// readMetadata reads what a client wants to be registered as.
+func (r *Registry) readMetadata(w http.ResponseWriter, req *http.Request) (*metadata, *oauth.Error) {
+	claims, refused := readBody(w, req)
+	if refused != nil {
+		return nil, refused
+	}
+	return r.metadataOf(claims)
+}
+
+func (r *Registry) metadataOf(claims token.Claims) (*metadata, *oauth.Error) {
+	m, refused := parseMetadata(claims, r.registrationRules())
+	if refused == nil {
+		if host := r.elsewhere(m.RedirectURIs); host != "" {
+			refused = refuse(codeInvalidRedirect, "clients that register themselves may not send people to "+oauth.Printable(host, 100)+" here; who runs this service can admit it (registration.redirectHosts)")
+		}
+	}
+	return m, refused
+}
+
+// notStored is what is said of a change that was not written.
+func (r *Registry) notStored(err error) *oauth.Error {
+	if refused, ok := errors.AsType[*oauth.Error](err); ok {
+		return refused
+	}
+	return r.storeFailed(err)
 }
 
 // registrationRules: a client that names no method gets a secret, as RFC 7591 §2
@@ -145,8 +181,10 @@ func hash(s secret.Value) []byte {
 
 func (r *Registry) answer(rec *record, clientSecret, access secret.Value) *registered {
 	a := &registered{
-		ClientID: rec.ID, IssuedAt: rec.Registered.Unix(), Secret: clientSecret.Reveal(), Access: access.Reveal(),
-		Address: r.registrationURL() + "/" + url.PathEscape(rec.ID), metadata: rec.Metadata,
+		ClientID: rec.ID, IssuedAt: rec.Registered.Unix(), Secret: clientSecret.Reveal(), Access: access.Reveal(), metadata: rec.Metadata,
+	}
+	if a.Access != "" {
+		a.Address = r.registrationURL() + "/" + url.PathEscape(rec.ID)
 	}
 	if a.Secret != "" {
 		a.SecretEnd = new(int64) // 0: it lasts as long as the client does
@@ -165,36 +203,52 @@ func (r *Registry) manage(w http.ResponseWriter, req *http.Request, id string) {
 		writeError(w, refused)
 		return
 	}
-	var err error
+	if raw == nil && req.Method != http.MethodGet { // now there is something to store
+		if wait, ok := r.registers.Take(req.Context(), r.address(req), time.Now()); !ok {
+			tooMany(w, wait, "too many changed registrations from this address")
+			return
+		}
+	}
 	switch req.Method {
 	case http.MethodGet:
 		writeJSON(w, http.StatusOK, r.answer(rec, secret.Value{}, access))
 	case http.MethodPut:
 		r.replace(w, req, rec, raw, access)
 	case http.MethodDelete:
-		if err = r.cfg.Store.Delete(req.Context(), r.key(registrants, rec.ID)); err == nil {
-			r.cfg.Log.Info("client removed itself", "client", rec.ID)
-			w.WriteHeader(http.StatusNoContent)
-		}
+		r.remove(w, req, rec, raw)
 	}
-	if err != nil {
-		writeError(w, r.storeFailed(err))
+}
+
+// remove takes a client away; of one whose id carries it, that it is gone is kept.
+func (r *Registry) remove(w http.ResponseWriter, req *http.Request, rec *record, raw []byte) {
+	var err error
+	done := true
+	if rec.Carried {
+		done, err = r.swap(req.Context(), raw, &record{ID: rec.ID, Registered: rec.Registered, Carried: true, Removed: true})
+	} else {
+		err = r.cfg.Store.Delete(req.Context(), r.key(registrants, rec.ID))
 	}
+	if r.changed(w, done, err) {
+		r.cfg.Log.Info("client removed itself", "client", oauth.Printable(rec.ID, 200))
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// changed answers a change that was not made.
+func (r *Registry) changed(w http.ResponseWriter, done bool, err error) bool {
+	switch {
+	case err != nil:
+		writeError(w, r.notStored(err))
+	case !done:
+		writeError(w, &oauth.Error{Code: oauth.CodeInvalidRequest, Description: "the client changed meanwhile; read it and try again", Status: http.StatusConflict})
+	}
+	return done && err == nil
 }
 
 // owned finds the client that a request manages. A client that is not there and a
 // wrong token answer alike (RFC 7592 §2.1).
 func (r *Registry) owned(req *http.Request, id string) (rec *record, raw []byte, access secret.Value, refused *oauth.Error) {
 	wrong := &oauth.Error{Code: codeInvalidToken, Description: "the registration access token is not that of this client", Status: http.StatusUnauthorized}
-	from := r.address(req)
-	if !spare(req.Context(), r.manages, from) {
-		return nil, nil, access, &oauth.Error{Code: codeInvalidToken, Description: "too many wrong tokens; try again in a minute", Status: http.StatusTooManyRequests}
-	}
-	defer func() {
-		if refused == wrong {
-			r.manages.Take(req.Context(), from, time.Now())
-		}
-	}()
 	headers := req.Header.Values("Authorization")
 	if len(headers) != 1 || len(headers[0]) < 8 || !strings.EqualFold(headers[0][:7], "Bearer ") {
 		return nil, nil, access, wrong
@@ -219,7 +273,7 @@ func (r *Registry) replace(w http.ResponseWriter, req *http.Request, rec *record
 	}
 	var m *metadata
 	if refused == nil {
-		m, refused = parseMetadata(claims, r.registrationRules())
+		m, refused = r.metadataOf(claims)
 	}
 	if refused != nil {
 		writeError(w, refused)
@@ -230,13 +284,7 @@ func (r *Registry) replace(w http.ResponseWriter, req *http.Request, rec *record
 	if had := len(rec.Secret) > 0; !had || m.AuthMethod != oauth.AuthBasic && m.AuthMethod != oauth.AuthPost {
 		issued = rec.newSecret()
 	}
-	swapped, err := r.swap(req.Context(), raw, rec)
-	switch {
-	case err != nil:
-		writeError(w, r.storeFailed(err))
-	case !swapped:
-		writeError(w, &oauth.Error{Code: oauth.CodeInvalidRequest, Description: "the client changed meanwhile; read it and try again", Status: http.StatusConflict})
-	default:
+	if done, err := r.swap(req.Context(), raw, rec); r.changed(w, done, err) {
 		writeJSON(w, http.StatusOK, r.answer(rec, issued, access))
 	}
 }

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -11,8 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
+	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
+	"github.com/sallyport-dev/sallyport/internal/seal"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/store"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -22,6 +26,9 @@ import (
 type Config struct {
 	Issuer string // of the authorization server; its endpoints are below it
 	Store  store.Store
+	// Ring seals registrations into the ids of clients; nil for one that ends with the
+	// registry.
+	Ring   *seal.Ring
 	Static []Static
 
 	Registration Registration
@@ -52,6 +59,12 @@ type Static struct {
 type Registration struct {
 	Disabled   bool
 	PublicOnly bool // no client secrets are issued
+	// Limit is how many different clients one address may register in an hour; 0 for
+	// any number of those that need no room.
+	Limit int
+	// RedirectHosts are where answers may go besides the person's own machine: names, or
+	// *.example.com; nil for everywhere.
+	RedirectHosts []string
 }
 
 // Documents says whether a client may be the address of a document about it
@@ -66,8 +79,9 @@ type Documents struct {
 	CacheSize int           // documents kept; 0 for 256
 	FreshFor  time.Duration // of a document that does not say; 0 for five minutes
 
-	Roots    *x509.CertPool // nil for the system's
-	Resolver *net.Resolver  // nil for the system's
+	Roots    *x509.CertPool    // nil for the system's
+	Resolver *net.Resolver     // nil for the system's
+	Proxies  *netguard.Proxies // through which connections leave; nil for none
 }
 
 // Registry knows the clients of one authorization server. It is safe for use by
@@ -77,10 +91,14 @@ type Registry struct {
 	scope     string // of keys in the store
 	static    map[string]*Client
 	documents *fetcher
-	registers *ratelimit.Limiter // registrations, by address
-	manages   *ratelimit.Limiter // wrong registration access tokens, by address
-	guesses   *ratelimit.Limiter // failed authentications, by client and address
+	registers *ratelimit.Limiter    // registrations, by address
+	recent    *keep.Cache[struct{}] // ids that were counted
+	guesses   *ratelimit.Limiter    // failed authentications, by client and address
+	misses    *ratelimit.Limiter    // those from where the client has proved itself
+	known     *keep.Cache[struct{}]
+	said      *ratelimit.Limiter // the warning of address
 	room      room
+	told      func(*http.Request, string)
 }
 
 // New makes a registry.
@@ -91,17 +109,26 @@ func New(cfg Config) *Registry {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Ring == nil {
+		cfg.Ring, _ = seal.NewRing() // a random key cannot be wrong
+	}
 	r := &Registry{
 		cfg: cfg, scope: store.Digest(cfg.Issuer), static: map[string]*Client{}, documents: newFetcher(cfg.Documents, cfg.Log),
-		registers: ratelimit.New(ratelimit.Rate{Burst: registerBurst, Period: registerPeriod}),
-		manages:   ratelimit.New(ratelimit.Rate{Burst: guessBurst, Period: time.Minute}),
+		registers: ratelimit.New(ratelimit.Rate{Burst: cmp.Or(cfg.Registration.Limit, registerBurst), Period: registerPeriod}),
+		recent:    keep.NewCache[struct{}](maxRecent),
 		guesses:   ratelimit.New(ratelimit.Rate{Burst: guessBurst, Period: time.Minute}),
+		misses:    ratelimit.New(ratelimit.Rate{Burst: missBurst, Period: time.Minute}),
+		known:     keep.NewCache[struct{}](maxRecent),
+		said:      ratelimit.New(ratelimit.Rate{Burst: 1, Period: 10 * time.Minute}),
 	}
 	for _, s := range cfg.Static {
 		r.static[s.ID] = s.client()
 	}
 	return r
 }
+
+// Tell says whom to tell of each client that registers itself, before the first does.
+func (r *Registry) Tell(registered func(req *http.Request, id string)) { r.told = registered }
 
 func (s *Static) client() *Client {
 	c := &Client{
@@ -117,12 +144,12 @@ func (s *Static) client() *Client {
 	return c
 }
 
-// Find returns a client. The error is an *oauth.Error: 401 for one that is
+// Find returns a client, for a request from where [Registry.Sender] says. The error is an *oauth.Error: 401 for one that is
 // unknown, 400 with what to mend for a metadata document that is wrong, 503 for
 // what may work in a moment, since a client that hears invalid_client forgets its
 // tokens. A page in a browser shows the description with a 4xx of its own.
-func (r *Registry) Find(ctx context.Context, id string) (*Client, error) {
-	c, err := r.find(ctx, id)
+func (r *Registry) Find(ctx context.Context, id, from string) (*Client, error) {
+	c, err := r.find(ctx, id, from)
 	if err != nil {
 		return nil, err
 	}
@@ -132,18 +159,20 @@ func (r *Registry) Find(ctx context.Context, id string) (*Client, error) {
 	return c, nil
 }
 
-func (r *Registry) find(ctx context.Context, id string) (*Client, error) {
+func (r *Registry) find(ctx context.Context, id, from string) (*Client, error) {
 	if c, ok := r.static[id]; ok {
 		return c, nil
 	}
 	if strings.Contains(id, "://") {
-		return r.document(ctx, id)
+		return r.document(ctx, id, from)
 	}
 	rec, _, err := r.load(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return rec.client(), nil
+	c := rec.client()
+	c.Known = r.cfg.Registration.RedirectHosts != nil && r.elsewhere(c.RedirectURIs) == ""
+	return c, nil
 }
 
 // union adds to a list what it lacks, in a new one.
@@ -184,11 +213,15 @@ func (r *Registry) Sender(req *http.Request) string { return r.address(req) }
 // address is who sent a request, for limits. Of an IPv6 address it is the network:
 // one household has more addresses than there are limits.
 func (r *Registry) address(req *http.Request) string {
-	var a string
+	a := req.RemoteAddr
 	if r.cfg.Address != nil {
 		a = r.cfg.Address(req)
-	} else {
-		a = req.RemoteAddr
+	}
+	if a == req.RemoteAddr && (req.Header.Get("X-Forwarded-For") != "" || req.Header.Get("Forwarded") != "") {
+		if _, ok := r.said.Take(req.Context(), "", time.Now()); ok {
+			r.cfg.Log.Warn("a proxy says whom it forwards for and is not believed, so all who come through it share the limits of one address; set trustProxyHeaders: true and trustedProxy.trustedProxies on the endpoints that people sign in for",
+				"issuer", r.cfg.Issuer, "proxy", network(a))
+		}
 	}
 	return network(a)
 }

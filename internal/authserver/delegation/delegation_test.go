@@ -78,7 +78,7 @@ func newWorld(t *testing.T, change func(*delegation.Config)) *world {
 		{ID: "agent", Secrets: []secret.Value{secret.New("s")}}, {ID: "spa"},
 	}})
 	for id, into := range map[string]**clients.Client{"agent": &w.agent, "spa": &w.public} {
-		if *into, err = known.Find(t.Context(), id); err != nil {
+		if *into, err = known.Find(t.Context(), id, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -103,7 +103,7 @@ func New(cfg Config) (*Trust, error) {
 	for i := range cfg.Issuers {
 		iss := &cfg.Issuers[i]
 		if iss.URL == cfg.Issuer || t.issuers[iss.URL] != nil {
-			return nil, fmt.Errorf("trusted issuer %s is the server's own, or there twice", iss.URL)
+			return nil, fmt.Errorf("trusted issuer %s is the server's own, or a duplicate", iss.URL)
 		}
 		t.issuers[iss.URL] = iss
 	}

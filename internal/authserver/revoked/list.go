@@ -24,8 +24,10 @@ type List struct {
 	looked  atomic.Int64 // when the store was last read, in Unix nanoseconds; 0 for never
 	looking sync.Mutex   // held by who reads the store
 
-	mu    sync.RWMutex
-	ended map[string]time.Time // id → when its last access token has expired
+	mu       sync.RWMutex
+	ended    map[string]time.Time // id → when its last access token has expired
+	watchers map[*watcher]struct{}
+	unpoll   context.CancelFunc // nil while nobody watches
 }
 
 const (
@@ -85,6 +87,7 @@ func (l *List) note(ids []string, at time.Time) {
 		if _, known := l.ended[id]; !known && id != "" {
 			l.ended[id] = until
 			l.changes.Add(1)
+			l.tell(id)
 		}
 	}
 }

@@ -119,3 +119,36 @@ func TestStoreAway(t *testing.T) {
 		}
 	})
 }
+
+// FINDING S16: who watches hears within seconds what another process ended, without
+// asking, and nobody looks when nobody watches.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &away{Store: store.NewMemory()}
+		a, b := newList(s), newList(s)
+		var ended, others atomic.Int64
+		stop := b.Watch([]string{"one", "two"}, func() { ended.Add(1) })
+		stopOther := b.Watch([]string{"three"}, func() { others.Add(1) })
+		defer b.Watch(nil, func() { t.Error("nothing was watched") })()
+		if err := a.Add(t.Context(), "two"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if ended.Load() != 1 || others.Load() != 0 {
+			t.Errorf("told %d times, others %d times; want 1 and 0", ended.Load(), others.Load())
+		}
+		stop()
+		b.Watch([]string{"two"}, func() { ended.Add(1) })()
+		if ended.Load() != 2 {
+			t.Error("what has ended already is not told")
+		}
+		stopOther()
+		time.Sleep(time.Minute)
+		before := s.reads.Load()
+		time.Sleep(time.Minute)
+		if s.reads.Load() != before {
+			t.Error("the store is read although nobody watches")
+		}
+	})
+}

@@ -55,7 +55,7 @@ func describe(e *field.Error) string {
 	case field.ErrorTypeNotSupported:
 		return unsupported(e)
 	case field.ErrorTypeDuplicate:
-		return "is there twice; keep one"
+		return "duplicate; keep one"
 	case field.ErrorTypeTypeInvalid:
 		if m := wrongType.FindStringSubmatch(e.Detail); m != nil {
 			return fmt.Sprintf("must be %s, and is %s%s", typeName(m[1]), typeName(m[2]), remedy(m[1], m[2]))
@@ -73,10 +73,11 @@ func describe(e *field.Error) string {
 
 // plainer are plainer words for some of what the engine says.
 var plainer = map[string]string{
-	"should be at least 1 chars long":   "must not be empty",
-	"should have at least 1 items":      "must not be empty",
-	"should have at least 1 properties": "must not be empty",
-	`should match '^[^\x00]*$'`:         "must not hold the character NUL",
+	"should be at least 1 chars long":                              "must not be empty",
+	"should have at least 1 items":                                 "must not be empty",
+	"should have at least 1 properties":                            "must not be empty",
+	`should match '^[^\x00]*$'`:                                    "must not hold the character NUL",
+	`should match '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'`: "must be the value of a label: letters, digits, hyphens, underscores and dots, beginning and ending with a letter or digit",
 }
 
 // remedy says what to do about a value of the wrong type, where that is clear.
@@ -159,8 +160,14 @@ func (k *kindSchema) suggest(path string) string {
 	if hint := manifest.DidYouMean(name, known); hint != "" {
 		return hint
 	}
-	if name == "namespace" && slices.Contains(known, "name") {
+	switch {
+	case name == "namespace" && slices.Contains(known, "name"):
 		return "; a reference stays within its namespace, remove it"
+	// The next two are in ToolHive's documentation, and in no schema.
+	case name == "maxRetries" && slices.Contains(known, "retryCount"):
+		return "; it is retryCount, beside action: retry"
+	case name == "failureMode" && slices.Contains(known, "steps"):
+		return "; remove it, and set onError.action: continue at steps after which the others go on"
 	}
 	return "; remove it"
 }

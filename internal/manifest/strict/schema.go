@@ -18,13 +18,17 @@ import (
 
 // files are the CRDs of the kinds, without descriptions and status.
 var files = map[string]string{
-	"MCPRemoteProxy":        "crds/sallyport.dev_mcpremoteproxies.json",
-	"MCPServer":             "crds/sallyport.dev_mcpservers.json",
-	"MCPServerEntry":        "crds/sallyport.dev_mcpserverentries.json",
-	"MCPExternalAuthConfig": "crds/sallyport.dev_mcpexternalauthconfigs.json",
-	"MCPToolConfig":         "crds/sallyport.dev_mcptoolconfigs.json",
-	"MCPAuthzConfig":        "crds/sallyport.dev_mcpauthzconfigs.json",
-	"MCPOIDCConfig":         "crds/sallyport.dev_mcpoidcconfigs.json",
+	"MCPRemoteProxy":                    "crds/sallyport.dev_mcpremoteproxies.json",
+	"MCPServer":                         "crds/sallyport.dev_mcpservers.json",
+	"MCPServerEntry":                    "crds/sallyport.dev_mcpserverentries.json",
+	"MCPExternalAuthConfig":             "crds/sallyport.dev_mcpexternalauthconfigs.json",
+	"MCPGroup":                          "crds/sallyport.dev_mcpgroups.json",
+	"VirtualMCPServer":                  "crds/sallyport.dev_virtualmcpservers.json",
+	"VirtualMCPCompositeToolDefinition": "crds/sallyport.dev_virtualmcpcompositetooldefinitions.json",
+	"MCPTelemetryConfig":                "crds/sallyport.dev_mcptelemetryconfigs.json",
+	"MCPToolConfig":                     "crds/sallyport.dev_mcptoolconfigs.json",
+	"MCPAuthzConfig":                    "crds/sallyport.dev_mcpauthzconfigs.json",
+	"MCPOIDCConfig":                     "crds/sallyport.dev_mcpoidcconfigs.json",
 }
 
 // kindSchema is the schema of one kind in the forms that the engine takes.
@@ -51,6 +55,7 @@ func loadSchema(kind string) (*kindSchema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert the schema of %s: %w", kind, err)
 	}
+	structural.XValidations = nil // they are about metadata.name, which was judged when the object was read
 	openAPI, _, err := validation.NewSchemaValidator(&props)
 	if err != nil {
 		return nil, fmt.Errorf("convert the schema of %s: %w", kind, err)

@@ -52,7 +52,9 @@ spec:
 	if problems := strict.Validate(fromObject); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	want := v1alpha1.MCPRemoteProxySpec{RemoteURL: "https://mcp.example.com", Transport: "streamable-http", ProxyPort: 8080}
+	want := v1alpha1.MCPRemoteProxySpec{
+		Remote: v1alpha1.Remote{RemoteURL: "https://mcp.example.com"}, Transport: "streamable-http",
+	}
 	want.CABundleRef = &v1alpha1.CABundleRef{ConfigMapRef: v1alpha1.ConfigMapKeyRef{Name: "roots", Key: "ca.crt"}}
 	for _, set := range []*manifest.Set{fromFile, fromObject} {
 		got, ok := manifest.Get[v1alpha1.MCPRemoteProxy](set, manifest.DefaultNamespace, "a")
@@ -71,7 +73,7 @@ spec:
 		t.Fatal(problems)
 	}
 	b, _ := manifest.Get[v1alpha1.MCPServer](server, manifest.DefaultNamespace, "b")
-	if b.Value == nil || b.Value.Spec.Transport != "stdio" || b.Value.Spec.ProxyPort != 8080 {
+	if b.Value == nil || b.Value.Spec.Transport != "stdio" {
 		t.Errorf("MCPServer: got %+v", b.Value)
 	}
 }
@@ -212,7 +214,7 @@ func TestLargestSizes(t *testing.T) {
 func TestHostileSizes(t *testing.T) {
 	t.Parallel()
 	var headers, plain, tools strings.Builder
-	for i := range 20_000 {
+	for i := range 4000 {
 		fmt.Fprintf(&headers, "X-%d, ", i)
 		fmt.Fprintf(&plain, "X-%d: v, ", i)
 		fmt.Fprintf(&tools, "t%d: {name: n%d}, ", i, i)
@@ -222,10 +224,10 @@ func TestHostileSizes(t *testing.T) {
 		"MCPRemoteProxy": {
 			"  remoteUrl: https://a\n  passthroughHeaders: [" + headers.String() + "]\n":                  "spec.passthroughHeaders: must have at most 32 items",
 			"  remoteUrl: https://a\n  headerForward: {addPlaintextHeaders: {" + plain.String() + "}}\n":  "addPlaintextHeaders: must have at most 32 items",
-			"  remoteUrl: https://a/" + strings.Repeat("a", 3<<20) + "\n":                                 "spec.remoteUrl: may not be more than 2048 bytes",
-			"  remoteUrl: https://a\n  redirects: {allowedHosts: [" + strings.Repeat("a", 1<<20) + "]}\n": "allowedHosts[0]: may not be more than 253 bytes",
-			"  remoteUrl: https://a\n  endpointPrefix: " + strings.Repeat("/a", 1<<20) + "\n":             "endpointPrefix: may not be more than 256 bytes",
-			"  remoteUrl: https://a\n  passthroughHeaders: [" + strings.Repeat("x", 3<<20) + "]\n":        "passthroughHeaders[0]: may not be more than 128 bytes",
+			"  remoteUrl: https://a/" + strings.Repeat("a", 1<<20) + "\n":                                 "spec.remoteUrl: may not be more than 2048 bytes",
+			"  remoteUrl: https://a\n  redirects: {allowedHosts: [" + strings.Repeat("a", 1<<19) + "]}\n": "allowedHosts[0]: may not be more than 253 bytes",
+			"  remoteUrl: https://a\n  endpointPrefix: " + strings.Repeat("/a", 1<<18) + "\n":             "endpointPrefix: may not be more than 256 bytes",
+			"  remoteUrl: https://a\n  passthroughHeaders: [" + strings.Repeat("x", 1<<19) + "]\n":        "passthroughHeaders[0]: may not be more than 128 bytes",
 		},
 		"MCPToolConfig": {"  toolsOverride: {" + tools.String() + "}\n": "spec.toolsOverride: must have at most 128 items"},
 	} {
@@ -259,8 +261,10 @@ func FuzzValidate(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			for doc := range strings.SplitSeq(string(text), "---\n") {
-				f.Add(doc)
+			for i, doc := range strings.Split(string(text), "---\n") {
+				if i%4 == 0 { // each takes a while, and is a case of another test
+					f.Add(doc)
+				}
 			}
 		}
 	}

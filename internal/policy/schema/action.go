@@ -86,12 +86,22 @@ const (
 	PresentSuffix  = "_present"
 )
 
+// Attributes that tell by which door a caller came: how the gateway knows (jwt,
+// introspection, proxy, assertion, certificate, anonymous), and whose word it is.
+const (
+	SourceAttribute = "source"
+	IssuerAttribute = "issuer"
+)
+
 func isClaim(name types.String) bool {
 	return strings.HasPrefix(string(name), ClaimPrefix) || strings.HasPrefix(string(name), ClaimSetPrefix)
 }
 
 // IsArgument reports whether an attribute is an argument of the call.
 func IsArgument(name types.String) bool { return strings.HasPrefix(string(name), ArgPrefix) }
+
+// IsMark reports whether an attribute marks an argument that has no value here.
+func IsMark(name types.String) bool { return strings.HasSuffix(string(name), PresentSuffix) }
 
 // hintNames are the annotations of a tool that policies know, in the order of
 // mcp.Hints.

@@ -36,7 +36,7 @@ func New(static cedar.EntityMap, groupType types.EntityType) *Model {
 			"Tool": {"MCP"}, "Prompt": {"MCP"}, "Resource": {"MCP"}, "FeatureType": {"MCP"},
 		},
 		shapes: map[types.EntityType]resolved.RecordType{
-			Principal: {}, groupType: {}, "MCP": {},
+			Principal: {SourceAttribute: text}, groupType: {}, "MCP": {},
 			"Tool": thing(), "Prompt": thing(), "Resource": thing("uri"), "FeatureType": thing("type"),
 			"Action": {"operation": text},
 		},
@@ -105,7 +105,7 @@ func typeOfValue(v cedar.Value) resolved.IsType {
 // context is what every context has.
 func (m *Model) context() resolved.RecordType {
 	text := resolved.Attribute{Type: resolved.StringType{}}
-	return resolved.RecordType{"server": text, "backend": text}
+	return resolved.RecordType{"server": text, "backend": text, SourceAttribute: text, IssuerAttribute: text}
 }
 
 // attribute is the type of what something of a type is asked for, nil for what it

@@ -23,17 +23,34 @@ var errForeign = errors.New("open value: none of the store's keys opens it; was 
 
 // Store seals values on their way in and opens them on their way out.
 type Store struct {
-	inner store.Store
-	ring  *seal.Ring
+	inner  store.Store
+	ring   *seal.Ring
+	failed func() // see NewObserved
 }
 
 // New wraps a store, which it closes with itself.
-func New(inner store.Store, ring *seal.Ring) *Store { return &Store{inner, ring} }
+func New(inner store.Store, ring *seal.Ring) *Store { return NewObserved(inner, ring, func() {}) }
+
+// NewObserved is New, and tells of each operation that the store could not be asked for.
+func NewObserved(inner store.Store, ring *seal.Ring, failed func()) *Store {
+	return &Store{inner, ring, failed}
+}
+
+// seen counts err, if it is about the store and not about what is in it.
+func (s *Store) seen(err error) error {
+	for _, known := range []error{nil, store.ErrNotFound, store.ErrTooLarge, store.ErrOver, context.Canceled} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	s.failed()
+	return err
+}
 
 func (s *Store) seal(key string, value []byte) []byte { return s.ring.SealValue(purpose, key, value) }
 
 func (s *Store) open(key string, raw []byte, err error) ([]byte, error) {
-	if err != nil {
+	if s.seen(err) != nil {
 		return nil, err
 	}
 	value, ok := s.ring.OpenValue(purpose, key, raw)
@@ -51,12 +68,13 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Put implements store.Store.
 func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return s.inner.Put(ctx, key, s.seal(key, value), ttl)
+	return s.seen(s.inner.Put(ctx, key, s.seal(key, value), ttl))
 }
 
 // Add implements store.Store.
 func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
-	return s.inner.Add(ctx, key, s.seal(key, value), ttl)
+	added, err := s.inner.Add(ctx, key, s.seal(key, value), ttl)
+	return added, s.seen(err)
 }
 
 // Take implements store.Store.
@@ -78,18 +96,21 @@ func (s *Store) Swap(ctx context.Context, key string, old, value []byte, ttl tim
 	case !bytes.Equal(now, old):
 		return false, nil
 	}
-	return s.inner.Swap(ctx, key, raw, s.seal(key, value), ttl)
+	swapped, err := s.inner.Swap(ctx, key, raw, s.seal(key, value), ttl)
+	return swapped, s.seen(err)
 }
 
 // Delete implements store.Store.
-func (s *Store) Delete(ctx context.Context, key string) error { return s.inner.Delete(ctx, key) }
+func (s *Store) Delete(ctx context.Context, key string) error {
+	return s.seen(s.inner.Delete(ctx, key))
+}
 
 // Scan implements store.Store. Values that do not open are left out.
 func (s *Store) Scan(ctx context.Context, prefix string, each func(key string, value []byte) bool) error {
-	return s.inner.Scan(ctx, prefix, func(key string, raw []byte) bool {
+	return s.seen(s.inner.Scan(ctx, prefix, func(key string, raw []byte) bool {
 		value, err := s.open(key, raw, nil)
 		return err != nil || each(key, value)
-	})
+	}))
 }
 
 // Close closes the store inside.

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -69,5 +70,30 @@ func TestValuesAreSealed(t *testing.T) {
 	seen := map[string]string{}
 	if err := s.Scan(ctx, "", func(key string, value []byte) bool { seen[key] = string(value); return true }); err != nil || len(seen) != 1 || seen["a"] != canary {
 		t.Errorf("scan: %q, %v", seen, err)
+	}
+}
+
+// REQ B-30: a store that cannot be asked is counted; what is not in it is not.
+func TestFailuresAreCounted(t *testing.T) {
+	t.Parallel()
+	failures := 0
+	r, err := store.NewRedis(store.RedisConfig{Addresses: []string{"127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := sealed.NewObserved(r, ring(t, 1), func() { failures++ })
+	if _, err := down.Get(t.Context(), "a"); err == nil || failures != 1 {
+		t.Errorf("%v, %d failures", err, failures)
+	}
+	if err := down.Put(t.Context(), "a", nil, 0); err == nil || failures != 2 {
+		t.Errorf("%v, %d failures", err, failures)
+	}
+	failures = 0
+	up := sealed.NewObserved(store.NewMemory(), ring(t, 1), func() { failures++ })
+	if _, err := up.Get(t.Context(), "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Error(err)
+	}
+	if err := up.Put(t.Context(), "a", nil, -1); !errors.Is(err, store.ErrOver) || failures != 0 {
+		t.Errorf("%v, %d failures", err, failures)
 	}
 }

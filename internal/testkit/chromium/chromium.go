@@ -45,7 +45,7 @@ func Start(t testing.TB) *Browser {
 		t.Fatalf("start chromedriver: %v", err)
 	}
 	transport := &http.Transport{}
-	b := &Browser{client: &http.Client{Transport: transport, Timeout: time.Minute}}
+	b := &Browser{client: &http.Client{Transport: transport, Timeout: testkit.Patience}}
 	t.Cleanup(func() {
 		if b.session != "" {
 			b.end()
@@ -55,7 +55,7 @@ func Start(t testing.TB) *Browser {
 		_ = cmd.Wait() // it is killed
 	})
 	var port []string
-	waiting, done := context.WithTimeout(ctx, 30*time.Second)
+	waiting, done := context.WithTimeout(ctx, testkit.Patience)
 	defer done()
 	if err := out.Wait(waiting, func(text string) bool { port = driverLine.FindStringSubmatch(text); return port != nil }); err != nil {
 		t.Fatalf("chromedriver does not say where it listens: %v\n%s", err, out)
@@ -65,10 +65,19 @@ func Start(t testing.TB) *Browser {
 	var made struct {
 		ID string `json:"sessionId"`
 	}
-	b.do(t, http.MethodPost, "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
+	wish := map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
 		// No sandbox: as root, and in most containers, there is none to be had. The pages are our own.
 		"goog:chromeOptions": map[string]any{"args": []string{"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"}},
-	}}}, &made)
+	}}}
+	var err error
+	for range 3 { // chromedriver waits for a browser for a minute only, which may be too short on a busy machine
+		if err = b.send(t.Context(), http.MethodPost, "/session", wish, &made); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("start the browser: %v", err)
+	}
 	b.session = driver + "/session/" + made.ID
 	return b
 }
@@ -110,6 +119,22 @@ func (b *Browser) Click(t testing.TB, selector string) {
 	for _, id := range found {
 		b.do(t, http.MethodPost, "/element/"+id+"/click", map[string]any{}, nil)
 	}
+}
+
+// Keys that Press knows besides letters (WebDriver §17.4.2).
+const (
+	Tab   = "\uE004"
+	Enter = "\uE007"
+)
+
+// Press presses and lets go one key after the other, wherever the focus is.
+func (b *Browser) Press(t testing.TB, keys string) {
+	t.Helper()
+	var acts []map[string]any
+	for _, key := range keys {
+		acts = append(acts, map[string]any{"type": "keyDown", "value": string(key)}, map[string]any{"type": "keyUp", "value": string(key)})
+	}
+	b.do(t, http.MethodPost, "/actions", map[string]any{"actions": []any{map[string]any{"type": "key", "id": "keyboard", "actions": acts}}}, nil)
 }
 
 // Show shows the page on a screen of another size, in a light or dark scheme.
@@ -178,7 +203,7 @@ func (b *Browser) send(ctx context.Context, method, path string, body, value any
 
 // end closes the browser, whose processes would outlive chromedriver's.
 func (b *Browser) end() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_ = b.send(ctx, http.MethodDelete, "", nil, nil)
 }

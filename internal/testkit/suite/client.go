@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,10 +47,10 @@ func (r ClientRun) Failed() string {
 func RunClient(t testing.TB, command string, env []string, args ...string) map[string]ClientRun {
 	t.Helper()
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*testkit.Patience)
 	defer cancel()
 	suite := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
-	cmd := testkit.Node(ctx, t, suite, append([]string{"client", "--command", command, "--timeout", "90000", "-o", dir}, args...)...)
+	cmd := testkit.Node(ctx, t, suite, append([]string{"client", "--command", command, "--timeout", strconv.Itoa(int(2 * testkit.Patience / time.Millisecond)), "-o", dir}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	out, runErr := cmd.CombinedOutput()
 	runs, err := readClientRuns(dir)

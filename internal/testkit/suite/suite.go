@@ -42,7 +42,7 @@ type Check struct {
 func Run(t testing.TB, url string, args ...string) map[string][]Check {
 	t.Helper()
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*testkit.Patience)
 	defer cancel()
 	suite := filepath.Join(testkit.NodeModules(t), "@modelcontextprotocol", "conformance", "dist", "index.js")
 	cmd := testkit.Node(ctx, t, suite, append([]string{"server", "--url", url, "-o", dir}, args...)...)
@@ -90,7 +90,7 @@ func StartServer(t testing.TB, stateful bool) string {
 	program := testkit.ConformanceServer(t)
 	// It takes an address and does not say which port it got, so one is picked and, should somebody be faster, another.
 	for range 5 {
-		addr := freeAddr(t)
+		addr := testkit.FreeAddress(t)
 		cmd := exec.Command(program, "-http="+addr, fmt.Sprintf("-stateless=%t", !stateful))
 		var stderr testkit.Output
 		cmd.Stderr = &stderr
@@ -110,23 +110,11 @@ func StartServer(t testing.TB, stateful bool) string {
 	return ""
 }
 
-// freeAddr returns a loopback address that was free a moment ago. What can
-// listen on port 0 and say what it got should do that instead.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // listening waits until addr takes connections, or the process that should has ended.
 func listening(addr string, ended <-chan struct{}) bool {
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(testkit.Patience)
 	for {
 		select {
 		case <-ended:
@@ -147,6 +135,27 @@ func listening(addr string, ended <-chan struct{}) bool {
 // scenarios are of. Everything else, the Host header too, passes as it is.
 func PinRevision(t testing.TB, target, revision string) string {
 	t.Helper()
+	asked := regexp.MustCompile(`"protocolVersion":"[^"]*"`)
+	var pinned atomic.Int32
+	url := before(t, target, func(_ http.ResponseWriter, _ *http.Request, body []byte) []byte {
+		if bytes.Contains(body, []byte(`"method":"initialize"`)) && asked.Match(body) {
+			pinned.Add(1)
+			return asked.ReplaceAll(body, []byte(`"protocolVersion":"`+revision+`"`))
+		}
+		return body
+	})
+	t.Cleanup(func() {
+		if pinned.Load() == 0 {
+			t.Errorf("no initialize came by in which %s could be asked for", revision)
+		}
+	})
+	return url
+}
+
+// before starts a proxy before target, which sends on the body that change returns, or
+// nothing where that is nil: change has answered, then.
+func before(t testing.TB, target string, change func(http.ResponseWriter, *http.Request, []byte) []byte) string {
+	t.Helper()
 	to, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
@@ -159,16 +168,13 @@ func PinRevision(t testing.TB, target, revision string) string {
 		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		Transport:     &http.Transport{DisableKeepAlives: true},
 	}
-	asked := regexp.MustCompile(`"protocolVersion":"[^"]*"`)
-	var pinned atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body) // before forwarding: golang/go#40747
 		if err != nil {
 			return
 		}
-		if bytes.Contains(body, []byte(`"method":"initialize"`)) && asked.Match(body) {
-			pinned.Add(1)
-			body = asked.ReplaceAll(body, []byte(`"protocolVersion":"`+revision+`"`))
+		if body = change(w, r, body); body == nil {
+			return
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		proxy.ServeHTTP(w, r)
@@ -176,9 +182,6 @@ func PinRevision(t testing.TB, target, revision string) string {
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
-		if pinned.Load() == 0 {
-			t.Errorf("no initialize came by in which %s could be asked for", revision)
-		}
 	})
 	return server.URL + to.Path
 }

@@ -1,3 +1,0 @@
-package backend
-
-const canProve = true

@@ -1,0 +1,17 @@
+package duplex_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain lets the test binary be the command of a stdio backend too, and fails
+// when a test leaves a goroutine behind.
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(serverVariable); kind != "" {
+		os.Exit(serveStdio(kind))
+	}
+	goleak.VerifyTestMain(m)
+}
