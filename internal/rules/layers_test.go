@@ -41,6 +41,7 @@ var levels = map[string]int{
 	"internal/authserver/wanted":     2,
 	"internal/credential":            2,
 	"internal/demo":                  2,
+	"internal/importer":              2,
 	"internal/bridge":                2,
 	"internal/bridge/tasks":          2,
 	"internal/duplex":                2,
