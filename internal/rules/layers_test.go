@@ -67,11 +67,13 @@ var levels = map[string]int{
 	"internal/store/sealed":        1,
 	"internal/telemetry":           1,
 	"internal/toollock":            1,
+	"internal/connect":             1,
 	"internal/trace":               1,
 
 	"api/v1alpha1":                0,
 	"internal/composite/template": 0,
 	"internal/certfile":           0,
+	"internal/clientconfig":       0,
 	"internal/lines":              0,
 	"internal/h1":                 0,
 	"internal/embedding":          0,
