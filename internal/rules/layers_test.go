@@ -17,6 +17,7 @@ var levels = map[string]int{
 	"cmd/internal/process": 8, // what the mains share
 
 	"gateway":                7,
+	"internal/doctor/inside": 7,
 
 
 	"internal/compile":       6,
@@ -41,6 +42,8 @@ var levels = map[string]int{
 	"internal/authserver/wanted":     2,
 	"internal/credential":            2,
 	"internal/demo":                  2,
+	"internal/doctor":                2,
+	"internal/doctor/outside":        2,
 	"internal/importer":              2,
 	"internal/bridge":                2,
 	"internal/bridge/tasks":          2,
