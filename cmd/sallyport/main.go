@@ -49,7 +49,7 @@ func root() *cobra.Command {
 	cmd.SetUsageFunc(usage)
 	cmd.SetHelpCommand(helpCommand())
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return process.FlagError(cmd.Flags(), err) })
-	cmd.AddCommand(serveCommand(), newRunFlags().command(), connectCommand(), loginCommand(), clientCommand(), checkCommand(), doctorCommand(), explainCommand(), lockCommand(), importCommand(), schemaCommand(), registryCommand(), demoCommand(), auditCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), newRunFlags().command(), connectCommand(), loginCommand(), clientCommand(), checkCommand(), doctorCommand(), explainCommand(), lockCommand(), importCommand(), schemaCommand(), registryCommand(), demoCommand(), auditCommand(), operatorCommand(), versionCommand())
 	cmd.InitDefaultCompletionCmd()
 	finish(cmd)
 	return cmd

@@ -18,7 +18,9 @@ var levels = map[string]int{
 
 	"gateway":                7,
 	"internal/doctor/inside": 7,
+	"operator":               7, // what keeps a cluster; it knows plans and manifests, and nothing that serves
 
+	"operator/render": 6,
 
 	"internal/compile":       6,
 	"internal/surface":       6,
@@ -101,7 +103,9 @@ var levels = map[string]int{
 
 	// Programs and tests about the product, which nothing of it may import.
 	"bench":                     beside,
+	"deploy":                    beside,
 	"e2e":                       beside,
+	"e2e/cluster":               beside,
 	"hack/crds":                 beside,
 	"hack/gotest":               beside,
 	"examples/client":           beside,
@@ -111,6 +115,7 @@ var levels = map[string]int{
 	"internal/testkit":          beside,
 	"internal/testkit/hub":      beside,
 	"internal/testkit/chromium": beside,
+	"internal/testkit/kube":     beside,
 	"internal/testkit/schema":   beside,
 	"internal/testkit/suite":    beside,
 }

@@ -1,0 +1,241 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/operator/render"
+)
+
+// asker asks the gateway's pods how they are, again and again. It dials pods and nothing
+// else: what is behind them, they know.
+type asker struct {
+	client client.Reader
+	every  time.Duration
+	http   *http.Client
+	tell   func(key) // that something has changed
+
+	mu     sync.Mutex
+	served map[key]*servedPods
+	names  map[string]key // by namespace and the label of the pods
+}
+
+// servedPods are the pods of one resource.
+type servedPods struct {
+	namespace string
+	selector  map[string]string
+	asking    bool // since another round: one that hangs is not asked again
+	known     bool
+	said      said
+	told      time.Time
+}
+
+// tellAgain is how often a resource is looked at though its pods say nothing new, for the
+// time of the last check in its status.
+const tellAgain = time.Minute
+
+// longestAnswer is how much a pod may say, in bytes.
+const longestAnswer = 4 << 20
+
+func newAsker(c client.Reader, every time.Duration, tell func(key)) *asker {
+	return &asker{
+		client: c, every: every, tell: tell, served: map[key]*servedPods{}, names: map[string]key{},
+		// Without a proxy, whatever the environment says: pods are near. Each question has a
+		// connection of its own, so that none is held to a thousand pods.
+		http: &http.Client{
+			Transport:     &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 3 * time.Second}).DialContext},
+			Timeout:       min(max(every, time.Second), 5*time.Second),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// NeedLeaderElection says that only the replica that works asks.
+func (a *asker) NeedLeaderElection() bool { return true }
+
+// Start asks until ctx ends.
+func (a *asker) Start(ctx context.Context) error {
+	tick := time.NewTicker(a.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			a.round(ctx)
+		}
+	}
+}
+
+// serves says that a resource has pods, from now on.
+func (a *asker) serves(k key, gw *render.Gateway) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.served[k] == nil {
+		a.served[k] = &servedPods{namespace: gw.Namespace, selector: gw.Selector()}
+		a.names[gw.Namespace+"/"+gw.ObjectName()] = k
+	}
+}
+
+// forget says that there is no such resource any more.
+func (a *asker) forget(k key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.served[k]; s != nil {
+		delete(a.names, s.namespace+"/"+s.selector[render.LabelInstance])
+		delete(a.served, k)
+	}
+}
+
+// of is what the pods of a resource say; false where nobody has asked them yet.
+func (a *asker) of(k key) (said, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.served[k]
+	if s == nil {
+		return said{}, false
+	}
+	return s.said, s.known
+}
+
+// resourceOf is the resource that a pod belongs to.
+func (a *asker) resourceOf(o client.Object) []key {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	k, ok := a.names[o.GetNamespace()+"/"+o.GetLabels()[render.LabelInstance]]
+	if !ok {
+		return nil
+	}
+	return []key{k}
+}
+
+// round begins to ask the pods of every resource.
+func (a *asker) round(ctx context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, s := range a.served {
+		if s.asking {
+			continue
+		}
+		s.asking = true
+		go a.ask(ctx, k, s)
+	}
+}
+
+// ask asks the ready pods of one resource, all at once.
+func (a *asker) ask(ctx context.Context, k key, s *servedPods) {
+	var list corev1.PodList
+	err := a.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingLabels(s.selector))
+	var now said
+	if err == nil {
+		answers := make([]answer, 0, len(list.Items))
+		var mu sync.Mutex
+		var asking sync.WaitGroup
+		for i := range list.Items {
+			pod := &list.Items[i]
+			if pod.Status.PodIP == "" || !isReady(pod) {
+				continue
+			}
+			asking.Go(func() {
+				got := a.askPod(ctx, pod)
+				mu.Lock()
+				defer mu.Unlock()
+				answers = append(answers, got)
+			})
+		}
+		asking.Wait()
+		now = together(k.Name, answers)
+	}
+	a.mu.Lock()
+	s.asking = false
+	news := err == nil && ctx.Err() == nil && (!s.known || !s.said.same(now) || time.Since(s.told) >= tellAgain)
+	if err == nil {
+		s.said, s.known = now, true
+	}
+	if news {
+		s.told = time.Now()
+	}
+	a.mu.Unlock()
+	if news {
+		a.tell(k)
+	}
+}
+
+func isReady(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil {
+		return false
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// askPod asks one pod.
+func (a *asker) askPod(ctx context.Context, pod *corev1.Pod) answer {
+	status, err := a.fetch(ctx, "http://"+net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(adminPort(pod)))+"/status")
+	if err != nil {
+		return answer{err: fmt.Sprintf("pod %s cannot be asked: %s", pod.Name, plain(err))}
+	}
+	return answer{status: status}
+}
+
+// plain is an error without what differs from one try to the next.
+func plain(err error) string {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		if outer.Timeout() {
+			return "it does not answer in time"
+		}
+		err = outer.Err
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	return err.Error()
+}
+
+// adminPort is the port of a pod that is named admin.
+func adminPort(pod *corev1.Pod) int {
+	for _, c := range pod.Spec.Containers {
+		for _, p := range c.Ports {
+			if c.Name == render.Container && p.Name == render.PortAdmin {
+				return int(p.ContainerPort)
+			}
+		}
+	}
+	return 0
+}
+
+func (a *asker) fetch(ctx context.Context, address string) (*podStatus, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("it has no address")
+	}
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", address, resp.Status)
+	}
+	var s podStatus
+	if err := json.NewDecoder(io.LimitReader(resp.Body, longestAnswer)).Decode(&s); err != nil {
+		return nil, fmt.Errorf("read what %s answers: %w", address, err)
+	}
+	return &s, nil
+}

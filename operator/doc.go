@@ -1,0 +1,24 @@
+// Package operator keeps a cluster as the resources of sallyport.dev say: for each that
+// is served, a Deployment of the gateway with what belongs to it, and for all a status.
+//
+// The way of a resource, from [reconciler.Reconcile] on:
+//
+//	gather   the resource and all that it rests on, out of the API server (gather.go)
+//	plan     what that means, and what is wrong with it: the pass of `sallyport check` (verdict.go)
+//	render   the objects to be made: pure, in the package render
+//	apply    those that differ from what is there, by server-side apply (apply.go)
+//	status   conditions, phase and events (status.go, backends.go)
+//
+// While a resource is gathered, everything that is looked at is noted (tracker.go), there
+// or not; a change of any of it brings the resource back. There is one queue for all kinds,
+// and a table of them in kinds.go: to add a kind, add a line.
+//
+// How things are, the gateway's pods say: they are asked again and again (ask.go), and are
+// the only ones that the operator dials besides the API server.
+//
+// It owns nothing that serves: the pods run sallyportd, which has no access to the API
+// server. It does not own the rules of fields (the CRDs), what manifests mean
+// (internal/compile/plan), or the command's flags (cmd/sallyport). It may import
+// those, internal/manifest and api/v1alpha1, and nothing of the data plane. It is the one
+// package that imports controller-runtime and client-go.
+package operator

@@ -1,0 +1,92 @@
+package operator
+
+import (
+	"crypto/sha256"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// values are those of a Secret that feeds a server's environment.
+type values struct {
+	changed time.Time // in whole seconds, as the API server has it
+	sum     sum       // stays in memory
+}
+
+type sum [sha256.Size]byte
+
+// valuesOf looks at a Secret.
+func valuesOf(s *corev1.Secret) values {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(s.Data)) {
+		one := sha256.Sum256(s.Data[name])
+		_, _ = h.Write(append([]byte(name+"\x00"), one[:]...))
+	}
+	return values{valuesChanged(s), sum(h.Sum(nil))}
+}
+
+// valuesChanged is when the values of a Secret have last changed, as the API server has
+// it. Nothing of the values is in it.
+func valuesChanged(s *corev1.Secret) time.Time {
+	last := s.CreationTimestamp.Time
+	for _, f := range s.ManagedFields {
+		if f.Time == nil || f.FieldsV1 == nil || !f.Time.After(last) {
+			continue
+		}
+		if of := f.FieldsV1.GetRawString(); strings.Contains(of, `"f:data"`) || strings.Contains(of, `"f:stringData"`) {
+			last = f.Time.Time
+		}
+	}
+	return last
+}
+
+// environments remembers which values the pods of servers began with: what changes within the second in which a pod
+// began, the API server's times do not tell. A new operator knows those times alone.
+type environments struct {
+	mu   sync.Mutex
+	pods map[key]map[types.UID]map[string]sum // by Secret; the zero sum for values that are not known
+}
+
+// outdated are the Secrets of a server's environment that have changed since a pod of
+// it started: an environment cannot follow.
+func (e *environments) outdated(k key, secrets map[string]values, pods []corev1.Pod) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before, now := e.pods[k], map[types.UID]map[string]sum{}
+	var names []string
+	for i := range pods {
+		p := &pods[i]
+		if p.DeletionTimestamp != nil {
+			continue
+		}
+		began := map[string]sum{}
+		for name, v := range secrets {
+			with, known := before[p.UID][name]
+			if !known && !v.changed.After(p.CreationTimestamp.Time) {
+				with = v.sum
+			}
+			if began[name] = with; with != v.sum {
+				names = append(names, name)
+			}
+		}
+		now[p.UID] = began
+	}
+	if e.pods == nil {
+		e.pods = map[key]map[types.UID]map[string]sum{}
+	}
+	e.pods[k] = now
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// forget says that there is no such resource any more.
+func (e *environments) forget(k key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.pods, k)
+}

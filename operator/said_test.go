@@ -1,0 +1,101 @@
+package operator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+)
+
+// of is what a pod says of the backend docs, and of the exchange before it.
+func of(status, hash string, exchange *bool) answer {
+	s := &podStatus{Servers: []serverStatus{{Name: "docs", Backends: []backendStatus{{Name: "docs", Status: status, LastCheck: time.Unix(1000, 0)}}}}}
+	s.Config.Hash = hash
+	if exchange != nil {
+		s.Servers[0].TokenExchange = &exchangeStatus{Ready: exchange, Message: "why"}
+	}
+	return answer{status: s}
+}
+
+// What pods say together is what the one says that has seen most; and the status of the
+// resource says that.
+//
+// REQ B-11
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		answers   []answer
+		condition string // RemoteAvailable
+		reachable *bool
+		exchange  *bool
+	}{
+		"nobody":             {nil, "Unknown NotTold", nil, nil},
+		"one that is silent": {[]answer{{err: "it hangs"}}, "Unknown NotTold", nil, nil},
+		"not asked yet":      {[]answer{of("unknown", "a", nil)}, "Unknown NotChecked", nil, nil},
+		"there":              {[]answer{of("unknown", "a", nil), of("ready", "a", nil)}, "True Reachable", &yes, nil},
+		"locked":             {[]answer{of("unauthenticated", "a", nil)}, "True Unauthenticated", &yes, nil},
+		"away for one":       {[]answer{of("ready", "a", nil), of("unavailable", "a", nil), {err: "it hangs"}}, "False Unreachable", &no, nil},
+		"exchange":           {[]answer{of("ready", "a", &yes)}, "True Reachable", &yes, &yes},
+		"no exchange":        {[]answer{of("ready", "a", &yes), of("ready", "a", &no)}, "True Reachable", &yes, &no},
+	} {
+		s, _ := asServing(proxy("docs"))
+		o := &observed{asked: true, said: together("docs", c.answers), deployment: &appsv1.Deployment{Status: appsv1.DeploymentStatus{ReadyReplicas: 1}}}
+		got := ""
+		(&reconciler{}).tellBackends(s, &gathered{}, o, func(kind string, status metav1.ConditionStatus, reason, _ string) {
+			if kind == conditionRemote {
+				got = string(status) + " " + reason
+			}
+		})
+		st := s.object.(*v1alpha1.MCPRemoteProxy).Status
+		if got != c.condition || cmp.Diff(c.reachable, st.RemoteReachable) != "" || cmp.Diff(c.exchange, st.TokenExchangeReady) != "" {
+			t.Errorf("%s: %s, reachable %v, exchange %v", name, got, st.RemoteReachable, st.TokenExchangeReady)
+		}
+	}
+}
+
+// Ready is about the configuration of now, where pods can be asked.
+func TestLoaded(t *testing.T) {
+	t.Parallel()
+	refused := of("ready", "old", nil)
+	refused.status.Config.Error = "it is broken"
+	for name, c := range map[string]struct {
+		answers []answer
+		want    string
+	}{
+		"nobody":    {nil, "True PodsReady"},
+		"silent":    {[]answer{{err: "it hangs"}}, "True PodsReady"},
+		"of now":    {[]answer{of("ready", "old", nil), of("ready", "now", nil)}, "True PodsReady"},
+		"of before": {[]answer{of("ready", "old", nil)}, "False ConfigurationPending"},
+		"refused":   {[]answer{refused}, "False ConfigurationRefused"},
+	} {
+		status, _, reason, _ := loaded(&observed{asked: true, said: together("docs", c.answers)}, "now", "pods are ready")
+		if got := string(status) + " " + reason; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// The time of the last check moves once a minute, or with news.
+func TestMoved(t *testing.T) {
+	t.Parallel()
+	before := metav1.NewTime(time.Unix(1000, 0))
+	for name, c := range map[string]struct {
+		checked time.Time
+		news    bool
+		want    int64
+	}{
+		"soon":         {time.Unix(1030, 0), false, 1000},
+		"with news":    {time.Unix(1030, 0), true, 1030},
+		"a minute on":  {time.Unix(1060, 0), false, 1060},
+		"never at all": {time.Time{}, true, 1000},
+	} {
+		if got := moved(&before, c.checked, c.news); got.Unix() != c.want {
+			t.Errorf("%s: %d, want %d", name, got.Unix(), c.want)
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package operator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/render"
+)
+
+// serve reconciles a resource with an endpoint of its own.
+func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error {
+	s, _ := asServing(obj)
+	before := obj.DeepCopyObject().(client.Object)
+	g, err := r.gather(ctx, k, obj)
+	if err != nil {
+		return err
+	}
+	v := judge(g)
+	var c *container
+	if o, ok := obj.(*v1alpha1.MCPServer); ok {
+		if c, err = r.container(ctx, k, o, g, &v); err != nil {
+			return err
+		}
+	}
+	var failed error
+	gw, err := r.gateway(k, s, g)
+	if template := (render.TemplateError{}); errors.As(err, &template) {
+		failed = err
+	} else if err != nil {
+		return err
+	}
+	r.asker.serves(k, gw)
+	// What is wrong keeps everything as it was when it was good.
+	if len(v.problems) == 0 && failed == nil {
+		failed = r.make(ctx, s, gw, c)
+	}
+	st, err := r.observe(ctx, k, gw, c)
+	if err != nil {
+		return err
+	}
+	r.tellServing(s, gw, g, &v, st, failed)
+	if st.asked && st.said.exchange != nil && st.said.exchange.Last != nil {
+		for u := range g.uses {
+			if u.Kind == "MCPExternalAuthConfig" { // which tells how the last exchange went
+				r.queue.Add(key{u.Kind, u.Namespace, u.Name})
+			}
+		}
+	}
+	if err := r.writeStatus(ctx, before, s.object, *s.status.conditions, conditionsIn(before)); err != nil {
+		return errors.Join(failed, err)
+	}
+	if template := (render.TemplateError{}); errors.As(failed, &template) {
+		return nil // only another manifest can mend it
+	}
+	return failed
+}
+
+// gateway is a resource as it is to be rendered.
+func (r *reconciler) gateway(k key, s *serving, g *gathered) (*render.Gateway, error) {
+	files, err := g.files()
+	if err != nil {
+		return nil, err
+	}
+	cluster := s.spec.Cluster.DeepCopy()
+	template, err := podTemplates(s.object)
+	if o, ok := s.object.(*v1alpha1.MCPServer); ok && o.Spec.Image != "" {
+		cluster.Resources, cluster.ServiceAccount = nil, "" // the server's
+	}
+	return &render.Gateway{
+		Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, Port: s.port, Cluster: cluster, PodTemplate: template.gateway,
+		Owner: ownedBy(k, s.object), Files: files, Secrets: g.secrets, Variables: g.variables(), Addresses: append(g.addresses(), proxiesOf(cluster)...),
+		ClusterToken: g.asksCluster(), Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
+	}, err
+}
+
+func ownedBy(k key, obj client.Object) metav1.OwnerReference {
+	yes := true
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.APIVersion, Kind: k.Kind, Name: k.Name, UID: obj.GetUID(), Controller: &yes, BlockOwnerDeletion: &yes,
+	}
+}
+
+// pullSecrets are those that the images of a resource's pods are pulled with.
+func (r *reconciler) pullSecrets(s *serving) []string {
+	all := slices.Clone(r.options.PullSecrets)
+	if o := s.spec.ResourceOverrides; o != nil && o.ProxyDeployment != nil {
+		for _, ref := range o.ProxyDeployment.ImagePullSecrets {
+			all = append(all, string(ref.Name))
+		}
+	}
+	if v, ok := s.object.(*v1alpha1.VirtualMCPServer); ok {
+		for _, ref := range v.Spec.ImagePullSecrets {
+			all = append(all, string(ref.Name))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// proxiesOf are the HTTP proxies that variables of the gateway's container name.
+func proxiesOf(c *v1alpha1.Cluster) (all []*url.URL) {
+	if c.ResourceOverrides == nil || c.ResourceOverrides.ProxyDeployment == nil {
+		return nil
+	}
+	for _, v := range c.ResourceOverrides.ProxyDeployment.Env {
+		if name := strings.ToUpper(string(v.Name)); name != "HTTPS_PROXY" && name != "HTTP_PROXY" {
+			continue
+		}
+		if u, err := url.Parse(v.Value); err == nil && u.Host != "" {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
+// make makes what serves a resource.
+func (r *reconciler) make(ctx context.Context, s *serving, gw *render.Gateway, c *container) error {
+	objects, err := gw.Objects()
+	if err != nil {
+		return err
+	}
+	names := []string{gw.ObjectName()}
+	if c != nil {
+		server, err := c.Objects()
+		if err != nil {
+			return err
+		}
+		objects, names = append(server, objects...), append(names, c.ObjectName())
+	}
+	if err := r.sessionKey(ctx, s.object, gw); err != nil {
+		return err
+	}
+	wrote, err := r.apply(ctx, s.object, objects)
+	if err != nil {
+		return err
+	}
+	if ignored := gw.Ignored(); wrote && len(ignored) > 0 {
+		r.events.Eventf(s.object, nil, corev1.EventTypeWarning, "LabelIgnored", "Reconcile", "%s",
+			"the labels "+strings.Join(ignored, ", ")+" of the pods are the operator's own, which select them; set others")
+	}
+	return r.prune(ctx, s.object, names, objects)
+}
+
+// sessionKey makes the key that seals the sessions of all replicas, once: with it any pod
+// goes on with a session, also through a roll-out. It is never written again.
+func (r *reconciler) sessionKey(ctx context.Context, owner client.Object, gw *render.Gateway) error {
+	at := types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}
+	have := secretMeta()
+	err := r.client.Get(ctx, at, have)
+	if err == nil {
+		if !metav1.IsControlledBy(have, owner) {
+			return taken(have)
+		}
+		return nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read Secret %s: %w", at.Name, err)
+	}
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw) // it never fails
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, Labels: gw.Labels(), OwnerReferences: []metav1.OwnerReference{gw.Owner}},
+		Data:       map[string][]byte{render.SessionKey: []byte(base64.StdEncoding.EncodeToString(raw) + "\n")},
+	}
+	r.log.Info("create", "kind", "Secret", "namespace", s.Namespace, "name", s.Name)
+	err = r.client.Create(ctx, s, client.FieldOwner(fieldManager))
+	if err != nil { // also where the cache is behind: the next look compares the owner
+		return fmt.Errorf("create Secret %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// secretMeta is a Secret without its values, which is what is watched.
+func secretMeta() *metav1.PartialObjectMetadata {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return m
+}
+
+// asksCluster tells whether the gateway asks the API server for the keys of its service
+// accounts, for which its pods need a token.
+func (g *gathered) asksCluster() bool {
+	with := func(k *v1alpha1.ServiceAccountIssuer) bool {
+		return k != nil && (k.UseClusterAuth == nil || *k.UseClusterAuth)
+	}
+	for _, c := range manifest.All[v1alpha1.MCPOIDCConfig](g.set) {
+		if with(c.Value.Spec.KubernetesServiceAccount) {
+			return true
+		}
+	}
+	in := func(s *v1alpha1.Serving) bool {
+		return s.OIDCConfig != nil && s.OIDCConfig.Kubernetes != nil && with(&s.OIDCConfig.Kubernetes.ServiceAccountIssuer)
+	}
+	for _, o := range manifest.All[v1alpha1.MCPRemoteProxy](g.set) {
+		if in(&o.Value.Spec.Serving) {
+			return true
+		}
+	}
+	for _, o := range manifest.All[v1alpha1.VirtualMCPServer](g.set) {
+		if in(&o.Value.Spec.Serving) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,65 @@
+package operator
+
+import (
+	"cmp"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/operator/render"
+)
+
+// asServed is a resource as the gateway's pods read it. What is for the cluster alone is
+// left out, so that a change of it reloads nothing; and a server in a container is, to
+// the gateway before it, a remote one behind a Service.
+func asServed(obj client.Object) client.Object {
+	switch o := obj.(type) {
+	case *v1alpha1.MCPServer:
+		if o.Spec.Image == "" {
+			return obj
+		}
+		served := &v1alpha1.MCPRemoteProxy{ObjectMeta: metav1.ObjectMeta{Name: o.Name, Namespace: o.Namespace}}
+		served.Spec.Remote, served.Spec.Transport = containerAt(o)
+		served.Spec.Serving, served.Spec.Membership = o.Spec.Serving, o.Spec.Membership
+		served.Spec.Cluster, served.Spec.ProxyPort = v1alpha1.Cluster{}, 0
+		return served
+	case *v1alpha1.MCPRemoteProxy:
+		served := o.DeepCopy()
+		served.Spec.Cluster, served.Spec.ProxyPort = v1alpha1.Cluster{}, 0
+		return served
+	case *v1alpha1.VirtualMCPServer:
+		served := o.DeepCopy()
+		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.ImagePullSecrets = v1alpha1.Cluster{}, 0, nil
+		return served
+	}
+	return obj
+}
+
+// asMember is a member of a group as the gateway before the group reads it: without an
+// endpoint of its own.
+func asMember(obj client.Object) client.Object {
+	entry := &v1alpha1.MCPServerEntry{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Namespace: obj.GetNamespace()}}
+	switch o := obj.(type) {
+	case *v1alpha1.MCPRemoteProxy:
+		entry.Spec = v1alpha1.MCPServerEntrySpec{Remote: o.Spec.Remote, Membership: o.Spec.Membership, Transport: cmp.Or(o.Spec.Transport, "streamable-http")}
+	case *v1alpha1.MCPServer:
+		if o.Spec.Image == "" {
+			return obj
+		}
+		entry.Spec.Remote, entry.Spec.Transport = containerAt(o)
+		entry.Spec.Membership = o.Spec.Membership
+	default:
+		return obj
+	}
+	return entry
+}
+
+// containerAt is where the gateway reaches the server's container, and how.
+func containerAt(o *v1alpha1.MCPServer) (v1alpha1.Remote, string) {
+	at, transport := render.ServerAddress(o.Namespace, o.Name, &o.Spec)
+	return v1alpha1.Remote{
+		RemoteURL: v1alpha1.RemoteURL(at), AllowPrivateEndpoint: true, ExternalAuthConfigRef: o.Spec.ExternalAuthConfigRef,
+		ProtocolVersion: o.Spec.ProtocolVersion, CallTimeout: o.Spec.CallTimeout,
+	}, transport
+}

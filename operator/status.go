@@ -1,0 +1,250 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/operator/render"
+)
+
+// The conditions of serving kinds.
+const (
+	conditionReady  = "Ready"
+	conditionAuth   = "AuthConfigured"
+	conditionRemote = "RemoteAvailable"
+	conditionGroup  = "GroupRefValidated"
+	conditionValid  = "Valid" // of configuration kinds
+
+	conditionSecrets = "SecretsCurrent"     // of a server's environment; there where they are not
+	conditionMembers = "BackendsDiscovered" // of a virtual server
+)
+
+// The phases.
+const (
+	phasePending = "Pending"
+	phaseReady   = "Ready"
+	phaseFailed  = "Failed"
+	phaseValid   = "Valid"
+)
+
+// observed is what runs of a resource.
+type observed struct {
+	deployment *appsv1.Deployment // nil where there is none
+	trouble    string             // why a pod of it does not start
+	said       said
+	asked      bool     // said is of now
+	outdated   []string // Secrets that a server's environment has not followed
+}
+
+// observe looks at what runs.
+func (r *reconciler) observe(ctx context.Context, k key, gw *render.Gateway, c *container) (*observed, error) {
+	o := &observed{}
+	var d appsv1.Deployment
+	err := r.client.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}, &d)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && !slices.ContainsFunc(d.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == gw.Owner.UID }):
+		return o, nil
+	case err != nil:
+		return nil, fmt.Errorf("read Deployment %s: %w", gw.ObjectName(), err)
+	}
+	o.deployment = &d
+	if o.said, o.asked = r.asker.of(k); d.Status.ReadyReplicas == 0 {
+		o.said, o.asked = said{}, false // what they said before they went
+	}
+	pods, err := r.pods(ctx, gw.Namespace, gw.Selector())
+	if err != nil {
+		return nil, err
+	}
+	o.trouble = trouble(pods)
+	if c != nil {
+		if pods, err = r.pods(ctx, c.Namespace, c.Selector()); err != nil {
+			return nil, err
+		}
+		o.outdated = r.environments.outdated(k, c.secrets, pods)
+		if o.trouble == "" {
+			o.trouble = trouble(pods)
+		}
+	}
+	return o, nil
+}
+
+func (r *reconciler) pods(ctx context.Context, namespace string, selector map[string]string) ([]corev1.Pod, error) {
+	var list corev1.PodList
+	if err := r.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels(selector)); err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	return list.Items, nil
+}
+
+// trouble says why a pod does not start, as far as its node tells.
+func trouble(pods []corev1.Pod) string {
+	for i := range pods {
+		for _, c := range slices.Concat(pods[i].Status.InitContainerStatuses, pods[i].Status.ContainerStatuses) {
+			w := c.State.Waiting
+			if w == nil || w.Reason == "ContainerCreating" || w.Reason == "PodInitializing" {
+				continue
+			}
+			return fmt.Sprintf("container %s of pod %s waits: %s: %s", c.Name, pods[i].Name, w.Reason, w.Message)
+		}
+		for _, c := range pods[i].Status.Conditions {
+			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+				return fmt.Sprintf("pod %s has no node: %s", pods[i].Name, c.Message)
+			}
+		}
+	}
+	return ""
+}
+
+// tellServing sets the status of a serving kind.
+func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v *verdict, o *observed, failed error) {
+	st, generation := s.status, s.object.GetGeneration()
+	*st.generation = generation
+	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
+		setCondition(st.conditions, generation, kind, status, reason, message)
+	}
+	ready, phase, reason, message := readiness(o, failed)
+	if ready == metav1.ConditionTrue && len(v.problems) == 0 {
+		ready, phase, reason, message = loaded(o, g.set.Revision(), message)
+		if had := meta.FindStatusCondition(*st.conditions, conditionReady); !o.asked && had != nil && had.ObservedGeneration == generation && strings.HasPrefix(had.Reason, "Configuration") {
+			ready, phase, reason, message = had.Status, *st.phase, had.Reason, had.Message // until somebody was asked
+		}
+	}
+	if len(v.problems) > 0 {
+		reason, message = reasonOf(v.problems), tell(v.problems)
+		ready, phase = metav1.ConditionFalse, phaseFailed
+		if strings.HasSuffix(reason, "NotFound") {
+			phase = phasePending
+		}
+		set(conditionAuth, metav1.ConditionFalse, reason, message)
+		if o.deployment != nil {
+			message = shorten("the last good configuration is still served; " + message)
+		}
+	} else {
+		set(conditionAuth, metav1.ConditionTrue, "Configured", authMessage(v, gw.Name))
+	}
+	set(conditionReady, ready, reason, message)
+	if len(o.outdated) > 0 {
+		set(conditionSecrets, metav1.ConditionFalse, "RestartNeeded", fmt.Sprintf(
+			"Secret %s has changed since the server's pods started, and an environment does not follow; restart them: kubectl -n %s rollout restart deployment/%s; or set restartOnSecretChange",
+			strings.Join(o.outdated, ", "), gw.Namespace, render.ServerName(gw.Name)))
+	} else {
+		meta.RemoveStatusCondition(st.conditions, conditionSecrets)
+	}
+	r.tellBackends(s, g, o, set)
+	*st.phase, *st.message = phase, message
+	*st.url = ""
+	if o.deployment != nil {
+		*st.url = gw.URL()
+	}
+}
+
+// loaded says whether the configuration of now is what ready pods serve.
+func loaded(o *observed, revision, message string) (status metav1.ConditionStatus, phase, reason, text string) {
+	switch s := o.said; {
+	case !o.asked || s.pods == 0 || len(s.hashes) == 0: // nobody could be asked: the Deployment has the word
+		return metav1.ConditionTrue, phaseReady, "PodsReady", message
+	case slices.Contains(s.hashes, revision):
+		return metav1.ConditionTrue, phaseReady, "PodsReady", message
+	case s.refused != "":
+		return metav1.ConditionFalse, phaseFailed, "ConfigurationRefused", "the pods refuse the configuration and serve the one before it: " + s.refused
+	}
+	return metav1.ConditionFalse, phasePending, "ConfigurationPending",
+		"the pods serve the configuration before this one; a node brings changed files to its pods within about a minute"
+}
+
+// authMessage says who is let in.
+func authMessage(v *verdict, name string) string {
+	e := v.endpoint(name)
+	if e == nil || e.Door.Everybody() {
+		return "anonymous: everybody who reaches the endpoint is let in"
+	}
+	return "callers are asked who they are"
+}
+
+// readiness is whether pods serve, by their Deployment.
+func readiness(o *observed, failed error) (status metav1.ConditionStatus, phase, reason, message string) {
+	var template render.TemplateError
+	var name TakenError
+	switch {
+	case errors.As(failed, &template):
+		return metav1.ConditionFalse, phaseFailed, "PodTemplateInvalid", template.Error()
+	case errors.As(failed, &name):
+		return metav1.ConditionFalse, phaseFailed, "NameTaken", name.Error()
+	case apierrors.IsForbidden(failed):
+		return metav1.ConditionFalse, phaseFailed, "Forbidden", "the operator lacks a right: " + failed.Error()
+	case failed != nil:
+		return metav1.ConditionFalse, phaseFailed, "ApplyFailed", failed.Error()
+	case o.deployment == nil:
+		return metav1.ConditionFalse, phasePending, "Creating", "the Deployment is being made"
+	}
+	d := o.deployment
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			return metav1.ConditionFalse, phaseFailed, "PodsRefused", c.Message
+		}
+	}
+	switch {
+	case d.Spec.Replicas != nil && *d.Spec.Replicas == 0:
+		return metav1.ConditionFalse, phasePending, "ScaledToZero", "the Deployment is scaled to zero: nobody serves"
+	case d.Status.ReadyReplicas == 0 && o.trouble != "":
+		return metav1.ConditionFalse, phasePending, "PodsNotStarting", o.trouble
+	case d.Status.ObservedGeneration < d.Generation || d.Status.ReadyReplicas == 0 || d.Status.UpdatedReplicas == 0:
+		return metav1.ConditionFalse, phasePending, "NoPodReady", fmt.Sprintf("no pod of Deployment %s is ready yet", d.Name)
+	}
+	return metav1.ConditionTrue, phaseReady, "PodsReady", fmt.Sprintf("%d of %d pods are ready", d.Status.ReadyReplicas, d.Status.Replicas)
+}
+
+// writeStatus writes a status that changed, and an event for each condition that turned
+// for the worse.
+func (r *reconciler) writeStatus(ctx context.Context, before, after client.Object, now, then []metav1.Condition) error {
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil
+	}
+	if err := r.client.Status().Patch(ctx, after, client.MergeFrom(before), client.FieldOwner(fieldManager)); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	for _, c := range now {
+		old := meta.FindStatusCondition(then, c.Type)
+		if old != nil && old.Status == c.Status && old.Reason == c.Reason && old.Message == c.Message {
+			continue
+		}
+		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending"}, c.Reason)
+		switch {
+		case bad && (c.Type != conditionReady || !r.told(now, c)):
+			r.events.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", shorten(c.Message))
+		case c.Type == conditionReady && c.Status == metav1.ConditionTrue && (old == nil || old.Status != c.Status):
+			r.events.Eventf(after, nil, corev1.EventTypeNormal, c.Reason, "Reconcile", "%s", c.Message)
+		}
+	}
+	return nil
+}
+
+// told tells whether another condition says the same: one event is enough.
+func (r *reconciler) told(conditions []metav1.Condition, c metav1.Condition) bool {
+	return slices.ContainsFunc(conditions, func(o metav1.Condition) bool {
+		return o.Type != c.Type && o.Status == c.Status && o.Reason == c.Reason
+	})
+}
+
+// conditionsIn are the conditions of a resource of any of our kinds.
+func conditionsIn(obj client.Object) []metav1.Condition {
+	if s, ok := asServing(obj); ok {
+		return *s.status.conditions
+	}
+	if list, _ := conditionsOf(obj); list != nil {
+		return *list
+	}
+	return nil
+}
