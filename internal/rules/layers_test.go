@@ -108,6 +108,7 @@ var levels = map[string]int{
 	"e2e/cluster":               beside,
 	"hack/crds":                 beside,
 	"hack/gotest":               beside,
+	"hack/release":              beside,
 	"examples/client":           beside,
 	"examples/issuer":           beside,
 	"examples/server":           beside,
