@@ -3,6 +3,7 @@
 //
 //	go run ./examples/server                        # Streamable HTTP, http://127.0.0.1:8081/mcp
 //	go run ./examples/server -api-key open-sesame   # the same, for callers who show X-Api-Key
+//	go run ./examples/server -sse                   # HTTP+SSE of 2024-11-05, http://127.0.0.1:8081/sse
 //	go run ./examples/server -stdio                 # on standard input and output
 package main
 
@@ -25,16 +26,21 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8081", "address to serve on")
 	apiKey := flag.String("api-key", "", "answer only requests that show this key in X-Api-Key")
+	sse := flag.Bool("sse", false, "serve by HTTP+SSE, the transport of 2024-11-05")
 	stdio := flag.Bool("stdio", false, "serve on standard input and output instead")
 	flag.Parse()
 	var err error
-	if *stdio {
+	switch {
+	case *stdio:
 		if err = newServer().Run(context.Background(), &mcp.StdioTransport{}); errors.Is(err, io.EOF) {
 			err = nil // whoever started it is done
 		}
-	} else {
+	case *sse:
+		fmt.Fprintf(os.Stdout, "example server at http://%s/sse\n", *listen)
+		err = serve(*listen, *apiKey, mcp.NewSSEHandler(always(newServer()), nil))
+	default:
 		fmt.Fprintf(os.Stdout, "example server at http://%s/mcp\n", *listen)
-		err = serveHTTP(*listen, *apiKey)
+		err = serve(*listen, *apiKey, streamable(newServer()))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "example server:", err)
@@ -42,22 +48,32 @@ func main() {
 	}
 }
 
-// serveHTTP serves clients with sessions and without. The SDK has a handler for
+// streamable serves clients with sessions and without. The SDK has a handler for
 // each.
-func serveHTTP(listen, apiKey string) error {
-	server := newServer()
-	same := func(*http.Request) *mcp.Server { return server }
-	sessions := mcp.NewStreamableHTTPHandler(same, nil)
-	stateless := mcp.NewStreamableHTTPHandler(same, &mcp.StreamableHTTPOptions{Stateless: true})
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Api-Key")), []byte(apiKey)) == 0 && apiKey != "":
-			http.Error(w, "show the key in X-Api-Key", http.StatusUnauthorized)
-		case r.Header.Get("Mcp-Protocol-Version") >= "2026-07-28":
+func streamable(server *mcp.Server) http.Handler {
+	sessions := mcp.NewStreamableHTTPHandler(always(server), nil)
+	stateless := mcp.NewStreamableHTTPHandler(always(server), &mcp.StreamableHTTPOptions{Stateless: true})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Mcp-Protocol-Version") >= "2026-07-28" {
 			stateless.ServeHTTP(w, r)
-		default:
+		} else {
 			sessions.ServeHTTP(w, r)
 		}
+	})
+}
+
+func always(server *mcp.Server) func(*http.Request) *mcp.Server {
+	return func(*http.Request) *mcp.Server { return server }
+}
+
+// serve answers callers who show the key, and all if there is none.
+func serve(listen, apiKey string, next http.Handler) error {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Api-Key")), []byte(apiKey)) == 0 && apiKey != "" {
+			http.Error(w, "show the key in X-Api-Key", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 	return (&http.Server{Addr: listen, Handler: h, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
 }
