@@ -15,8 +15,6 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/sallyport-dev/sallyport/gateway"
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/compile"
@@ -24,9 +22,10 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 	"github.com/sallyport-dev/sallyport/internal/telemetry"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // load reads manifests as serve does.
 func load(t testing.TB, docs ...string) *manifest.Set {

@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sallyport-dev/sallyport/internal/backend"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 )
 
 // misbehave is a backend that does what the path says.
@@ -66,7 +65,7 @@ var misbehaviours = []string{
 // TestNoLeaks does everything that can go wrong and looks what is left. It is not
 // parallel, since other tests' goroutines would look like its own.
 func TestNoLeaks(t *testing.T) {
-	before := goleak.IgnoreCurrent()
+	look := leaks.Watch(t)
 	plain := httptest.NewServer(http.HandlerFunc(misbehave))
 	secure := httptest.NewUnstartedServer(http.HandlerFunc(misbehave))
 	secure.EnableHTTP2 = true
@@ -97,7 +96,7 @@ func TestNoLeaks(t *testing.T) {
 	}
 	plain.Close()
 	secure.Close()
-	goleak.VerifyNone(t, before)
+	look()
 }
 
 // TestBrokenIsNeverAnEnd: on every transport, what a backend breaks off is an

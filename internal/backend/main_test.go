@@ -3,8 +3,8 @@ package backend_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 )
 
 // TestMain fails when a test leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 )
 
 // TestMain lets the test binary be the command of a stdio backend too, and fails
@@ -13,5 +13,5 @@ func TestMain(m *testing.M) {
 	if kind := os.Getenv(serverVariable); kind != "" {
 		os.Exit(serveStdio(kind))
 	}
-	goleak.VerifyTestMain(m)
+	leaks.Main(m)
 }

@@ -8,16 +8,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 const callback = "http://127.0.0.1:7777/oauth/callback"
 

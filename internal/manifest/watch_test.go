@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 )
 
 // Nothing is left running after ctx has ended.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // patience is far more than the 5 s that a change may take to be noticed, so
 // that a busy machine fails no test.

@@ -117,6 +117,7 @@ var levels = map[string]int{
 	"internal/testkit/hub":      beside,
 	"internal/testkit/chromium": beside,
 	"internal/testkit/kube":     beside,
+	"internal/testkit/leaks":    beside,
 	"internal/testkit/schema":   beside,
 	"internal/testkit/suite":    beside,
 }
@@ -253,6 +254,9 @@ func TestTestsUseTheStandardLibrary(t *testing.T) {
 			if foreign(imported) && !slices.ContainsFunc(testModules, isOfModule) && moduleOf(imported) < 0 {
 				t.Errorf("%s imports %s in tests: they use the standard library, go-cmp and internal/testkit; "+
 					"assertion and mock libraries hide what is compared", p.name(), imported)
+			}
+			if within(imported, "go.uber.org/goleak") && p.name() != "internal/testkit/leaks" {
+				t.Errorf("%s looks for leaks by itself: internal/testkit/leaks does, and waits as long as a slow machine needs", p.name())
 			}
 		}
 	})

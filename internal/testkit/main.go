@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"os"
 
-	"go.uber.org/goleak"
+	"github.com/sallyport-dev/sallyport/internal/testkit/leaks"
 )
 
 // Main runs the tests of a package that uses [Start] or [Run], fails when they
 // leave a goroutine behind, and removes the binary that was built for them:
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
-func Main(m goleak.TestingM) {
+func Main(m leaks.Tests) {
 	if kind := os.Getenv(stdioVariable); kind != "" {
 		if err := serveStdio(kind); err != nil {
 			fmt.Fprintln(os.Stderr, "serve on stdio:", err)
@@ -19,8 +19,7 @@ func Main(m goleak.TestingM) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(buildDir())
-		os.Exit(code)
-	}))
+	code := leaks.Run(m)
+	os.RemoveAll(buildDir())
+	os.Exit(code)
 }
