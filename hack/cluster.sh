@@ -9,4 +9,4 @@ export SALLYPORT_TEST_KUBE
 packages=$(grep -rl --include='*_test.go' '^//go:build cluster$' . | xargs -n1 dirname | sort -u)
 step "go test -tags cluster"
 # shellcheck disable=SC2086 # several packages
-go test -json -race -vet=off -tags cluster -timeout 30m "$@" $packages | go run -race ./hack/gotest
+go run -race ./hack/gotest -race -vet=off -tags cluster -timeout 30m "$@" -- $packages

@@ -12,4 +12,4 @@ wait $!
 step "go test -race"
 # -p and -parallel: most end-to-end tests wait for processes, and not for a core; but a machine with many more at work
 # than it has cores answers late, which is what such tests fail of. -vet: the linters do it.
-go test -json -race -vet=off -timeout 30m -p 2 -parallel 8 "$@" ./... | go run -race ./hack/gotest
+go run -race ./hack/gotest -race -vet=off -timeout 30m -p 2 -parallel 8 "$@" -- ./...

@@ -1,8 +1,12 @@
-// The gotest programme reads what `go test -json` prints and prints what a person
-// needs of it: a line for each package, everything that failing tests said, and in the
-// end how many tests ran and which of them were skipped, with the reasons.
+// The gotest programme runs `go test -json` and prints what a person needs of it: a line for each package, everything that
+// failing tests said, and in the end how many tests ran and which of them were skipped, with the reasons. What stands
+// before the two dashes are flags of go test:
 //
-//	go test -json ./... | go run ./hack/gotest
+//	go run ./hack/gotest -race -- ./...
+//
+// A test that fails is run once more, alone, after all others (docs/decisions/0072-unsteady-tests.md): if it passes then,
+// the summary names it as unsteady, with all that it said when it failed, and the run is good. A panic, a data race and a
+// failed build are never tried again, and neither is anything where more than a few tests failed.
 //
 // Where CI is true a skipped test is a failure: there, everything must be there. Where SALLYPORT_TEST_TOTAL names a file,
 // the numbers of several runs are added up in it, and the sum is the last line of each but the first.
@@ -10,18 +14,24 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 )
 
 func main() {
-	numbers, good, err := report(os.Stdin, os.Stdout, os.Getenv("CI") == "true")
+	args := os.Args[1:]
+	dashes := slices.Index(args, "--")
+	if dashes < 0 {
+		fmt.Fprintln(os.Stderr, "usage: gotest [flags of go test] -- packages")
+		os.Exit(2)
+	}
+	r := &runner{goTest: goTest, flags: args[:dashes], out: os.Stdout, strict: os.Getenv("CI") == "true"}
+	numbers, good, err := r.run(args[dashes+1:])
 	if file := os.Getenv("SALLYPORT_TEST_TOTAL"); file != "" && err == nil {
 		err = numbers.addTo(file, os.Stdout)
 	}
@@ -33,136 +43,116 @@ func main() {
 	}
 }
 
-// event is a line of `go test -json` (go doc test2json), or of the build.
-type event struct {
-	Action, Package, ImportPath, Test, Output string
-}
-
-// run is what was seen of one run.
-type run struct {
-	out   io.Writer
-	said  map[string]map[string]string // what each package's tests under way have said; "" is the package's own
-	fails map[string]bool              // packages with a test that failed
-	counts
-	skipped []string
-}
-
-// counts are the numbers of a run.
-type counts struct{ passed, failed, skips, packages int }
-
-func (c counts) String() string {
-	return fmt.Sprintf("%d tests passed, %d failed, %d were skipped, in %d packages", c.passed, c.failed, c.skips, c.packages)
-}
-
-// addTo adds the numbers to those in a file, and says the sum if there were any.
-func (c counts) addTo(file string, out io.Writer) error {
-	text, err := os.ReadFile(file)
-	if err == nil {
-		var before counts
-		if _, err := fmt.Sscan(string(text), &before.passed, &before.failed, &before.skips, &before.packages); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		c.passed, c.failed, c.skips, c.packages = c.passed+before.passed, c.failed+before.failed, c.skips+before.skips, c.packages+before.packages
-		fmt.Fprintf(out, "\nin all:\n%s\n", c)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+// goTest runs `go test -json` and hands over each line that it prints. That tests fail is no error; that it ended badly
+// is said by ok.
+func goTest(args []string, line func([]byte)) (ok bool, err error) {
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return false, err
 	}
-	return os.WriteFile(file, fmt.Appendf(nil, "%d %d %d %d\n", c.passed, c.failed, c.skips, c.packages), 0o644)
-}
-
-// report copies what matters from in to out, and tells the numbers, and whether all is well.
-func report(in io.Reader, out io.Writer, strict bool) (numbers counts, good bool, err error) {
-	r := &run{out: out, said: map[string]map[string]string{}, fails: map[string]bool{}}
-	lines := bufio.NewScanner(in)
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
-		var e event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			fmt.Fprintln(out, lines.Text()) // the go command's own words
-			continue
-		}
-		r.take(e)
+		line(lines.Bytes())
 	}
-	if len(r.skipped) > 0 {
-		slices.Sort(r.skipped)
-		fmt.Fprintf(out, "\nskipped:\n%s\n", strings.Join(r.skipped, "\n"))
+	_, _ = io.Copy(io.Discard, stdout) // or it would not end
+	err = cmd.Wait()
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
+		return false, lines.Err()
 	}
-	r.skips = len(r.skipped)
-	fmt.Fprintf(out, "\n%s\n", r.counts)
-	if strict && len(r.skipped) > 0 {
-		fmt.Fprintln(out, "CI is true: a skipped test is a failure")
-	}
-	return r.counts, r.failed == 0 && r.passed > 0 && (!strict || len(r.skipped) == 0), lines.Err()
+	return err == nil, errors.Join(err, lines.Err())
 }
 
-func (r *run) take(e event) {
-	tests := r.said[e.Package]
-	if tests == nil {
-		tests = map[string]string{}
-		r.said[e.Package] = tests
-	}
-	switch e.Action {
-	case "build-output":
-		fmt.Fprint(r.out, e.Output)
-	case "output":
-		tests[e.Test] += e.Output
-	case "pass", "fail", "skip":
-		if e.Test == "" {
-			r.endPackage(e, tests)
-			delete(r.said, e.Package)
-			return
-		}
-		r.endTest(e, tests[e.Test])
-		delete(tests, e.Test)
-	}
+// mostAgain is how many tests may be run again. Where more fail it is not for want of luck.
+const mostAgain = 5
+
+// runner runs the tests of one command.
+type runner struct {
+	goTest func(args []string, line func([]byte)) (ok bool, err error)
+	flags  []string
+	out    io.Writer
+	strict bool // a skipped test is a failure
+	results
+	unsteady []unsteady
 }
 
-func (r *run) endTest(e event, said string) {
-	switch e.Action {
-	case "pass":
-		r.passed++
-	case "fail":
-		r.failed++
-		r.fails[e.Package] = true
-		fmt.Fprint(r.out, said)
-	case "skip":
-		r.skipped = append(r.skipped, fmt.Sprintf("  %s %s: %s", e.Package, e.Test, reason(said)))
-	}
+// unsteady is a test that passed only when it was run again.
+type unsteady struct {
+	place
+	said string // when it failed
 }
 
-// endPackage prints the package's own line. After a panic, a time limit or a failed
-// build there are tests that did not end, and those may say why.
-func (r *run) endPackage(e event, tests map[string]string) {
-	if e.Action != "skip" { // for want of tests
-		r.packages++
+// run runs the tests of packages, and tells the numbers, and whether all is well.
+func (r *runner) run(packages []string) (numbers counts, good bool, err error) {
+	r.results = newResults(r.out)
+	ok, err := r.goTest(slices.Concat(r.flags, packages), r.take)
+	if err != nil {
+		return numbers, false, err
 	}
-	if e.Action == "fail" {
-		if !r.fails[e.Package] {
-			r.failed++
-		}
-		for test, said := range tests {
-			if test != "" {
-				fmt.Fprint(r.out, said)
-			}
-		}
-		fmt.Fprint(r.out, tests[""])
-		return
-	}
-	for line := range strings.Lines(tests[""]) {
-		if strings.HasPrefix(line, "ok ") || strings.HasPrefix(line, "? ") {
-			fmt.Fprint(r.out, line)
+	failed := r.failures()
+	for _, p := range r.worthAgain(failed) {
+		if err := r.again(p); err != nil {
+			return numbers, false, err
 		}
 	}
+	if ok = ok || len(failed) > 0; !ok {
+		fmt.Fprintln(r.out, "\ngo test failed, and no test did")
+	}
+	numbers, skipped := r.numbers()
+	r.summary(&numbers, skipped)
+	return numbers, ok && numbers.failed == 0 && numbers.passed > 0 && (!r.strict || len(skipped) == 0), nil
 }
 
-// reason is the last thing that a skipped test said.
-func reason(said string) string {
-	why := "it does not say why"
-	for line := range strings.Lines(said) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
-			why = line
+// worthAgain is what of the failures may be bad luck: all of them, or none.
+func (r *runner) worthAgain(failed []place) []place {
+	if len(failed) > mostAgain {
+		fmt.Fprintf(r.out, "\nnothing is run again: %d tests failed\n", len(failed))
+		return nil
+	}
+	for _, p := range failed {
+		if why := r.fault(p); why != "" {
+			fmt.Fprintf(r.out, "\nnothing is run again: %s: %s\n", p, why)
+			return nil
 		}
 	}
-	return why
+	return failed
+}
+
+// again runs one test by itself, or the package where that failed as a whole. What it comes to now is what counts, if
+// it passes.
+func (r *runner) again(p place) error {
+	args := append(slices.Clone(r.flags), "-count=1") // a result that go test has kept proves nothing
+	if p.test != "" {
+		args = append(args, "-run", "^"+p.test+"$")
+	}
+	fmt.Fprintf(r.out, "\n%s failed, and is run again by itself:\n", p)
+	u := unsteady{p, r.said(p)}
+	putBack := r.forget(p)
+	if ok, err := r.goTest(append(args, p.pkg), r.take); err != nil {
+		return err
+	} else if !ok || !r.passed(p) {
+		putBack()
+		return nil
+	}
+	r.unsteady = append(r.unsteady, u)
+	return nil
+}
+
+func (r *runner) summary(numbers *counts, skipped []string) {
+	if len(skipped) > 0 {
+		fmt.Fprintf(r.out, "\nskipped:\n%s\n", strings.Join(skipped, "\n"))
+		if r.strict {
+			fmt.Fprintln(r.out, "CI is true: a skipped test is a failure")
+		}
+	}
+	for _, u := range r.unsteady {
+		numbers.unsteady = append(numbers.unsteady, u.String())
+		fmt.Fprintf(r.out, "\nUNSTEADY: %s passed only when it was run again. When it failed it said:\n%s", u.place, u.said)
+	}
+	fmt.Fprintf(r.out, "\n%s\n", numbers)
 }
