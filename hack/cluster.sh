@@ -4,6 +4,7 @@
 source "$(dirname "$0")/tools.sh"
 cd "$root"
 compiler
+modules
 SALLYPORT_TEST_KUBE=$(kube)
 export SALLYPORT_TEST_KUBE
 packages=$(grep -rl --include='*_test.go' '^//go:build cluster$' . | xargs -n1 dirname | sort -u)

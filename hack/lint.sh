@@ -4,6 +4,9 @@
 source "$(dirname "$0")/tools.sh"
 cd "$root"
 compiler
+modules
+modules tools/controller-gen
+modules tools/crdcheck
 
 step "gofumpt"
 gofumpt=$(tool gofumpt)

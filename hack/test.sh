@@ -6,6 +6,7 @@ source "$(dirname "$0")/tools.sh"
 cd "$root"
 
 compiler
+modules
 go build -race ./... & # while the network is waited for
 e2e_tools
 wait $!

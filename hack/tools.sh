@@ -12,6 +12,20 @@ mkdir -p "$cache/bin"
 export SALLYPORT_BEGAN=${SALLYPORT_BEGAN:-$(date +%s)}
 step() { printf '==> [%3ds] %s\n' "$(($(date +%s) - SALLYPORT_BEGAN))" "$*" >&2; }
 
+# retry COMMAND...: runs what asks the network for something, and again where that does not answer.
+retry() {
+	local pause
+	for pause in 2 10 30; do
+		"$@" && return
+		step "this failed, and is tried again in $pause s: $*"
+		sleep "$pause"
+	done
+	"$@"
+}
+
+# modules [FOLDER]: has the Go modules of the tree, or of a tool, here before anything is built of them.
+modules() { (cd "$root/${1-}" && retry go mod download); }
+
 # key FILE...: a short name for the contents of the files.
 key() { cat "$@" | sha256sum | cut -c1-12; }
 
@@ -21,7 +35,7 @@ tool() {
 	out=$cache/bin/$1-$(key "$dir"/go.* $(find "$dir" -name '*.go') <(go version))
 	if [ ! -x "$out" ]; then
 		step "building $1 into $cache"
-		(cd "$dir" && go build -o "$out.$$" tool) && mv "$out.$$" "$out"
+		(cd "$dir" && retry go build -o "$out.$$" tool) && mv "$out.$$" "$out"
 	fi
 	echo "$out"
 }
@@ -35,7 +49,7 @@ js() {
 		mkdir "$dir.$$"
 		cp "$root/e2e/js/package.json" "$root/e2e/js/package-lock.json" "$dir.$$"
 		# The Node that runs npm is older than what the packages want; the one that runs them comes with them.
-		npm ci --prefix "$dir.$$" --ignore-scripts --no-audit --no-fund --engine-strict=false --loglevel=error >&2
+		retry npm ci --prefix "$dir.$$" --ignore-scripts --no-audit --no-fund --engine-strict=false --loglevel=error >&2
 		mv "$dir.$$" "$dir" 2>/dev/null || rm -rf "$dir.$$" # another run was faster
 	fi
 	echo "$dir"
@@ -55,9 +69,15 @@ debian() {
 		return
 	fi
 	step "installing$packages"
-	DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null >/dev/null
 	# shellcheck disable=SC2086 # several packages
-	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages </dev/null >/dev/null
+	retry install_debian $packages
+}
+
+# install_debian PACKAGES...: with lists that are of today, once whoever else is installing has finished.
+install_debian() {
+	local get=(apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300)
+	export DEBIAN_FRONTEND=noninteractive
+	"${get[@]}" update </dev/null >/dev/null && "${get[@]}" install -y --no-install-recommends "$@" </dev/null >/dev/null
 }
 
 # compiler: the race detector needs cgo, and a Go that finds a C compiler later compiles everything again.
@@ -86,7 +106,7 @@ kube() {
 		# A server that calls itself v0.0.0 takes no CustomResourceDefinitions of today.
 		flags="-s -w -X k8s.io/component-base/version.gitVersion=$version"
 		flags+=" -X k8s.io/component-base/version.gitMajor=$(cut -d. -f1 <<<"${version#v}") -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
-		(cd "$dir" && CGO_ENABLED=0 nice -n "${NICE:-0}" go build -ldflags "$flags" -o "$out.$$/" tool) || return 1
+		(cd "$dir" && CGO_ENABLED=0 retry nice -n "${NICE:-0}" go build -ldflags "$flags" -o "$out.$$/" tool) || return 1
 		mv "$out.$$/server" "$out.$$/etcd" || return 1 # the package's path ends in server/v3
 		if [ -d "$out" ]; then rm -rf "$out.$$"; else mv "$out.$$" "$out"; fi # another run may have been faster
 	fi
