@@ -10,4 +10,4 @@ export SALLYPORT_TEST_KUBE
 packages=$(grep -rl --include='*_test.go' '^//go:build cluster$' . | xargs -n1 dirname | sort -u)
 step "go test -tags cluster"
 # shellcheck disable=SC2086 # several packages
-go run -race ./hack/gotest -race -vet=off -tags cluster -timeout 30m "$@" -- $packages
+go run -race ./hack/gotest -race -vet=off -tags cluster -timeout 60m "$@" -- $packages
