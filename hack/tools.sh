@@ -87,7 +87,7 @@ compiler() { debian gcc=gcc; }
 e2e_tools() {
 	compiler
 	# Proxies before the gateway, state that replicas share, a real browser for the pages that people see.
-	debian npm=npm nginx=nginx redis-server=redis-server chromium=chromium chromedriver=chromium-driver \
+	debian npm=npm nginx=nginx redis-server=redis-server chromium=chromium chromedriver=chromium-driver openssl=openssl \
 		"apache2=apache2-bin libapache2-mod-auth-openidc"
 	SALLYPORT_TEST_JS=$(js)
 	SALLYPORT_TEST_EVERYTHING=$(tool everything-server)

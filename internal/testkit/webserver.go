@@ -2,7 +2,6 @@ package testkit
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -122,7 +121,7 @@ func startNginx(t testing.TB, dir, port, server string, values ...string) {
 	conf := strings.Replace(nginxFrame, "%SERVER%", server, 1)
 	conf = strings.NewReplacer(append(values, "%USER%", user, "%DIR%", dir, "%PORT%", port)...).Replace(conf)
 	path := writeFile(t, dir, "nginx.conf", conf)
-	startServer(t, port, Command(t, "nginx", "nginx"), "-p", dir, "-c", path, "-e", "stderr")
+	StartServer(t, port, Command(t, "nginx", "nginx"), "-p", dir, "-c", path, "-e", "stderr")
 }
 
 // apacheConf is Apache with mod_auth_openidc before UPSTREAM.
@@ -173,13 +172,13 @@ func OpenIDProxy(t testing.TB, upstream string, idp *IdP, person string) string 
 		"%ISSUER%", idp.Issuer, "%ID%", id, "%SECRET%", password, "%PERSON%", person,
 	).Replace(apacheConf)
 	path := writeFile(t, dir, "apache.conf", conf)
-	startServer(t, port, apache, "-d", dir, "-f", path, "-DFOREGROUND")
+	StartServer(t, port, apache, "-d", dir, "-f", path, "-DFOREGROUND")
 	return "http://127.0.0.1:" + port
 }
 
-// startServer runs a server in the foreground until the test ends, and waits until
-// it listens.
-func startServer(t testing.TB, port, program string, args ...string) {
+// StartServer runs a server in the foreground until the test ends, and waits until
+// it listens at that port of 127.0.0.1.
+func StartServer(t testing.TB, port, program string, args ...string) {
 	t.Helper()
 	cmd, out := exec.Command(program, args...), &Output{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -278,7 +277,5 @@ func selfSigned(t testing.TB, dir string, until time.Time) (*Authority, *http.Cl
 	cert, key := ca.Server(t, until)
 	writeFile(t, dir, "cert.pem", cert)
 	writeFile(t, dir, "key.pem", key)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return ca, &http.Client{Transport: transport}
+	return ca, ca.Trusting(t)
 }
