@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -27,9 +28,29 @@ const (
 // nobody is the user the programs run as: no number of anybody's.
 const nobody = 65532
 
-// roots is where the image has the authorities that backends and identity providers are verified against, and where
-// Debian has them.
+// roots is where the image has the authorities that backends and identity providers are verified against.
 const roots = "/etc/ssl/certs/ca-certificates.crt"
+
+// mozilla are those that Debian's package ca-certificates brings. What it makes of them for this machine has the
+// machine's own, too, which are nobody else's.
+const mozilla = "/usr/share/ca-certificates/mozilla/*.crt"
+
+// authorities are the certificates of r.roots in one text.
+func (r *release) authorities() ([]byte, error) {
+	files, err := filepath.Glob(r.roots) // sorted
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("no certificates at %s, for the image; Debian has them in ca-certificates", r.roots)
+	}
+	var all []byte
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text...)
+	}
+	return all, err
+}
 
 // image writes an OCI image layout as a tar archive, which podman load, skopeo, crane and containerd read: a file system
 // with the two programs, the authorities' certificates and a folder for temporary files, for each architecture.
@@ -50,7 +71,9 @@ func (r *release) image() error {
 	if err != nil {
 		return err
 	}
-	index.Annotations = map[string]string{"org.opencontainers.image.ref.name": r.version}
+	index.Annotations = map[string]string{ // by which containerd, and podman and skopeo, know an image
+		"io.containerd.image.name": "localhost/sallyport:" + r.version, "org.opencontainers.image.ref.name": "localhost/sallyport:" + r.version,
+	}
 	top, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": mediaIndex, "manifests": []descriptor{index}})
 	if err != nil {
 		return err
@@ -69,11 +92,15 @@ func (r *release) image() error {
 }
 
 func (r *release) imageOf(p platform, blobs *layout) (descriptor, error) {
+	trusted, err := r.authorities()
+	if err != nil {
+		return descriptor{}, err
+	}
 	root, err := tarred([]entry{
 		{name: "etc/", mode: 0o755},
 		{name: "etc/ssl/", mode: 0o755},
 		{name: "etc/ssl/certs/", mode: 0o755},
-		{name: roots[1:], mode: 0o644, from: r.roots},
+		{name: roots[1:], mode: 0o644, text: trusted},
 		{name: "etc/passwd", mode: 0o644, text: fmt.Appendf(nil, "sallyport:x:%d:%d::/:/sbin/nologin\n", nobody, nobody)},
 		{name: "etc/group", mode: 0o644, text: fmt.Appendf(nil, "sallyport:x:%d:\n", nobody)},
 		{name: "tmp/", mode: 0o1777},

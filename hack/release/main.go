@@ -31,11 +31,11 @@ type release struct {
 	date    time.Time // of the commit, so that the same commit makes the same files
 	out     string
 	nfpm    string // the program that makes deb and rpm; none without it
-	roots   string // file of the authorities that the image trusts
+	roots   string // files of the authorities that the image trusts, as a pattern
 }
 
 func main() {
-	r := release{roots: roots}
+	r := release{roots: mozilla}
 	flag.StringVar(&r.version, "version", "", "version, like v1.2.3")
 	flag.StringVar(&r.out, "out", "dist", "folder for the result; it must not be there")
 	flag.StringVar(&r.nfpm, "nfpm", "", "path of nfpm, which makes deb and rpm")
@@ -131,19 +131,6 @@ func (r *release) packages() error {
 		}
 	}
 	return nil
-}
-
-// changelog lists the commits since the version before.
-func (r *release) changelog() error {
-	since := "HEAD"
-	if last, err := output("git", "describe", "--tags", "--abbrev=0", "HEAD^"); err == nil {
-		since = last + "..HEAD"
-	}
-	list, err := output("git", "log", "--no-merges", "--reverse", "--format=- %s (%h)", since)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(r.out, "CHANGELOG.md"), fmt.Appendf(nil, "# %s, %s\n\n%s\n", r.version, r.date.Format(time.DateOnly), list), 0o644)
 }
 
 func output(name string, args ...string) (string, error) {

@@ -167,6 +167,26 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// The image trusts whom Mozilla does, and nobody whom this machine trusts besides; without any it is not made.
+func TestAuthorities(t *testing.T) {
+	t.Parallel()
+	r := standIn(t)
+	folder := t.TempDir()
+	for name, text := range map[string]string{"b.crt": "B\n", "a.crt": "A\n", "notes.txt": "no"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.roots = filepath.Join(folder, "*.crt")
+	if got, err := r.authorities(); err != nil || string(got) != "A\nB\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	r.roots = filepath.Join(folder, "*.pem")
+	if err := r.image(); err == nil || !strings.Contains(err.Error(), "ca-certificates") {
+		t.Errorf("without certificates: %v", err)
+	}
+}
+
 // A help text becomes a page that man shows as it is.
 func TestManPage(t *testing.T) {
 	t.Parallel()
