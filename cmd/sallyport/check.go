@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 )
 
 func checkCommand() *cobra.Command {
@@ -30,6 +31,7 @@ func checkCommand() *cobra.Command {
 			for _, p := range plans {
 				warnings = append(warnings, p.Advice...)
 			}
+			warnings = append(warnings, strict.Advice(set)...)
 			for _, n := range notices {
 				fmt.Fprintln(cmd.ErrOrStderr(), "sallyport:", n)
 			}

@@ -29,6 +29,7 @@ type document struct {
 	places *place
 	// duplicates are the keys that stand twice, as problems without Object.
 	duplicates Problems
+	bare       []BareWord
 }
 
 // parseFile reads the documents of one file. Each is parsed on its own, so that
@@ -137,7 +138,7 @@ func parseChunk(file string, c chunk) (*document, Problems) {
 	if err != nil {
 		return fail(root.Line, valueError(err))
 	}
-	return &document{file: file, line: root.Line + c.skip, value: value, places: top, duplicates: b.problems}, nil
+	return &document{file: file, line: root.Line + c.skip, value: value, places: top, duplicates: b.problems, bare: b.bare}, nil
 }
 
 func fromJSON(file string, c chunk) (*document, Problems) {

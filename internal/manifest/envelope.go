@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -13,7 +14,7 @@ func (s *Set) addDocument(doc document) Problems {
 	if items, ok := doc.value["items"].([]any); ok && doc.value["apiVersion"] == "v1" && doc.value["kind"] == "List" {
 		return s.addList(doc, items)
 	}
-	o := &Object{Raw: doc.value, Pos: Position{File: doc.file, Line: doc.line}, places: doc.places}
+	o := &Object{Raw: doc.value, Pos: Position{File: doc.file, Line: doc.line}, Bare: doc.bare, places: doc.places}
 	if doc.places != nil {
 		o.Pos.Column = int(doc.places.column)
 	}
@@ -47,6 +48,12 @@ func (s *Set) addList(doc document, items []any) Problems {
 		part := document{file: doc.file, line: doc.line}
 		if p, _ := doc.places.find(fmt.Sprintf("items[%d]", i)); p != nil {
 			part.line, part.places = int(p.line), p
+		}
+		for _, w := range doc.bare {
+			if field, ok := strings.CutPrefix(w.Field, fmt.Sprintf("items[%d].", i)); ok {
+				w.Field = field
+				part.bare = append(part.bare, w)
+			}
 		}
 		var ok bool
 		if part.value, ok = item.(map[string]any); !ok {

@@ -18,6 +18,8 @@ type Object struct {
 	// Failed says that a problem was found in the object. A failed object is
 	// not decoded, so that it is reported once and not again for what follows.
 	Failed bool
+	// Bare are the words in it that YAML takes for true or false.
+	Bare []BareWord
 
 	places *place
 	typed  any // *v1alpha1.Kind, *Secret or *ConfigMap; nil before decoding

@@ -14,6 +14,7 @@ type placer struct {
 	anchors  map[*yaml.Node]*placed // placed once, shared by their aliases; nil while they are being placed
 	path     []byte                 // of the value being placed
 	problems Problems               // without Object
+	bare     []BareWord
 }
 
 // placed is a finished place with the size it would have written out in full.
@@ -57,6 +58,8 @@ func (b *placer) walk(n *yaml.Node, depth int) (*placed, *placeError) {
 	p := &placed{place: &place{line: int32(n.Line + b.skip), column: int32(n.Column)}, values: 1}
 	var err *placeError
 	switch n.Kind {
+	case yaml.ScalarNode:
+		b.noteBare(n, false)
 	case yaml.MappingNode:
 		err = b.mapping(p, n, depth)
 	case yaml.SequenceNode:
@@ -106,6 +109,7 @@ func (b *placer) mapping(p *placed, n *yaml.Node, depth int) *placeError {
 		}
 		up := len(b.path)
 		b.path = append(append(b.path, "."[:min(up, 1)]...), key.Value...)
+		b.noteBare(key, true)
 		child, err := b.walk(value, depth+1)
 		if err != nil {
 			return err

@@ -176,15 +176,7 @@ func (k *kindSchema) suggest(path string) string {
 func (k *kindSchema) fields(path string) []string {
 	s := k.structural
 	for step := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '.' || r == '[' }) {
-		property, ok := s.Properties[step]
-		switch {
-		case ok:
-			s = &property
-		case s.Items != nil && strings.HasSuffix(step, "]"):
-			s = s.Items
-		case s.AdditionalProperties != nil && s.AdditionalProperties.Structural != nil:
-			s = s.AdditionalProperties.Structural
-		default:
+		if s = below(s, step); s == nil {
 			return nil
 		}
 	}
