@@ -34,7 +34,11 @@ func TestDoctorInside(t *testing.T) {
 	if err := os.WriteFile(admin, []byte(strings.Repeat("canary", 6)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	guarded := testkit.Start(t, "serve", "-f", folder, "--admin-token-file", admin)
+	another := filepath.Join(t.TempDir(), "another")
+	if err := os.WriteFile(another, []byte(strings.Repeat("yranac", 6)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	guarded := testkit.Start(t, "serve", "-f", folder, "--admin-token-file", admin, "--session-key-file", keys[0])
 	for name, tt := range map[string]struct {
 		args []string
 		code int
@@ -45,8 +49,11 @@ func TestDoctorInside(t *testing.T) {
 		"replicas that are one":   {[]string{"--replica", a.MCP(), "--replica", b.MCP(), "--replica", a.Admin, "--replica", b.Admin}, 0, []string{"serve the same configuration", "a session of one replica goes on at the others"}},
 		"replicas with own keys":  {[]string{"--replica", a.MCP(), "--replica", c.MCP()}, 1, []string{"session keys", "is unknown to", "--session-key-file"}},
 		"other manifests":         {[]string{"--replica", a.Admin, "--replica", other.Admin}, 1, []string{"they serve different configurations"}},
-		"admin addresses alone":   {[]string{"--replica", a.Admin, "--replica", b.Admin}, 0, []string{"not tried", "session keys"}},
-		"a guarded admin address": {[]string{"--replica", a.Admin, "--replica", guarded.Admin}, 0, []string{"not tried", "asks for its admin token"}},
+		"admin addresses alone":   {[]string{"--replica", a.Admin, "--replica", b.Admin}, 0, []string{"ok", "session keys", "2 replicas open each other's sessions"}},
+		"admin, with own keys":    {[]string{"--replica", a.Admin, "--replica", c.Admin}, 1, []string{"serve the same configuration", "failure", "session keys", "has not the key that", "--session-key-file"}},
+		"a guarded admin address": {[]string{"--replica", a.Admin, "--replica", guarded.Admin}, 0, []string{"not tried", "asks for its admin token", "not tried", "session keys"}},
+		"its token":               {[]string{"--replica", b.Admin, "--replica", guarded.Admin, "--admin-token-file", admin}, 0, []string{"ok", "session keys", "open each other's sessions"}},
+		"another token":           {[]string{"--replica", b.Admin, "--replica", guarded.Admin, "--admin-token-file", another}, 0, []string{"not tried", "asks for another admin token"}},
 		"no manifests":            {[]string{"-f", site + "/none"}, 2, nil},
 		"a replica that is none":  {[]string{"--replica", "here"}, 2, nil},
 		"its own key, for anyone": {[]string{"--session-key-file", keys[0], "--max-in-flight", "2147483647"}, 0, []string{"ok", "files", "nobody else can read", "warning", "open files", "LimitNOFILE="}},
@@ -70,6 +77,43 @@ func TestDoctorInside(t *testing.T) {
 	broken := manifests(t, remote("docs", backend.URL, "groupRef: {name: team}"))
 	if r := testkit.Run(t, "doctor", "-f", broken); r.Code != 1 || !strings.Contains(r.Stdout, "spec.groupRef.name") || !strings.Contains(r.Stdout, ".yaml:") {
 		t.Errorf("exit code %d:\n%s\n%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// TestDoctorOfClosedReplicas compares replicas whose endpoint lets nobody in without a
+// token, and looks at the Redis that they share.
+func TestDoctorOfClosedReplicas(t *testing.T) {
+	t.Parallel()
+	issuer, redis := testkit.NewIssuer(t), testkit.StartRedis(t)
+	backend := testkit.StartBackend(t, testkit.Sessions)
+	folder := manifests(t, remote("docs", backend.URL, "oidcConfig: {type: inline, inline: {issuer: \""+issuer.URL+"\", audience: docs, jwksAllowPrivateIP: true}}"))
+	keys, storeKey := []string{keyFile(t, newKey(t)), keyFile(t, newKey(t))}, keyFile(t, newKey(t))
+	store := []string{"--store", "redis://" + testkit.RedisUser + "@" + redis.Address, "--store-key-file", storeKey}
+	env := []string{"SALLYPORT_REDIS_PASSWORD=" + testkit.RedisPassword}
+	start := func(key string) *testkit.Gateway {
+		return testkit.StartWith(t, testkit.Options{Env: env}, append([]string{"serve", "-f", folder, "--session-key-file", key}, store...)...)
+	}
+	a, b, c := start(keys[0]), start(keys[0]), start(keys[1])
+	token := "SALLYPORT_TOKEN=" + issuer.Sign(nil, issuer.Claims("docs", nil))
+	for name, tt := range map[string]struct {
+		args, env []string
+		code      int
+		want      []string // in this order
+	}{
+		"no token":             {[]string{"--replica", a.MCP(), "--replica", b.MCP()}, env, 0, []string{"--store: Redis ", "not tried", "session keys", "SALLYPORT_TOKEN", "admin addresses"}},
+		"a token":              {[]string{"--replica", a.MCP(), "--replica", b.MCP()}, append(env, token), 0, []string{"ok", "session keys", "goes on at the others"}},
+		"a token, other keys":  {[]string{"--replica", a.MCP(), "--replica", c.MCP()}, append(env, token), 1, []string{"failure", "session keys", "is unknown to"}},
+		"admin addresses":      {[]string{"--replica", a.MCP(), "--replica", b.MCP(), "--replica", a.Admin, "--replica", b.Admin}, env, 0, []string{"ok", "session keys", "open each other's sessions", "nothing is wrong"}},
+		"admin, other keys":    {[]string{"--replica", a.Admin, "--replica", c.Admin}, env, 1, []string{"failure", "session keys", "has not the key"}},
+		"no password of Redis": {nil, nil, 1, []string{"failure", "store", "--store", "SALLYPORT_REDIS_PASSWORD"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := testkit.RunWith(t, testkit.Options{Env: tt.env}, append(append([]string{"doctor", "-f", folder}, store...), tt.args...)...)
+			if r.Code != tt.code || !testkit.InOrder(r.Stdout, tt.want) || strings.Contains(r.Stdout+r.Stderr, testkit.RedisPassword) || strings.Contains(r.Stdout+r.Stderr, strings.TrimPrefix(token, "SALLYPORT_TOKEN=")) {
+				t.Errorf("exit code %d, want %d and %q:\n%s\n%s", r.Code, tt.code, tt.want, r.Stdout, r.Stderr)
+			}
+		})
 	}
 }
 

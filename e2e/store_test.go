@@ -99,6 +99,17 @@ func relink(path, to string) error {
 	return os.Symlink(to, path)
 }
 
+// The rights that a user of Redis needs are everywhere the same; that they are enough is
+// tested with the doctor and with the example for Docker Compose.
+func TestRightsAtRedisInDocs(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"docs/how-to/state.md", "examples/compose/replicas/secrets.sh", "internal/doctor/inside/stores.go"} {
+		if !strings.Contains(read(t, filepath.Join(root, filepath.FromSlash(file))), "+@read +@write +@scripting +@connection +time") {
+			t.Errorf("%s has other rights", file)
+		}
+	}
+}
+
 // REQ B-26: replicas share the buckets of a limit over Redis, and keep their own while it is away.
 func TestSharedRateLimit(t *testing.T) {
 	t.Parallel()

@@ -94,6 +94,7 @@ type Server struct {
 	opts     Options
 	surfaces *surface.Surfaces
 	places   *pipeline.Places
+	keyNames []string       // of what sessions are sealed with
 	maker    *compile.Maker // with all that outlives a change of configuration
 
 	current   atomic.Pointer[Snapshot]
@@ -116,7 +117,7 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Store == nil {
 		opts.Store = store.NewMemory()
 	}
-	s := &Server{opts: opts, places: pipeline.NewPlaces(opts.MaxInFlight), warned: map[string][]string{}}
+	s := &Server{opts: opts, places: pipeline.NewPlaces(opts.MaxInFlight), keyNames: ring.Names(), warned: map[string][]string{}}
 	s.surfaces = surface.New(surface.Config{
 		AllowedHosts: opts.AllowedHosts, AllowedOrigins: opts.AllowedOrigins, PublicURL: opts.PublicURL,
 		MaxBodyBytes: opts.MaxBodyBytes, MaxEventBytes: opts.MaxEventBytes,

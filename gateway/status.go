@@ -17,6 +17,9 @@ import (
 type status struct {
 	Config  configStatus   `json:"config"`
 	Servers []serverStatus `json:"servers"`
+	// SessionKeys are names of the keys that sessions are sealed with, by which replicas can
+	// be compared: the first seals, all open.
+	SessionKeys []string `json:"sessionKeys"`
 }
 
 type configStatus struct {
@@ -71,7 +74,7 @@ func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) status() status {
-	st := status{Servers: []serverStatus{}}
+	st := status{Servers: []serverStatus{}, SessionKeys: s.keyNames}
 	if why := s.refused.Load(); why != nil {
 		st.Config.Error = *why
 	}

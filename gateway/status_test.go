@@ -24,7 +24,8 @@ import (
 
 // status is what /status says, as far as tests look.
 type status struct {
-	Config struct {
+	SessionKeys []string
+	Config      struct {
 		Hash, Error string
 		LoadedAt    time.Time
 	}
@@ -98,7 +99,7 @@ func TestStatus(t *testing.T) {
 	st := waitStatus(t, at, "here ready, locked unauthenticated, gone and old ready, exchanging able to", func(st *status) bool {
 		return st.of("here") == "ready" && st.of("locked") == "unauthenticated" && st.of("gone") == "ready" && st.of("old") == "ready" && st.exchanges("exchanging") == "true"
 	})
-	if st.Config.Hash == "" || st.Config.LoadedAt.IsZero() || st.Config.Error != "" || st.Servers[0].Backends[0].LastCheck.IsZero() {
+	if st.Config.Hash == "" || st.Config.LoadedAt.IsZero() || st.Config.Error != "" || st.Servers[0].Backends[0].LastCheck.IsZero() || len(st.SessionKeys) != 1 {
 		t.Errorf("got %+v", st)
 	}
 	for _, s := range st.Servers {

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/doctor/inside"
 	"github.com/sallyport-dev/sallyport/internal/doctor/outside"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/ownfile"
 	"github.com/sallyport-dev/sallyport/internal/secret"
@@ -108,6 +109,7 @@ func (f *doctorFlags) looks(args []string) (func(context.Context, *doctor.Report
 	if err != nil {
 		return nil, err
 	}
+	in.Token = from.Token
 	return func(ctx context.Context, r *doctor.Report) {
 		if len(f.manifests.Paths) > 0 {
 			set, plans, problems, _ := check(&f.manifests)
@@ -115,6 +117,7 @@ func (f *doctorFlags) looks(args []string) (func(context.Context, *doctor.Report
 			for _, p := range plans {
 				advice = append(advice, p.Advice...)
 			}
+			advice = append(advice, strict.Advice(set)...)
 			inside.Examine(ctx, set, problems, advice, in, r)
 			if u != nil && len(problems) == 0 {
 				from.Known = inside.Known(set, u)
@@ -180,6 +183,14 @@ func (f *doctorFlags) inside(u *url.URL) (inside.Options, error) {
 		o.Replicas = append(o.Replicas, replica)
 	}
 	var err error
+	if o.Redis, o.StoreKeys, err = f.Redis(os.LookupEnv); err != nil {
+		return o, err
+	}
+	if len(f.replicas) > 0 {
+		if o.AdminToken, err = f.AdminToken(os.LookupEnv); err != nil {
+			return o, err
+		}
+	}
 	o.Asking, err = asking()
 	return o, err
 }

@@ -236,6 +236,6 @@ func (c *making) storage(p *plan.Storage) (store.Store, error) {
 		if p.Redis == nil {
 			return store.NewMemory(), nil
 		}
-		return store.NewRedis(redis(p.Redis))
+		return store.NewRedis(RedisConfig(p.Redis))
 	})
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
-// redis says where a Redis is, and how it is reached.
-func redis(p *plan.Redis) store.RedisConfig {
+// RedisConfig says where a Redis of a manifest is, and how it is reached.
+func RedisConfig(p *plan.Redis) store.RedisConfig {
 	r := p.Spec
 	cfg := store.RedisConfig{
 		Addresses: []string{string(r.Addr)}, Cluster: r.ClusterMode,

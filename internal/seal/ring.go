@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -122,6 +123,16 @@ func (r *Ring) OpenValue(purpose, place string, sealed []byte) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Names tell the keys apart, in the order of the ring, and nothing of them: processes with
+// the same key have the same name for it.
+func (r *Ring) Names() []string {
+	var names []string
+	for _, k := range r.keys {
+		names = append(names, hex.EncodeToString(derive(k, "what it is called")[:8]))
+	}
+	return names
 }
 
 // purpose returns the ciphers for one purpose. Purposes are constants of the

@@ -165,3 +165,19 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+// Names tell keys apart, in their order, and are the same wherever a key is; nothing of a
+// key is in its name.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	names := newRing(t, key('a'), key('b')).Names()
+	if want := append(newRing(t, key('a')).Names(), newRing(t, key('b')).Names()...); !cmp.Equal(names, want) || names[0] == names[1] {
+		t.Errorf("names %v, want %v", names, want)
+	}
+	if strings.Contains(names[0], strings.Repeat("61", 4)) || len(names[0]) != 16 {
+		t.Errorf("name %s", names[0])
+	}
+	if made := newRing(t); cmp.Equal(made.Names(), newRing(t).Names()) {
+		t.Error("two keys that were made by chance have one name")
+	}
+}

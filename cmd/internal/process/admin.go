@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,15 @@ import (
 
 // minAdminToken is the shortest admin token that cannot be guessed over a network.
 const minAdminToken = 16
+
+// AdminToken is a token that the admin address takes; none where it asks for none.
+func (f *Flags) AdminToken(getenv func(string) (string, bool)) (secret.Value, error) {
+	opts := gateway.Options{Log: slog.New(slog.DiscardHandler)}
+	if err := adminTokens(f.adminTokenFile, &opts, getenv); err != nil || len(opts.AdminTokens) == 0 {
+		return secret.Value{}, err
+	}
+	return opts.AdminTokens[0], nil
+}
 
 // adminTokens sets who may look at the admin listener (REQ C-7). Naming a file asks
 // for a token; AUTH_REQUIRED says so for the whole installation, and wins.

@@ -43,7 +43,7 @@ func (f *storeFlags) open(opts *gateway.Options, getenv func(string) (string, bo
 		return nil
 	case isFile && path != "":
 		return f.openFile(path, opts)
-	case strings.HasPrefix(f.where, "redis://"), strings.HasPrefix(f.where, "rediss://"):
+	case f.inRedis():
 		return f.openRedis(opts, getenv)
 	}
 	return UsageError{errors.New("--store: it is none of memory, file:PATH and redis://HOST:PORT")}
@@ -94,13 +94,40 @@ func notEmptied(path, keyFile string) error {
 	return fmt.Errorf("the file %s is empty, though its key %s is there: what was kept is lost; put a copy in its place, or remove %s to begin anew", path, keyFile, path)
 }
 
-func (f *storeFlags) openRedis(opts *gateway.Options, getenv func(string) (string, bool)) error {
+// inRedis reports whether state is kept in a Redis.
+func (f *storeFlags) inRedis() bool {
+	return strings.HasPrefix(f.where, "redis://") || strings.HasPrefix(f.where, "rediss://")
+}
+
+// redis says which one, and how it is reached.
+func (f *storeFlags) redis(getenv func(string) (string, bool)) (store.RedisConfig, error) {
 	cfg, err := store.ParseRedisURL(f.where)
 	if err != nil {
-		return UsageError{fmt.Errorf("--store: %w", err)}
+		return cfg, UsageError{fmt.Errorf("--store: %w", err)}
 	}
 	if p, ok := getenv(redisPassword); ok && cfg.Password.Empty() {
 		cfg.Password = secret.New(p)
+	}
+	return cfg, nil
+}
+
+// Redis is the one that --store names, and the keys that seal what is in it; nil for none.
+func (f *Flags) Redis(getenv func(string) (string, bool)) (*store.RedisConfig, *seal.Ring, error) {
+	if !f.store.inRedis() {
+		return nil, nil, nil
+	}
+	cfg, err := f.store.redis(getenv)
+	if err != nil || f.store.keyFile == "" {
+		return &cfg, nil, err
+	}
+	ring, err := readRing(f.store.keyFile)
+	return &cfg, ring, wrapped("read the store's keys", err)
+}
+
+func (f *storeFlags) openRedis(opts *gateway.Options, getenv func(string) (string, bool)) error {
+	cfg, err := f.redis(getenv)
+	if err != nil {
+		return err
 	}
 	if f.keyFile == "" {
 		return UsageError{errors.New("--store: Redis needs --store-key-file, the same for every replica; make one with: openssl rand -base64 32 > store.key")}

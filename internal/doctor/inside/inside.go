@@ -16,6 +16,9 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/listen"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/seal"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/internal/store"
 )
 
 // Options are what there is besides manifests.
@@ -27,7 +30,11 @@ type Options struct {
 	StoreFile   string            // or folder; "" for none
 	Secrets     string            // the folder of secrets that no manifest has; "" for none
 	MaxInFlight int64
+	Redis       *store.RedisConfig // that --store names; nil for none
+	StoreKeys   *seal.Ring         // that seal what is in it; nil where they are not known
 	Replicas    []*url.URL
+	Token       secret.Value // that lets a caller in; "" for none
+	AdminToken  secret.Value // that the admin addresses take; "" for none
 }
 
 // exam is one look at manifests.
@@ -53,6 +60,7 @@ func Examine(ctx context.Context, set *manifest.Set, problems, advice manifest.P
 		return
 	}
 	r.OK("manifests", "%s can be served", doctor.Count(len(set.Objects), "resource"))
+	var authServers []*plan.AuthServer
 	for _, ns := range set.Namespaces() {
 		in := set.In(ns)
 		p := plan.Of(in, plan.Process{Checking: true})
@@ -65,8 +73,10 @@ func Examine(ctx context.Context, set *manifest.Set, problems, advice manifest.P
 		for _, a := range p.AuthServers {
 			x.providers(ctx, a)
 		}
+		authServers = append(authServers, p.AuthServers...)
 	}
-	x.replicas(ctx, set)
+	x.stores(ctx, authServers)
+	x.replicas(ctx, authServers)
 }
 
 // Known is what manifests tell of the gateway at a URL.

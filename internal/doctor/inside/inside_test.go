@@ -193,13 +193,7 @@ func TestFaults(t *testing.T) {
 			if strings.Contains(text, "canary") {
 				t.Errorf("a secret is told:\n%s", text)
 			}
-			parts := strings.SplitN(tt.want, ": ", 3)
-			for _, f := range r.Findings {
-				if string(f.Level) == parts[0] && f.Check == parts[1] && testkit.InOrder(f.String(), strings.Fields(parts[2])) {
-					return
-				}
-			}
-			t.Errorf("nothing says %q:\n%s", tt.want, text)
+			wantFinding(t, r, tt.want)
 		})
 	}
 	t.Run("secrets in a file that others can read", func(t *testing.T) {

@@ -12,16 +12,16 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
-	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
-// replicas looks whether several gateways are one: by the configuration that their admin
-// addresses tell of, by whether a session of one is known to the others, and by the keys
-// of their authorization servers.
-func (x *exam) replicas(ctx context.Context, set *manifest.Set) {
+// replicas looks whether several gateways are one: by the configuration and the session
+// keys that their admin addresses tell of, by whether a session of one is known to the
+// others, and by the keys of their authorization servers.
+func (x *exam) replicas(ctx context.Context, servers []*plan.AuthServer) {
 	if len(x.Replicas) < 2 {
 		return
 	}
@@ -29,10 +29,11 @@ func (x *exam) replicas(ctx context.Context, set *manifest.Set) {
 	defer cancel()
 	client := netguard.NewClient(netguard.Policy{AllowPrivate: true, Proxies: x.Asking.Proxies}, netguard.Options{}) // a person typed the addresses
 	defer client.CloseIdleConnections()
-	var admin, public []*url.URL
+	var public []*url.URL
+	var told []replica
 	hashes := map[string][]string{}
 	for _, u := range x.Replicas {
-		hash, isAdmin, err := configOf(ctx, client, u)
+		r, isAdmin, err := x.statusOf(ctx, client, u)
 		switch {
 		case err != nil:
 			x.Skip("replicas", "%s does not say which configuration it serves: %v", u.Host, err)
@@ -41,25 +42,56 @@ func (x *exam) replicas(ctx context.Context, set *manifest.Set) {
 			public = append(public, u)
 			continue
 		}
-		admin = append(admin, u)
-		hashes[hash] = append(hashes[hash], u.Host)
+		told = append(told, r)
+		hashes[r.config] = append(hashes[r.config], r.host)
 	}
 	switch {
 	case len(hashes) > 1:
 		x.Fail("replicas", "the manifests of each replica; a new configuration takes 5 s to be served everywhere", "they serve different configurations: %s", groups(hashes))
-	case len(admin) > 1:
-		x.OK("replicas", "%d of them serve the same configuration", len(admin))
+	case len(told) > 1:
+		x.OK("replicas", "%d of them serve the same configuration", len(told))
 	}
+	known := x.sessionKeys(told)
 	if len(public) < 2 {
-		x.Skip("session keys", "the replicas' addresses for clients are not known: give --replica with those, one for each")
+		if !known {
+			x.Skip("session keys", "neither two admin addresses nor two addresses for clients are among the replicas: give --replica with those, one for each")
+		}
 		return
 	}
-	x.sessions(ctx, client, public)
-	for _, ns := range set.Namespaces() {
-		for _, a := range plan.Of(set.In(ns), plan.Process{Checking: true}).AuthServers {
-			x.signingKeys(ctx, client, a, public)
+	x.sessions(ctx, client, public, known)
+	for _, a := range servers {
+		x.signingKeys(ctx, client, a, public)
+	}
+}
+
+// replica is what the admin address of one tells.
+type replica struct {
+	host   string
+	config string   // hash of what it serves
+	keys   []string // names of its session keys, the one that seals first
+}
+
+// sessionChange is what there is to do about replicas that do not know each other's sessions.
+const sessionChange = "--session-key-file, the same for every replica; sessions with local programs and HTTP+SSE servers need clients that stay at one"
+
+// sessionKeys looks whether each replica can open what the others seal; false where fewer
+// than two tell of their keys. Their lists may differ while keys are being changed.
+func (x *exam) sessionKeys(all []replica) bool {
+	const check = "session keys"
+	all = slices.DeleteFunc(slices.Clone(all), func(r replica) bool { return len(r.keys) == 0 })
+	if len(all) < 2 {
+		return false
+	}
+	for _, from := range all {
+		for _, to := range all {
+			if !slices.Contains(to.keys, from.keys[0]) {
+				x.Fail(check, sessionChange, "%s has not the key that %s seals sessions with: clients lose theirs whenever another replica is asked", to.host, from.host)
+				return true
+			}
 		}
 	}
+	x.OK(check, "%d replicas open each other's sessions", len(all))
+	return true
 }
 
 func groups(of map[string][]string) string {
@@ -72,57 +104,109 @@ func groups(of map[string][]string) string {
 	return strings.Join(all, "; ")
 }
 
-// configOf asks an admin address which configuration is served; false where it is none,
-// and an error where it does not tell.
-func configOf(ctx context.Context, client *http.Client, u *url.URL) (hash string, admin bool, err error) {
+// statusOf asks an admin address what it tells; false where it is none, and an error where
+// it does not tell.
+func (x *exam) statusOf(ctx context.Context, client *http.Client, u *url.URL) (r replica, admin bool, err error) {
 	at := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/status"}).String()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return "", false, err
+	ask := func(token secret.Value) (*netguard.Answer, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+		if err != nil {
+			return nil, err
+		}
+		if !token.Empty() {
+			req.Header["Authorization"] = []string{"Bearer " + token.Reveal()}
+		}
+		return netguard.Send(client, req, 1<<20)
 	}
-	a, err := netguard.Send(client, req, 1<<20)
-	if err != nil {
-		return "", false, err
-	}
-	for _, c := range oauth.ParseChallenges(a.Header) {
-		if c.Params["realm"] == "sallyport admin" {
-			return "", true, errors.New("it asks for its admin token")
+	a, err := ask(secret.Value{})
+	if err == nil && asksForAdminToken(a) {
+		admin = true
+		switch {
+		case x.AdminToken.Empty():
+			return r, true, errors.New("it asks for its admin token; name the file with --admin-token-file")
+		case !x.maySend(ctx, u):
+			return r, true, errors.New("it asks for its admin token, which could be read on the way: the address is http, and no private one")
+		}
+		if a, err = ask(x.AdminToken); err == nil && asksForAdminToken(a) {
+			return r, true, errors.New("it asks for another admin token than that in --admin-token-file")
 		}
 	}
+	if err != nil {
+		return r, admin, err
+	}
 	var status struct {
-		Config  struct{ Hash string }
-		Servers []json.RawMessage
+		Config      struct{ Hash string }
+		Servers     []json.RawMessage
+		SessionKeys []string
 	}
 	if a.Status != http.StatusOK || oauth.Lenient(a.Body, &status) != nil || status.Servers == nil {
-		return "", false, nil
+		return r, false, nil
 	}
-	return status.Config.Hash, true, nil
+	return replica{u.Host, status.Config.Hash, status.SessionKeys}, true, nil
 }
 
-// sessions begins one at the first replica, and goes on with it at the others.
-func (x *exam) sessions(ctx context.Context, client *http.Client, at []*url.URL) {
+// asksForAdminToken reports whether an answer is that of an admin address which wants a token.
+func asksForAdminToken(a *netguard.Answer) bool {
+	return slices.ContainsFunc(oauth.ParseChallenges(a.Header), func(c oauth.AuthChallenge) bool { return c.Params["realm"] == "sallyport admin" })
+}
+
+// maySend reports whether nobody on the way to an address can read a token.
+func (x *exam) maySend(ctx context.Context, u *url.URL) bool {
+	if u.Scheme == "https" {
+		return true
+	}
+	via, err := x.Asking.Proxies.For(&http.Request{URL: u})
+	return err == nil && via == nil && private(ctx, u.Hostname())
+}
+
+// sessions begins one at the first replica, and goes on with it at the others. Where it
+// cannot, that is said, unless their keys are known to be the same.
+func (x *exam) sessions(ctx context.Context, client *http.Client, at []*url.URL, known bool) {
 	const check = "session keys"
+	token := x.Token
+	for _, u := range at {
+		if !x.maySend(ctx, u) {
+			token = secret.Value{}
+		}
+	}
+	said := func(method string, u *url.URL, message, session string) (*netguard.Answer, error) {
+		return said(ctx, client, method, u, message, session, token)
+	}
+	skip := func(format string, args ...any) {
+		if !known {
+			x.Skip(check, format+"; give --replica with their admin addresses, too, which tell of their keys", args...)
+		}
+	}
 	hello := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":%q,"capabilities":{},"clientInfo":{"name":"sallyport-doctor","version":"1"}}}`, mcp.Rev20251125)
-	opened, err := said(ctx, client, http.MethodPost, at[0], hello, "")
+	opened, err := said(http.MethodPost, at[0], hello, "")
 	if err != nil {
-		x.Skip(check, "no session can be opened at %s: %v", at[0].Host, err)
+		skip("no session can be opened at %s: %v", at[0].Host, err)
 		return
 	}
 	session := opened.Header.Get(mcp.HeaderSessionID)
-	if opened.Status != http.StatusOK || session == "" {
-		x.Skip(check, "no session can be opened at %s (%d), of an endpoint that lets nobody in, or whose server has none", at[0].Host, opened.Status)
+	switch {
+	case opened.Status == http.StatusUnauthorized && token.Empty() && !x.Token.Empty():
+		skip("%s asks for a token, and yours could be read on the way: the address is http, and no private one", at[0].Host)
+		return
+	case opened.Status == http.StatusUnauthorized && token.Empty():
+		skip("%s asks for a token: give one in the variable SALLYPORT_TOKEN, or by --token-file", at[0].Host)
+		return
+	case opened.Status != http.StatusOK || session == "":
+		skip("no session can be opened at %s (%d), of an endpoint that does not let in, or whose server has none", at[0].Host, opened.Status)
 		return
 	}
-	defer func() { _, _ = said(ctx, client, http.MethodDelete, at[0], "", session) }() // some servers want to keep them all the same
+	defer func() { _, _ = said(http.MethodDelete, at[0], "", session) }() // some servers want to keep them all the same
 	for _, u := range at[1:] {
-		got, err := said(ctx, client, http.MethodPost, u, `{"jsonrpc":"2.0","id":2,"method":"ping"}`, session)
+		got, err := said(http.MethodPost, u, `{"jsonrpc":"2.0","id":2,"method":"ping"}`, session)
 		switch {
 		case err != nil:
 			x.Fail(check, "what listens at "+u.Host, "a replica does not answer: %v", err)
 			return
 		case got.Status == http.StatusNotFound:
-			x.Fail(check, "--session-key-file, the same for every replica; sessions with local programs and HTTP+SSE servers need clients that stay at one",
-				"a session of %s is unknown to %s: clients lose theirs whenever another replica is asked", at[0].Host, u.Host)
+			x.Fail(check, sessionChange, "a session of %s is unknown to %s: clients lose theirs whenever another replica is asked", at[0].Host, u.Host)
+			return
+		case got.Status == http.StatusUnauthorized:
+			x.Fail("replicas", "the issuer's keys as this replica reaches them, its clock, and its manifests", "%s lets in who shows the token, and %s does not (401)", at[0].Host, u.Host)
 			return
 		}
 	}
@@ -130,7 +214,7 @@ func (x *exam) sessions(ctx context.Context, client *http.Client, at []*url.URL)
 }
 
 // said sends a message to a replica.
-func said(ctx context.Context, client *http.Client, method string, u *url.URL, message, session string) (*netguard.Answer, error) {
+func said(ctx context.Context, client *http.Client, method string, u *url.URL, message, session string, token secret.Value) (*netguard.Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader([]byte(message)))
 	if err != nil {
 		return nil, err
@@ -138,6 +222,9 @@ func said(ctx context.Context, client *http.Client, method string, u *url.URL, m
 	req.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
 	if session != "" {
 		req.Header[mcp.HeaderSessionID], req.Header[mcp.HeaderProtocolVersion] = []string{session}, []string{string(mcp.Rev20251125)}
+	}
+	if !token.Empty() {
+		req.Header["Authorization"] = []string{"Bearer " + token.Reveal()}
 	}
 	return netguard.Send(client, req, 1<<20)
 }

@@ -9,6 +9,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/seal"
@@ -115,3 +117,20 @@ func (s *Store) Scan(ctx context.Context, prefix string, each func(key string, v
 
 // Close closes the store inside.
 func (s *Store) Close() error { return s.inner.Close() }
+
+// Foreign looks at some of what is kept, and counts how many of that none of the keys
+// opens. What stands beside it unsealed is left out, by its prefixes.
+func (s *Store) Foreign(ctx context.Context, unsealed ...string) (foreign, looked int, err error) {
+	const enough = 20
+	err = s.inner.Scan(ctx, "", func(key string, raw []byte) bool {
+		if slices.ContainsFunc(unsealed, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+			return true
+		}
+		looked++
+		if _, err := s.open(key, raw, nil); err != nil {
+			foreign++
+		}
+		return looked < enough
+	})
+	return foreign, looked, err
+}
