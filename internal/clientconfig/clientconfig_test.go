@@ -154,6 +154,18 @@ func TestKeepsTheRest(t *testing.T) {
 			"{\"numStartups\":12345678901234567890,\"mcpServers\":{\n  },\"html\":\"<b>&\"}",
 		},
 		{
+			"the shape of opencode 1", "opencode", "opencode.json",
+			"{\n  \"mcp\": {\n    \"servers\": {\"type\": \"remote\", \"url\": \"https://a.example\"}\n  }\n}\n",
+			"{\n  \"mcp\": {\n    \"servers\": {\"type\": \"remote\", \"url\": \"https://a.example\"},\n    \"docs\": {\n      \"type\": \"remote\",\n      \"url\": \"https://gw.example.com/servers/docs/mcp?team=a&b=1\"\n    }\n  }\n}\n",
+			"",
+		},
+		{
+			"the shape of opencode 2", "opencode", "opencode.json",
+			"{\n  \"mcp\": {\n    \"timeout\": {\"startup\": 5},\n    \"servers\": {\n      \"mine\": {\"type\": \"remote\", \"url\": \"https://a.example\"}\n    }\n  }\n}\n",
+			"{\n  \"mcp\": {\n    \"timeout\": {\"startup\": 5},\n    \"servers\": {\n      \"mine\": {\"type\": \"remote\", \"url\": \"https://a.example\"},\n      \"docs\": {\n        \"type\": \"remote\",\n        \"url\": \"https://gw.example.com/servers/docs/mcp?team=a&b=1\"\n      }\n    }\n  }\n}\n",
+			"",
+		},
+		{
 			"tables", "codex", "config.toml",
 			"model = \"o3\" # fast\n\n[mcp_servers.mine]\ncommand = \"npx\"\nargs = [\"-y\", \"x\"]\n\n[mcp_servers.mine.env]\nA = \"b\"\n",
 			"model = \"o3\" # fast\n\n[mcp_servers.mine]\ncommand = \"npx\"\nargs = [\"-y\", \"x\"]\n\n[mcp_servers.mine.env]\nA = \"b\"\n\n[mcp_servers.docs]\nurl = \"https://gw.example.com/servers/docs/mcp?team=a&b=1\"\n",

@@ -33,6 +33,7 @@ type Client struct {
 
 	file      func(Place) string
 	container string // the member of the file's object that holds the servers
+	within    string // the member of that which does, in files of a newer shape; "" for none
 	entry     func(Server) []member
 }
 
@@ -94,7 +95,7 @@ var clients = []Client{
 		file: func(p Place) string { return filepath.Join(p.Home, ".gemini", "settings.json") },
 	},
 	{
-		Name: "opencode", Title: "opencode", Project: "opencode.json", container: "mcp", entry: typed("remote", "url"),
+		Name: "opencode", Title: "opencode", Project: "opencode.json", container: "mcp", within: "servers", entry: typed("remote", "url"),
 		Then: "start opencode again",
 		file: func(p Place) string {
 			return filepath.Join(p.env("XDG_CONFIG_HOME", filepath.Join(p.Home, ".config")), "opencode", "opencode.json")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,7 +35,7 @@ func (c *Client) Add(file, name string, s Server, replace bool) (Change, error) 
 	for _, m := range c.entry(s) {
 		want[m.name] = plain(m.value)
 	}
-	return c.change(file, func(text []byte, servers map[string]any) ([]byte, error) {
+	return c.change(file, func(text []byte, path []string, servers map[string]any) ([]byte, error) {
 		was, there := servers[name]
 		switch {
 		case there && reflect.DeepEqual(was, any(want)):
@@ -44,21 +45,21 @@ func (c *Client) Add(file, name string, s Server, replace bool) (Change, error) 
 		case isTOML(file):
 			return setTOML(text, c.container, name, c.entry(s), there)
 		default:
-			return setJSON(text, c.container, name, c.entry(s))
+			return setJSON(text, path, name, c.entry(s))
 		}
 	}, name, want)
 }
 
 // Remove takes the server of a name out.
 func (c *Client) Remove(file, name string) (Change, error) {
-	return c.change(file, func(text []byte, servers map[string]any) ([]byte, error) {
+	return c.change(file, func(text []byte, path []string, servers map[string]any) ([]byte, error) {
 		if _, there := servers[name]; !there {
 			return text, nil
 		}
 		if isTOML(file) {
 			return removeTOML(text, c.container, name)
 		}
-		return removeJSON(text, c.container, name)
+		return removeJSON(text, path, name)
 	}, name, nil)
 }
 
@@ -76,7 +77,7 @@ func (c *Client) List(file string) ([]Entry, error) {
 }
 
 // change makes a new text of a file, sees that it differs by one entry, and puts it in the file's place.
-func (c *Client) change(file string, edit func([]byte, map[string]any) ([]byte, error), name string, want map[string]any) (Change, error) {
+func (c *Client) change(file string, edit func([]byte, []string, map[string]any) ([]byte, error), name string, want map[string]any) (Change, error) {
 	// A file that a person keeps elsewhere stays there.
 	if to, err := filepath.EvalSymlinks(file); err == nil {
 		file = to
@@ -93,7 +94,7 @@ func (c *Client) change(file string, edit func([]byte, map[string]any) ([]byte, 
 	if was, there := servers[name]; there {
 		done.Before = describe(was)
 	}
-	changed, err := edit(text, servers)
+	changed, err := edit(text, c.path(document), servers)
 	if err != nil {
 		return done, inFile(file, err)
 	}
@@ -122,31 +123,38 @@ func (c *Client) check(file string, changed []byte, was map[string]any, name str
 	} else if _, there := servers[name]; there {
 		right = false
 	}
-	if !right || !reflect.DeepEqual(without(was, c.container, name), without(is, c.container, name)) {
+	if !right || !reflect.DeepEqual(without(was, c.path(is), name), without(is, c.path(is), name)) {
 		return fmt.Errorf("%s: nothing was written, since more would have changed than the server %s; change it by hand", file, name)
 	}
 	return nil
 }
 
 // without is a document but for one server, and but for a container that holds no other.
-func without(document map[string]any, container, name string) map[string]any {
-	out := map[string]any{}
-	for k, v := range document {
-		if servers, ok := v.(map[string]any); ok && k == container {
-			rest := map[string]any{}
-			for n, s := range servers {
-				if n != name {
-					rest[n] = s
-				}
-			}
-			if len(rest) == 0 {
-				continue
-			}
-			v = rest
+func without(document map[string]any, path []string, name string) map[string]any {
+	out := maps.Clone(document)
+	if len(path) == 0 {
+		delete(out, name)
+		return out
+	}
+	if held, ok := out[path[0]].(map[string]any); ok {
+		if rest := without(held, path[1:], name); len(rest) > 0 {
+			out[path[0]] = rest
+		} else {
+			delete(out, path[0])
 		}
-		out[k] = v
 	}
 	return out
+}
+
+// path is where a document holds its servers: in the client's container, or in the object
+// within it where this one has that.
+func (c *Client) path(document map[string]any) []string {
+	if held, ok := document[c.container].(map[string]any); ok && c.within != "" {
+		if inner, ok := held[c.within].(map[string]any); ok && inner["type"] == nil { // a server of that name has a type
+			return []string{c.container, c.within}
+		}
+	}
+	return []string{c.container}
 }
 
 func (c *Client) parse(file string, text []byte) (document, servers map[string]any, err error) {
@@ -158,7 +166,13 @@ func (c *Client) parse(file string, text []byte) (document, servers map[string]a
 	if err != nil {
 		return nil, nil, inFile(file, err)
 	}
-	if held, ok := document[c.container]; ok {
+	servers = document
+	for _, within := range c.path(document) {
+		held, there := servers[within]
+		if !there {
+			return document, nil, nil
+		}
+		var ok bool
 		if servers, ok = held.(map[string]any); !ok {
 			return nil, nil, fmt.Errorf("%s: %s must hold an object of servers; put that right first", file, c.container)
 		}

@@ -41,26 +41,28 @@ func parseTree(text []byte) (hujson.Value, error) {
 	return tree, err
 }
 
-// setJSON writes an entry in the style of the file around it.
-func setJSON(text []byte, container, name string, entry []member) ([]byte, error) {
+// setJSON writes an entry into the object at a path, in the style of the file around it.
+func setJSON(text []byte, path []string, name string, entry []member) ([]byte, error) {
 	tree, err := parseTree(text)
 	if err != nil {
 		return nil, err
 	}
-	top := tree.Value.(*hujson.Object) // parseJSON has seen it
-	step := indentOf(top)
-	held := memberOf(top, container)
-	if held == nil {
-		held = put(top, container, &hujson.Object{}, "\n"+step, "\n")
+	servers := tree.Value.(*hujson.Object) // parseJSON has seen it
+	step, line := indentOf(servers), "\n"
+	for _, within := range path {
+		held := memberOf(servers, within)
+		if held == nil {
+			held = put(servers, within, &hujson.Object{}, line+step, line)
+		}
+		servers, line = held.(*hujson.Object), line+step
 	}
-	servers := held.(*hujson.Object)
 	var b strings.Builder
-	writeEntry(&b, entry, "\n"+step+step, step)
+	writeEntry(&b, entry, line+step, step)
 	value, err := hujson.Parse([]byte(b.String()))
 	if err != nil {
 		return nil, err
 	}
-	put(servers, name, value.Value, "\n"+step+step, "\n"+step)
+	put(servers, name, value.Value, line+step, line)
 	return tree.Pack(), nil
 }
 
@@ -112,12 +114,17 @@ func put(o *hujson.Object, name string, value hujson.ValueTrimmed, before, after
 	return value
 }
 
-func removeJSON(text []byte, container, name string) ([]byte, error) {
+func removeJSON(text []byte, path []string, name string) ([]byte, error) {
 	tree, err := parseTree(text)
 	if err != nil {
 		return nil, err
 	}
-	servers, ok := memberOf(tree.Value.(*hujson.Object), container).(*hujson.Object)
+	servers, ok := tree.Value.(*hujson.Object)
+	for _, within := range path {
+		if ok {
+			servers, ok = memberOf(servers, within).(*hujson.Object)
+		}
+	}
 	if ok {
 		remove(servers, slices.IndexFunc(servers.Members, func(m hujson.ObjectMember) bool { return nameOf(&m) == name }))
 	}
