@@ -53,7 +53,7 @@ func (s *Server) takenOff(snap *Snapshot, a *compile.AuthServer, front string) b
 		return true
 	}
 	for _, e := range snap.endpoints {
-		if e.SignIn == a && (e.Link.TrustHeaders || off(e.Link.Prefix)) {
+		if e.SignIn != nil && e.SignIn.Name == a.Name && (e.Link.TrustHeaders || off(e.Link.Prefix)) {
 			return true
 		}
 	}

@@ -7,12 +7,29 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/console"
 )
 
-// describe keeps of a plan what people read of it.
-func (snap *Snapshot) describe(p *plan.Plan) {
-	snap.described = console.Describe(p)
-	for _, problem := range slices.Concat(p.Warnings, p.Advice) {
-		snap.warnings = append(snap.warnings, problem.String())
+// described is what people read of plans.
+type described struct {
+	servers  []*console.Server // nil where nobody looks
+	warnings []string
+}
+
+// describe says what operators should know of a plan, and keeps of it what people read.
+func (s *Server) describe(p *plan.Plan) (d described) {
+	for _, w := range p.Warnings {
+		s.opts.Log.Warn("configuration is served, but not as it is meant", "problem", w.String())
 	}
+	for _, a := range p.Advice {
+		s.opts.Log.Warn("configuration may not say what was meant", "problem", a.String())
+	}
+	s.announce(p)
+	if s.opts.Recent == nil {
+		return d
+	}
+	d.servers = console.Describe(p)
+	for _, problem := range slices.Concat(p.Warnings, p.Advice) {
+		d.warnings = append(d.warnings, problem.String())
+	}
+	return d
 }
 
 // now is the gateway as the console shows it.
@@ -30,7 +47,7 @@ func (s *Server) now() console.Now {
 		return now
 	}
 	now.Release = snap.release
-	now.Servers, now.Warnings, now.Revision, now.Since = snap.described, snap.warnings, snap.revision, snap.since
+	now.Servers, now.Warnings, now.Revision, now.Since = snap.described.servers, snap.described.warnings, snap.revision, snap.since
 	for _, a := range snap.parts.AuthServers {
 		now.Issuers = append(now.Issuers, console.Issuer{Name: a.Name.Name, Server: a.Server})
 	}

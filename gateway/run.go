@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -204,6 +205,7 @@ func (s *Server) reload(load func() (*manifest.Set, error), last string, asked b
 	s.opts.Metrics.Reloaded(err == nil)
 	if err == nil {
 		s.opts.Log.Info("configuration reloaded", "endpoints", s.current.Load().Endpoints())
+		debug.FreeOSMemory() // what reading manifests needed is needed no more
 		return digest
 	}
 	const text = "configuration not reloaded, the old one goes on"

@@ -96,6 +96,7 @@ type Server struct {
 	places   *pipeline.Places
 	keyNames []string       // of what sessions are sealed with
 	maker    *compile.Maker // with all that outlives a change of configuration
+	each     *compile.Each[described]
 
 	current   atomic.Pointer[Snapshot]
 	swapping  sync.Mutex
@@ -130,6 +131,7 @@ func NewServer(opts Options) (*Server, error) {
 		Accounts: opts.Accounts, KeptKey: opts.KeptKey, Audit: opts.Audit, Recent: opts.Recent, Metrics: opts.Metrics, Tracer: opts.Tracer, Log: opts.Log,
 		Resource: s.resourceFor, Address: s.callerAddress, Endpoints: s.endpointsOf, Events: func(of compile.Name) audit.Sink { return &authEvents{s, of} },
 	})
+	s.each = compile.NewEach(s.maker, s.describe)
 	s.console = console.New(console.Config{Now: s.now, Recent: opts.Recent, Metrics: opts.Metrics, Tokens: opts.AdminTokens, Operator: s.operator, Log: opts.Log})
 	return s, nil
 }
@@ -140,6 +142,10 @@ func NewServer(opts Options) (*Server, error) {
 func (s *Server) Apply(set *manifest.Set) error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
+	if set.Units != nil {
+		s.applyEach(set)
+		return nil
+	}
 	p := plan.Of(set, s.process())
 	if len(p.Problems) > 0 {
 		return p.Problems
@@ -149,21 +155,18 @@ func (s *Server) Apply(set *manifest.Set) error {
 		parts.Release()
 		return problems
 	}
-	for _, w := range p.Warnings {
-		s.opts.Log.Warn("configuration is served, but not as it is meant", "problem", w.String())
-	}
-	for _, a := range p.Advice {
-		s.opts.Log.Warn("a policy may not say what was meant", "problem", a.String())
-	}
 	next := newSnapshot(parts)
 	next.revision, next.since = set.Revision(), time.Now()
-	if s.opts.Recent != nil {
-		next.describe(p)
-	}
+	next.described = s.describe(p)
+	s.swap(next)
+	return nil
+}
+
+// swap serves the next snapshot in place of the one before.
+func (s *Server) swap(next *Snapshot) {
 	before := s.current.Swap(next)
-	s.announce(p)
 	if before == nil {
-		return nil
+		return
 	}
 	for name := range before.endpoints {
 		if next.endpoints[name] == nil {
@@ -173,7 +176,6 @@ func (s *Server) Apply(set *manifest.Set) error {
 	}
 	s.surfaces.EndStale(func(e *pipeline.Endpoint) bool { return next.fingerprint(e.Name) != e.Fingerprint })
 	before.release()
-	return nil
 }
 
 // process are the settings that plans depend on.
@@ -312,6 +314,7 @@ func (s *Server) Close() error {
 	if snap == nil {
 		return errors.New("gateway is closed already")
 	}
+	s.each.Close()
 	snap.release()
 	return nil
 }

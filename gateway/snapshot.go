@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/compile"
-	"github.com/sallyport-dev/sallyport/internal/console"
 	"github.com/sallyport-dev/sallyport/internal/pipeline"
 )
 
@@ -19,9 +18,9 @@ type Snapshot struct {
 	served    map[string]*pipeline.Endpoint // the same, as surfaces know them
 	revision  string                        // of its manifests
 	since     time.Time                     // that it is served
-	described []*console.Server             // for people; nil where nobody looks
-	warnings  []string                      // about it, for the same
-	only      *pipeline.Endpoint            // the one endpoint there is, also served at /mcp; else nil
+	described described
+	units     []unitStatus       // where each file is a configuration of its own
+	only      *pipeline.Endpoint // the one endpoint there is, also served at /mcp; else nil
 
 	uses atomic.Int64 // exchanges under way, plus one while it is current
 }
@@ -32,7 +31,7 @@ func newSnapshot(parts *compile.Parts) *Snapshot {
 	snap.uses.Store(1)
 	for _, e := range parts.Endpoints {
 		snap.endpoints[e.Name], snap.served[e.Name] = e, e.Endpoint
-		if len(parts.Endpoints) == 1 {
+		if len(parts.Endpoints) == 1 && !parts.Beside {
 			snap.only = e.Endpoint
 		}
 	}

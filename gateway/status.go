@@ -20,6 +20,13 @@ type status struct {
 	// SessionKeys are names of the keys that sessions are sealed with, by which replicas can
 	// be compared: the first seals, all open.
 	SessionKeys []string `json:"sessionKeys"`
+	// Units are the files, where each is a configuration of its own.
+	Units []unitStatus `json:"units,omitempty"`
+}
+
+type unitStatus struct {
+	Name string `json:"name"`
+	configStatus
 }
 
 type configStatus struct {
@@ -83,7 +90,7 @@ func (s *Server) status() status {
 		return st
 	}
 	defer snap.release()
-	st.Config.Hash, st.Config.LoadedAt = snap.revision, snap.since.UTC()
+	st.Config.Hash, st.Config.LoadedAt, st.Units = snap.revision, snap.since.UTC(), snap.units
 	for _, e := range snap.served {
 		server := serverStatus{Name: e.Name, Kind: e.Kind, Backends: []backendStatus{}}
 		for _, m := range e.Target.Members() {

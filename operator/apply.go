@@ -272,18 +272,26 @@ func (r *reconciler) prune(ctx context.Context, owner client.Object, names []str
 			}) {
 				continue
 			}
-			err := r.client.Get(ctx, types.NamespacedName{Namespace: owner.GetNamespace(), Name: name}, o)
-			if apierrors.IsNotFound(err) || err == nil && (!metav1.IsControlledBy(o, owner) || o.GetDeletionTimestamp() != nil) {
-				continue
-			}
-			if err == nil {
-				r.log.Info("delete", "kind", kind, "namespace", owner.GetNamespace(), "name", name)
-				err = client.IgnoreNotFound(r.client.Delete(ctx, o))
-			}
-			if err != nil {
-				return fmt.Errorf("delete %s %s: %w", kind, name, err)
+			if err := r.remove(ctx, owner, kind, name, o); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// remove deletes an object that a resource owns, if there is one. It is read into o.
+func (r *reconciler) remove(ctx context.Context, owner client.Object, kind, name string, o client.Object) error {
+	err := r.client.Get(ctx, types.NamespacedName{Namespace: owner.GetNamespace(), Name: name}, o)
+	if apierrors.IsNotFound(err) || err == nil && (!metav1.IsControlledBy(o, owner) || o.GetDeletionTimestamp() != nil) {
+		return nil
+	}
+	if err == nil {
+		r.log.Info("delete", "kind", kind, "namespace", owner.GetNamespace(), "name", name)
+		err = client.IgnoreNotFound(r.client.Delete(ctx, o))
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s %s: %w", kind, name, err)
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ type asker struct {
 	mu     sync.Mutex
 	served map[key]*servedPods
 	names  map[string]key // by namespace and the label of the pods
+
+	waiting map[key]map[key]*answered // who is to share the pods of a gateway that is not known yet
 }
 
 // servedPods are the pods of one resource.
@@ -37,9 +39,25 @@ type servedPods struct {
 	namespace string
 	selector  map[string]string
 	asking    bool // since another round: one that hangs is not asked again
-	known     bool
-	said      said
-	told      time.Time
+	answered
+	guests map[key]*answered // resources that share the pods
+}
+
+// answered is what pods said last of a resource.
+type answered struct {
+	known bool
+	said  said
+	told  time.Time
+}
+
+// take takes in what they say now, and reports whether to tell.
+func (a *answered) take(now said) (news bool) {
+	news = !a.known || !a.said.same(now) || time.Since(a.told) >= tellAgain
+	a.said, a.known = now, true
+	if news {
+		a.told = time.Now()
+	}
+	return news
 }
 
 // tellAgain is how often a resource is looked at though its pods say nothing new, for the
@@ -51,7 +69,7 @@ const longestAnswer = 4 << 20
 
 func newAsker(c client.Reader, every time.Duration, tell func(key)) *asker {
 	return &asker{
-		client: c, every: every, tell: tell, served: map[key]*servedPods{}, names: map[string]key{},
+		client: c, every: every, tell: tell, served: map[key]*servedPods{}, names: map[string]key{}, waiting: map[key]map[key]*answered{},
 		// Without a proxy, whatever the environment says: pods are near. Each question has a
 		// connection of its own, so that none is held to a thousand pods.
 		http: &http.Client{
@@ -84,7 +102,8 @@ func (a *asker) serves(k key, gw *render.Gateway) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.served[k] == nil {
-		a.served[k] = &servedPods{namespace: gw.Namespace, selector: gw.Selector()}
+		a.served[k] = &servedPods{namespace: gw.Namespace, selector: gw.Selector(), guests: a.waiting[k]}
+		delete(a.waiting, k)
 		a.names[gw.Namespace+"/"+gw.ObjectName()] = k
 	}
 }
@@ -103,11 +122,55 @@ func (a *asker) forget(k key) {
 func (a *asker) of(k key) (said, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.served[k]
-	if s == nil {
-		return said{}, false
+	if s := a.served[k]; s != nil {
+		return s.said, s.known
 	}
-	return s.said, s.known
+	for _, s := range a.served {
+		if g := s.guests[k]; g != nil {
+			return g.said, g.known
+		}
+	}
+	return said{}, false
+}
+
+// joins says that a resource is served by the pods of a gateway of many, from now on.
+func (a *asker) joins(gateway, k key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	guests := a.waiting[gateway]
+	if s := a.served[gateway]; s != nil {
+		if s.guests == nil {
+			s.guests = map[key]*answered{}
+		}
+		guests = s.guests
+	} else if guests == nil {
+		guests = map[key]*answered{}
+		a.waiting[gateway] = guests
+	}
+	if guests[k] == nil {
+		guests[k] = &answered{}
+	}
+}
+
+// leaves says that it is not any more.
+func (a *asker) leaves(gateway, k key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiting[gateway], k)
+	if s := a.served[gateway]; s != nil {
+		delete(s.guests, k)
+	}
+}
+
+// guest is what the pods of a gateway say of a resource that shares them; false where
+// nobody has asked them yet.
+func (a *asker) guest(gateway, k key) (said, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.served[gateway]; s != nil && s.guests[k] != nil {
+		return s.guests[k].said, s.guests[k].known
+	}
+	return said{}, false
 }
 
 // resourceOf is the resource that a pod belongs to.
@@ -138,9 +201,9 @@ func (a *asker) round(ctx context.Context) {
 func (a *asker) ask(ctx context.Context, k key, s *servedPods) {
 	var list corev1.PodList
 	err := a.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingLabels(s.selector))
-	var now said
+	var answers []answer
 	if err == nil {
-		answers := make([]answer, 0, len(list.Items))
+		answers = make([]answer, 0, len(list.Items))
 		var mu sync.Mutex
 		var asking sync.WaitGroup
 		for i := range list.Items {
@@ -156,21 +219,29 @@ func (a *asker) ask(ctx context.Context, k key, s *servedPods) {
 			})
 		}
 		asking.Wait()
-		now = together(k.Name, answers)
 	}
-	a.mu.Lock()
-	s.asking = false
-	news := err == nil && ctx.Err() == nil && (!s.known || !s.said.same(now) || time.Since(s.told) >= tellAgain)
-	if err == nil {
-		s.said, s.known = now, true
-	}
-	if news {
-		s.told = time.Now()
-	}
-	a.mu.Unlock()
-	if news {
+	for _, k := range a.note(k, s, answers, err == nil && ctx.Err() == nil) {
 		a.tell(k)
 	}
+}
+
+// note notes what pods have answered, if all was well, and returns whom that is news to.
+func (a *asker) note(k key, s *servedPods, answers []answer, well bool) (tell []key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.asking = false
+	if !well {
+		return nil
+	}
+	for guest, known := range s.guests {
+		if known.take(togetherOf(guest, answers)) {
+			tell = append(tell, guest)
+		}
+	}
+	if s.take(together(k.Name, answers)) || len(tell) > 0 {
+		tell = append(tell, k)
+	}
+	return tell
 }
 
 func isReady(pod *corev1.Pod) bool {
@@ -237,5 +308,6 @@ func (a *asker) fetch(ctx context.Context, address string) (*podStatus, error) {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, longestAnswer)).Decode(&s); err != nil {
 		return nil, fmt.Errorf("read what %s answers: %w", address, err)
 	}
+	s.index()
 	return &s, nil
 }

@@ -91,12 +91,17 @@ func (r *reconciler) gatherWithout(ctx context.Context, k key, obj client.Object
 			return nil, err
 		}
 	}
-	slices.SortFunc(g.out.secrets, func(a, b v1alpha1.SecretKeyRef) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key))
-	})
-	g.out.secrets = slices.Compact(g.out.secrets)
+	g.out.secrets = sortedRefs(g.out.secrets)
 	g.out.set, g.out.problems = manifest.FromValues(g.values)
 	return g.out, nil
+}
+
+// sortedRefs are references in a fixed order, each once.
+func sortedRefs(refs []v1alpha1.SecretKeyRef) []v1alpha1.SecretKeyRef {
+	slices.SortFunc(refs, func(a, b v1alpha1.SecretKeyRef) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key))
+	})
+	return slices.Compact(refs)
 }
 
 func (g *gatherer) note(u manifest.Use) {

@@ -27,6 +27,7 @@ func kinds() []kind {
 		{"MCPRemoteProxy", func() client.Object { return &v1alpha1.MCPRemoteProxy{} }, func() client.ObjectList { return &v1alpha1.MCPRemoteProxyList{} }, (*reconciler).serve},
 		{"MCPServer", func() client.Object { return &v1alpha1.MCPServer{} }, func() client.ObjectList { return &v1alpha1.MCPServerList{} }, (*reconciler).serve},
 		{"VirtualMCPServer", func() client.Object { return &v1alpha1.VirtualMCPServer{} }, func() client.ObjectList { return &v1alpha1.VirtualMCPServerList{} }, (*reconciler).serve},
+		{"MCPGateway", func() client.Object { return &v1alpha1.MCPGateway{} }, func() client.ObjectList { return &v1alpha1.MCPGatewayList{} }, (*reconciler).gatewayOfMany},
 		{"MCPServerEntry", func() client.Object { return &v1alpha1.MCPServerEntry{} }, func() client.ObjectList { return &v1alpha1.MCPServerEntryList{} }, (*reconciler).entry},
 		{"MCPGroup", func() client.Object { return &v1alpha1.MCPGroup{} }, func() client.ObjectList { return &v1alpha1.MCPGroupList{} }, (*reconciler).group},
 		{"MCPExternalAuthConfig", func() client.Object { return &v1alpha1.MCPExternalAuthConfig{} }, func() client.ObjectList { return &v1alpha1.MCPExternalAuthConfigList{} }, (*reconciler).config},
@@ -59,6 +60,7 @@ type serving struct {
 // nil where a kind has none of that name.
 type servingStatus struct {
 	phase, message, url, externalURL *string
+	gateway                          *string // the MCPGateway that serves it; "" for pods of its own
 	generation                       *int64
 	conditions                       *[]metav1.Condition
 	remote                           *v1alpha1.MCPRemoteProxyStatus
@@ -71,17 +73,17 @@ func asServing(obj client.Object) (*serving, bool) {
 	case *v1alpha1.MCPRemoteProxy:
 		st := &o.Status
 		return &serving{o, &o.Spec.Serving, cmp.Or(o.Spec.ProxyPort, 8080), servingStatus{
-			&st.Phase, &st.Message, &st.URL, &st.ExternalURL, &st.ObservedGeneration, &st.Conditions, st, nil,
+			&st.Phase, &st.Message, &st.URL, &st.ExternalURL, &st.Gateway, &st.ObservedGeneration, &st.Conditions, st, nil,
 		}}, true
 	case *v1alpha1.MCPServer:
 		st := &o.Status
 		return &serving{o, &o.Spec.Serving, cmp.Or(o.Spec.ProxyPort, 8080), servingStatus{
-			&st.Phase, &st.Message, &st.URL, nil, &st.ObservedGeneration, &st.Conditions, nil, nil,
+			&st.Phase, &st.Message, &st.URL, nil, &st.Gateway, &st.ObservedGeneration, &st.Conditions, nil, nil,
 		}}, true
 	case *v1alpha1.VirtualMCPServer:
 		st := &o.Status
 		return &serving{o, &o.Spec.Serving, cmp.Or(o.Spec.ProxyPort, 4483), servingStatus{
-			&st.Phase, &st.Message, &st.URL, nil, &st.ObservedGeneration, &st.Conditions, nil, st,
+			&st.Phase, &st.Message, &st.URL, nil, &st.Gateway, &st.ObservedGeneration, &st.Conditions, nil, st,
 		}}, true
 	}
 	return nil, false
@@ -97,6 +99,8 @@ func specOf(obj client.Object) any {
 	case *v1alpha1.VirtualMCPServer:
 		return &o.Spec
 	case *v1alpha1.MCPServerEntry:
+		return &o.Spec
+	case *v1alpha1.MCPGateway:
 		return &o.Spec
 	case *v1alpha1.MCPGroup:
 		return &o.Spec
@@ -121,6 +125,8 @@ func specOf(obj client.Object) any {
 func conditionsOf(obj client.Object) (*[]metav1.Condition, *int64) {
 	switch o := obj.(type) {
 	case *v1alpha1.MCPServerEntry:
+		return &o.Status.Conditions, &o.Status.ObservedGeneration
+	case *v1alpha1.MCPGateway:
 		return &o.Status.Conditions, &o.Status.ObservedGeneration
 	case *v1alpha1.MCPGroup:
 		return &o.Status.Conditions, &o.Status.ObservedGeneration
@@ -165,4 +171,13 @@ func groupOf(obj client.Object) string {
 		return ""
 	}
 	return string(ref.Name)
+}
+
+// gatewayOf is the MCPGateway that a resource is to be served by; "" for pods of its own.
+func gatewayOf(obj client.Object) string {
+	s, ok := asServing(obj)
+	if !ok || s.spec.GatewayRef == nil {
+		return ""
+	}
+	return string(s.spec.GatewayRef.Name)
 }

@@ -42,6 +42,7 @@ type reconciler struct {
 	asker   *asker
 
 	environments environments
+	sharing      sharing
 }
 
 // reconcileFunc brings one resource about. An error brings it back, later each time.
@@ -66,6 +67,8 @@ func (r *reconciler) Reconcile(ctx context.Context, k key) (reconcile.Result, er
 		r.uses(k, nil)
 		r.asker.forget(k)
 		r.environments.forget(k)
+		r.sharing.forget(k)
+		r.leaves(k, 0)
 		return reconcile.Result{}, nil
 	}
 	if _, serves := asServing(obj); serves && obj.GetDeletionTimestamp() != nil {
@@ -103,6 +106,11 @@ func (r *reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 		})
 		if err != nil {
 			return fmt.Errorf("index groups: %w", err)
+		}
+	}
+	for _, obj := range []client.Object{&v1alpha1.MCPRemoteProxy{}, &v1alpha1.MCPServer{}, &v1alpha1.VirtualMCPServer{}} {
+		if err := indexer.IndexField(ctx, obj, gatewayField, gatewaysOf); err != nil {
+			return fmt.Errorf("index who shares gateways: %w", err)
 		}
 	}
 	return nil

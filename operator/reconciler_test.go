@@ -56,6 +56,9 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	for _, o := range []client.Object{&v1alpha1.MCPRemoteProxy{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPServerEntry{}} {
 		b = b.WithIndex(o, groupField, func(o client.Object) []string { return []string{groupOf(o)} })
 	}
+	for _, o := range []client.Object{&v1alpha1.MCPRemoteProxy{}, &v1alpha1.MCPServer{}, &v1alpha1.VirtualMCPServer{}} {
+		b = b.WithIndex(o, gatewayField, gatewaysOf)
+	}
 	b = b.WithStatusSubresource(&appsv1.Deployment{})
 	c := &cluster{T: t, events: events.NewFakeRecorder(100)}
 	store := b.Build()

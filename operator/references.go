@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
@@ -13,6 +15,7 @@ import (
 var kindOf = map[string]string{
 	"authzConfigRef":        "MCPAuthzConfig",
 	"externalAuthConfigRef": "MCPExternalAuthConfig",
+	"gatewayRef":            "MCPGateway",
 	"groupRef":              "MCPGroup",
 	"toolConfigRef":         "MCPToolConfig",
 	"imagePullSecrets":      "", // the kubelet's
@@ -62,6 +65,10 @@ func walkRefs(v reflect.Value, field string, found func(kind, name, key string))
 			found("MCPExternalAuthConfig", string(ref.Name), "")
 		case v1alpha1.CompositeToolRef:
 			found("VirtualMCPCompositeToolDefinition", string(ref.Name), "")
+		case v1alpha1.GatewayTLS:
+			found("Secret", string(ref.SecretName), corev1.TLSCertKey)
+			found("Secret", string(ref.SecretName), corev1.TLSPrivateKeyKey)
+			walkFields(v, found)
 		case v1alpha1.TelemetryConfigRef:
 			found("MCPTelemetryConfig", string(ref.Name), "")
 		default:

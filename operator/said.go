@@ -14,6 +14,28 @@ type podStatus struct {
 		Error    string    `json:"error"`
 	} `json:"config"`
 	Servers []serverStatus `json:"servers"`
+	Units   []unitStatus   `json:"units"`
+
+	unit   map[string]*unitStatus   // by name
+	server map[string]*serverStatus // by name
+}
+
+// unitStatus is one of the files that a gateway of many serves, each for itself.
+type unitStatus struct {
+	Name  string `json:"name"`
+	Hash  string `json:"hash"` // of what is served of it
+	Error string `json:"error"`
+}
+
+// index lets a gateway of many be asked about each.
+func (s *podStatus) index() {
+	s.unit, s.server = map[string]*unitStatus{}, map[string]*serverStatus{}
+	for i := range s.Units {
+		s.unit[s.Units[i].Name] = &s.Units[i]
+	}
+	for i := range s.Servers {
+		s.server[s.Servers[i].Name] = &s.Servers[i]
+	}
 }
 
 type serverStatus struct {
@@ -76,6 +98,31 @@ func together(name string, answers []answer) said {
 			if server.Name == name {
 				s.add(&server)
 			}
+		}
+	}
+	slices.Sort(s.hashes)
+	slices.SortFunc(s.backends, func(a, b backendStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return s
+}
+
+// togetherOf is what the answers of a gateway of many say of one of its resources. A pod
+// that serves nothing of it has the hash "".
+func togetherOf(k key, answers []answer) said {
+	s := said{pods: len(answers)}
+	for _, a := range answers {
+		if a.status == nil {
+			s.silent = cmp.Or(s.silent, a.err)
+			continue
+		}
+		hash := ""
+		if u := a.status.unit[unitName(k)]; u != nil {
+			hash, s.refused = u.Hash, cmp.Or(s.refused, u.Error)
+		}
+		if !slices.Contains(s.hashes, hash) {
+			s.hashes = append(s.hashes, hash)
+		}
+		if server := a.status.server[k.Name]; server != nil && hash != "" {
+			s.add(server)
 		}
 	}
 	slices.Sort(s.hashes)

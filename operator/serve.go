@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -44,16 +45,19 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 	} else if err != nil {
 		return err
 	}
-	r.asker.serves(k, gw)
-	// What is wrong keeps everything as it was when it was good.
-	if len(v.problems) == 0 && failed == nil {
-		failed = r.make(ctx, s, gw, c)
+	var st *observed
+	if s.shares() {
+		if err := r.namesGateway(ctx, k, s, g, &v); err != nil {
+			return err
+		}
+		st, failed, err = r.serveShared(ctx, k, s, gw, g, &v, c, failed)
+	} else {
+		st, failed, err = r.serveAlone(ctx, k, s, gw, &v, c, failed)
 	}
-	st, err := r.observe(ctx, k, gw, c)
 	if err != nil {
 		return err
 	}
-	r.tellServing(s, gw, g, &v, st, failed)
+	r.tellServing(s, g, &v, st, failed)
 	if st.asked && st.said.exchange != nil && st.said.exchange.Last != nil {
 		for u := range g.uses {
 			if u.Kind == "MCPExternalAuthConfig" { // which tells how the last exchange went
@@ -64,10 +68,30 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 	if err := r.writeStatus(ctx, before, s.object, *s.status.conditions, conditionsIn(before)); err != nil {
 		return errors.Join(failed, err)
 	}
-	if template := (render.TemplateError{}); errors.As(failed, &template) {
-		return nil // only another manifest can mend it
+	if onlyManifests(failed) {
+		return nil
 	}
 	return failed
+}
+
+// onlyManifests tells what only other manifests can mend.
+func onlyManifests(failed error) bool {
+	_, template := errors.AsType[render.TemplateError](failed)
+	_, conflict := errors.AsType[ConflictError](failed)
+	return template || conflict
+}
+
+// serveAlone serves a resource by pods of its own. A problem is returned as failed.
+func (r *reconciler) serveAlone(ctx context.Context, k key, s *serving, gw *render.Gateway, v *verdict, c *container, failed error) (st *observed, _, err error) {
+	meta.RemoveStatusCondition(s.status.conditions, conditionGateway)
+	r.leaves(k, linger)
+	r.asker.serves(k, gw)
+	// What is wrong keeps everything as it was when it was good.
+	if len(v.problems) == 0 && failed == nil {
+		failed = r.make(ctx, s, gw, c)
+	}
+	st, err = r.observe(ctx, k, gw, c)
+	return st, failed, err
 }
 
 // gateway is a resource as it is to be rendered.
@@ -95,14 +119,21 @@ func ownedBy(k key, obj client.Object) metav1.OwnerReference {
 	}
 }
 
-// pullSecrets are those that the images of a resource's pods are pulled with.
-func (r *reconciler) pullSecrets(s *serving) []string {
+// pullSecretsOf are those that the images of pods are pulled with.
+func (r *reconciler) pullSecretsOf(c *v1alpha1.Cluster) []string {
 	all := slices.Clone(r.options.PullSecrets)
-	if o := s.spec.ResourceOverrides; o != nil && o.ProxyDeployment != nil {
+	if o := c.ResourceOverrides; o != nil && o.ProxyDeployment != nil {
 		for _, ref := range o.ProxyDeployment.ImagePullSecrets {
 			all = append(all, string(ref.Name))
 		}
 	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// pullSecrets are those that the images of a resource's pods are pulled with.
+func (r *reconciler) pullSecrets(s *serving) []string {
+	all := r.pullSecretsOf(&s.spec.Cluster)
 	if v, ok := s.object.(*v1alpha1.VirtualMCPServer); ok {
 		for _, ref := range v.Spec.ImagePullSecrets {
 			all = append(all, string(ref.Name))
@@ -176,6 +207,10 @@ func (r *reconciler) sessionKey(ctx context.Context, owner client.Object, gw *re
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, Labels: gw.Labels(), OwnerReferences: []metav1.OwnerReference{gw.Owner}},
 		Data:       map[string][]byte{render.SessionKey: []byte(base64.StdEncoding.EncodeToString(raw) + "\n")},
+	}
+	if gw.Shared != nil {
+		_, _ = rand.Read(raw)
+		s.Data[render.StoreKey] = []byte(base64.StdEncoding.EncodeToString(raw) + "\n")
 	}
 	r.log.Info("create", "kind", "Secret", "namespace", s.Namespace, "name", s.Name)
 	err = r.client.Create(ctx, s, client.FieldOwner(fieldManager))

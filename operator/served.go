@@ -22,15 +22,15 @@ func asServed(obj client.Object) client.Object {
 		served := &v1alpha1.MCPRemoteProxy{ObjectMeta: metav1.ObjectMeta{Name: o.Name, Namespace: o.Namespace}}
 		served.Spec.Remote, served.Spec.Transport = containerAt(o)
 		served.Spec.Serving, served.Spec.Membership = o.Spec.Serving, o.Spec.Membership
-		served.Spec.Cluster, served.Spec.ProxyPort = v1alpha1.Cluster{}, 0
+		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.GatewayRef = v1alpha1.Cluster{}, 0, nil
 		return served
 	case *v1alpha1.MCPRemoteProxy:
 		served := o.DeepCopy()
-		served.Spec.Cluster, served.Spec.ProxyPort = v1alpha1.Cluster{}, 0
+		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.GatewayRef = v1alpha1.Cluster{}, 0, nil
 		return served
 	case *v1alpha1.VirtualMCPServer:
 		served := o.DeepCopy()
-		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.ImagePullSecrets = v1alpha1.Cluster{}, 0, nil
+		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.ImagePullSecrets, served.Spec.GatewayRef = v1alpha1.Cluster{}, 0, nil, nil
 		return served
 	}
 	return obj

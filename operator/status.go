@@ -46,38 +46,53 @@ type observed struct {
 	said       said
 	asked      bool     // said is of now
 	outdated   []string // Secrets that a server's environment has not followed
+	url        string
+	unserved   bool // the pods have nothing of it, as far as is known
+	pending    bool // the pods are not yet those that serve it
 }
 
-// observe looks at what runs.
+// observe looks at what runs of a resource that has pods of its own.
 func (r *reconciler) observe(ctx context.Context, k key, gw *render.Gateway, c *container) (*observed, error) {
-	o := &observed{}
+	o := &observed{url: gw.URL()}
+	if err := r.runs(ctx, o, gw, func() (said, bool) { return r.asker.of(k) }); err != nil {
+		return nil, err
+	}
+	return o, r.environmentOf(ctx, o, k, c)
+}
+
+// runs looks at the pods of a gateway, and at what they have said.
+func (r *reconciler) runs(ctx context.Context, o *observed, gw *render.Gateway, of func() (said, bool)) error {
 	var d appsv1.Deployment
 	err := r.client.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}, &d)
 	switch {
 	case apierrors.IsNotFound(err) || err == nil && !slices.ContainsFunc(d.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == gw.Owner.UID }):
-		return o, nil
+		return nil
 	case err != nil:
-		return nil, fmt.Errorf("read Deployment %s: %w", gw.ObjectName(), err)
+		return fmt.Errorf("read Deployment %s: %w", gw.ObjectName(), err)
 	}
 	o.deployment = &d
-	if o.said, o.asked = r.asker.of(k); d.Status.ReadyReplicas == 0 {
+	if o.said, o.asked = of(); d.Status.ReadyReplicas == 0 {
 		o.said, o.asked = said{}, false // what they said before they went
 	}
 	pods, err := r.pods(ctx, gw.Namespace, gw.Selector())
-	if err != nil {
-		return nil, err
-	}
 	o.trouble = trouble(pods)
-	if c != nil {
-		if pods, err = r.pods(ctx, c.Namespace, c.Selector()); err != nil {
-			return nil, err
-		}
-		o.outdated = r.environments.outdated(k, c.secrets, pods)
-		if o.trouble == "" {
-			o.trouble = trouble(pods)
-		}
+	return err
+}
+
+// environmentOf looks at the pods of a server in a container.
+func (r *reconciler) environmentOf(ctx context.Context, o *observed, k key, c *container) error {
+	if c == nil || o.deployment == nil {
+		return nil
 	}
-	return o, nil
+	pods, err := r.pods(ctx, c.Namespace, c.Selector())
+	if err != nil {
+		return err
+	}
+	o.outdated = r.environments.outdated(k, c.secrets, pods)
+	if o.trouble == "" {
+		o.trouble = trouble(pods)
+	}
+	return nil
 }
 
 func (r *reconciler) pods(ctx context.Context, namespace string, selector map[string]string) ([]corev1.Pod, error) {
@@ -108,7 +123,7 @@ func trouble(pods []corev1.Pod) string {
 }
 
 // tellServing sets the status of a serving kind.
-func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v *verdict, o *observed, failed error) {
+func (r *reconciler) tellServing(s *serving, g *gathered, v *verdict, o *observed, failed error) {
 	st, generation := s.status, s.object.GetGeneration()
 	*st.generation = generation
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
@@ -121,6 +136,9 @@ func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v 
 			ready, phase, reason, message = had.Status, *st.phase, had.Reason, had.Message // until somebody was asked
 		}
 	}
+	if ready == metav1.ConditionTrue && o.pending {
+		ready, phase, reason, message = metav1.ConditionFalse, phasePending, "ConfigurationPending", "the pods do not serve it yet; a node brings changed files to its pods within about a minute"
+	}
 	if len(v.problems) > 0 {
 		reason, message = reasonOf(v.problems), tell(v.problems)
 		ready, phase = metav1.ConditionFalse, phaseFailed
@@ -128,17 +146,17 @@ func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v 
 			phase = phasePending
 		}
 		set(conditionAuth, metav1.ConditionFalse, reason, message)
-		if o.deployment != nil {
+		if o.deployment != nil && !o.unserved {
 			message = shorten("the last good configuration is still served; " + message)
 		}
 	} else {
-		set(conditionAuth, metav1.ConditionTrue, "Configured", authMessage(v, gw.Name))
+		set(conditionAuth, metav1.ConditionTrue, "Configured", authMessage(v, s.object.GetName()))
 	}
 	set(conditionReady, ready, reason, message)
 	if len(o.outdated) > 0 {
 		set(conditionSecrets, metav1.ConditionFalse, "RestartNeeded", fmt.Sprintf(
 			"Secret %s has changed since the server's pods started, and an environment does not follow; restart them: kubectl -n %s rollout restart deployment/%s; or set restartOnSecretChange",
-			strings.Join(o.outdated, ", "), gw.Namespace, render.ServerName(gw.Name)))
+			strings.Join(o.outdated, ", "), s.object.GetNamespace(), render.ServerName(s.object.GetName())))
 	} else {
 		meta.RemoveStatusCondition(st.conditions, conditionSecrets)
 	}
@@ -146,7 +164,7 @@ func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v 
 	*st.phase, *st.message = phase, message
 	*st.url = ""
 	if o.deployment != nil {
-		*st.url = gw.URL()
+		*st.url = o.url
 	}
 }
 
@@ -177,7 +195,10 @@ func authMessage(v *verdict, name string) string {
 func readiness(o *observed, failed error) (status metav1.ConditionStatus, phase, reason, message string) {
 	var template render.TemplateError
 	var name TakenError
+	var conflict ConflictError
 	switch {
+	case errors.As(failed, &conflict):
+		return metav1.ConditionFalse, phaseFailed, "Conflict", tell(conflict.Problems)
 	case errors.As(failed, &template):
 		return metav1.ConditionFalse, phaseFailed, "PodTemplateInvalid", template.Error()
 	case errors.As(failed, &name):
@@ -220,7 +241,7 @@ func (r *reconciler) writeStatus(ctx context.Context, before, after client.Objec
 		if old != nil && old.Status == c.Status && old.Reason == c.Reason && old.Message == c.Message {
 			continue
 		}
-		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending"}, c.Reason)
+		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending", "NotYetServed", "NotYet"}, c.Reason)
 		switch {
 		case bad && (c.Type != conditionReady || !r.told(now, c)):
 			r.events.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", shorten(c.Message))

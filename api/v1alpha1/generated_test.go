@@ -29,6 +29,7 @@ func kinds() map[string][2]runtime.Object {
 		"VirtualMCPServer":                  {&v1alpha1.VirtualMCPServer{}, &v1alpha1.VirtualMCPServerList{}},
 		"VirtualMCPCompositeToolDefinition": {&v1alpha1.VirtualMCPCompositeToolDefinition{}, &v1alpha1.VirtualMCPCompositeToolDefinitionList{}},
 		"MCPOIDCConfig":                     {&v1alpha1.MCPOIDCConfig{}, &v1alpha1.MCPOIDCConfigList{}},
+		"MCPGateway":                        {&v1alpha1.MCPGateway{}, &v1alpha1.MCPGatewayList{}},
 	}
 }
 

@@ -61,6 +61,9 @@ type MCPRemoteProxyStatus struct {
 	// ExternalURL is the endpoint as clients outside the cluster reach it.
 	// +optional
 	ExternalURL string `json:"externalUrl,omitempty"`
+	// Gateway is the MCPGateway that serves it now; empty where it has pods of its own.
+	// +optional
+	Gateway string `json:"gateway,omitempty"`
 	// ObservedGeneration is the generation this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -216,6 +216,9 @@ type MCPServerStatus struct {
 	// URL is the endpoint inside the cluster.
 	// +optional
 	URL string `json:"url,omitempty"`
+	// Gateway is the MCPGateway that serves it now; empty where it has pods of its own.
+	// +optional
+	Gateway string `json:"gateway,omitempty"`
 	// ObservedGeneration is the generation this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

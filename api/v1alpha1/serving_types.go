@@ -70,6 +70,12 @@ type Serving struct {
 	// +optional
 	ProxyPort int32 `json:"proxyPort,omitempty"`
 
+	// GatewayRef names the MCPGateway whose pods serve this in a cluster, beside others.
+	// Without it there is a Deployment for this alone. What says how pods are, such as
+	// replicas, is then said there, and has no effect here.
+	// +optional
+	GatewayRef *ObjectRef `json:"gatewayRef,omitempty"`
+
 	Cluster `json:",inline"`
 
 	// Not built yet. Refused by name.

@@ -369,6 +369,9 @@ type VirtualMCPServerStatus struct {
 	// +listMapKey=name
 	// +optional
 	DiscoveredBackends []DiscoveredBackend `json:"discoveredBackends,omitempty"`
+	// Gateway is the MCPGateway that serves it now; empty where it has pods of its own.
+	// +optional
+	Gateway string `json:"gateway,omitempty"`
 	// ObservedGeneration is the generation this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -73,6 +73,9 @@ func check(r *manifest.Reader) (set *manifest.Set, plans []*plan.Plan, problems 
 	for _, ns := range namespaces {
 		p, found := compile.Check(set.In(ns))
 		plans, problems = append(plans, p), append(problems, found...)
+		for _, g := range p.Gateways {
+			notices = append(notices, fmt.Sprintf("MCPGateway %s is for a cluster, where its pods serve %s; here one process serves everything, by its own flags", g.Name, count(len(g.Servers), "resource")))
+		}
 	}
 	if len(namespaces) > 1 && len(problems) == 0 {
 		if _, found := compile.Check(set); len(found) > 0 {

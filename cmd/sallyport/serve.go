@@ -27,12 +27,14 @@ func serveCommand() *cobra.Command {
 				flags.Accounts(compile.Accounts{Vault: vault})
 			}
 			flags.KeptKey(keptKey)
+			r.Validate = strict.Validate
 			src := process.Source{Reader: &r, Load: func() (*manifest.Set, error) { return load(&r) }}
 			return process.Serve(cmd.Context(), &flags, src, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)
 		},
 	}
 	flags.Register(cmd.Flags())
 	manifestFlags(cmd, &r)
+	process.EachFlag(cmd.Flags(), &r)
 	return cmd
 }
 

@@ -32,6 +32,7 @@ func serve(args []string) error {
 	fs := pflag.NewFlagSet("sallyportd", pflag.ContinueOnError)
 	flags.Register(fs)
 	process.ManifestFlags(fs, &r)
+	process.EachFlag(fs, &r)
 	says := fs.Bool("version", false, "print the version")
 	install := fs.String("install", "", "copy the program to this file, for a container whose server it is to start, and end")
 	fs.Usage = func() {

@@ -106,8 +106,12 @@ type Parts struct {
 	KeySets       []KeySet                       // that callers are identified by
 	Exchanges     []*credential.Exchange         // that credentials are made by, each once
 
+	// Beside says that others may come beside them: no endpoint is the only one.
+	Beside bool
+
 	upstreams []planned
 	releases  []func()
+	shared    []*counted // in place of parts of its own
 }
 
 // planned is an upstream, and what it was made of.
@@ -124,11 +128,24 @@ type KeySet struct {
 
 // Release gives up the parts; what nobody else uses is closed.
 func (p *Parts) Release() {
+	if p.Beside {
+		var releases []func()
+		for _, c := range p.shared {
+			releases = append(releases, c.release)
+		}
+		releaseAll(releases)
+		return
+	}
 	for _, e := range p.Endpoints {
 		e.Flush()
 	}
-	var closing sync.WaitGroup // side by side: a program that does not end must not hold up the others
-	for _, release := range p.releases {
+	releaseAll(p.releases)
+}
+
+// releaseAll releases side by side: a program that does not end must not hold up the others.
+func releaseAll(releases []func()) {
+	var closing sync.WaitGroup
+	for _, release := range releases {
 		closing.Go(release)
 	}
 	closing.Wait()
@@ -158,8 +175,13 @@ type making struct {
 // Make makes parts of a plan without problems. What is wrong shows here only where the
 // parts themselves judge it; with problems the parts are to be released.
 func (m *Maker) Make(p *plan.Plan) (*Parts, manifest.Problems) {
+	return m.make(p, len(p.Endpoints) == 1)
+}
+
+// make is Make where the plan's endpoint may be alone in the process, or not.
+func (m *Maker) make(p *plan.Plan, alone bool) (*Parts, manifest.Problems) {
 	c := &making{
-		Maker: m, alone: len(p.Endpoints) == 1, servers: map[*plan.AuthServer]*AuthServer{},
+		Maker: m, alone: alone, servers: map[*plan.AuthServer]*AuthServer{},
 		parts: &Parts{Accounts: map[string]*oauthclient.Client{}, AssertionKeys: map[string][]byte{}},
 	}
 	for _, a := range p.Assertions {

@@ -25,7 +25,8 @@ func (c *making) endpoint(p *plan.Endpoint) {
 		c.bad(&p.Resource, "spec.authzConfig", errors.New("no policy was planned, which is a fault of the gateway"))
 		return
 	}
-	e := &Endpoint{Title: p.Title, About: p.About, door: &p.Door}
+	d := p.Door // and not the plan's, which keeps the manifests
+	e := &Endpoint{Title: p.Title, About: p.About, door: &d}
 	cfg := pipeline.Config{
 		Name: p.Name, Kind: p.Kind, Fingerprint: p.Fingerprint,
 		Link:       pipeline.Link{Prefix: p.Link.Prefix, TrustHeaders: p.Link.TrustHeaders, Proxies: p.Link.Proxies, Resource: resourceURL(p.Link.Resource)},

@@ -11,7 +11,7 @@ import (
 
 const (
 	toolHiveGroup = "toolhive.stacklok.dev"
-	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPGroup, VirtualMCPServer, VirtualMCPCompositeToolDefinition, MCPExternalAuthConfig, MCPToolConfig, MCPOIDCConfig, MCPAuthzConfig, MCPTelemetryConfig, Secret, ConfigMap"
+	kindNames     = "MCPRemoteProxy, MCPServer, MCPServerEntry, MCPGroup, VirtualMCPServer, VirtualMCPCompositeToolDefinition, MCPExternalAuthConfig, MCPToolConfig, MCPOIDCConfig, MCPAuthzConfig, MCPTelemetryConfig, MCPGateway, Secret, ConfigMap"
 
 	foreign = "foreign" // in place of a field: the object is none of ours, nor meant to be
 	near    = 2         // letters that a misspelling differs in

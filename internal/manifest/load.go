@@ -24,11 +24,11 @@ const maxFile = 4 << 20
 // scan reads the files at paths and returns a digest of them, together with
 // what could not be read. visit, if any, gets each text and returns how much
 // there was to say about it. A pipe gives its text once, so it is only read for
-// a visitor, and has no part in the digest.
-func scan(paths []string, read func(string) ([]byte, error), visit func(file string, text []byte) int) (digest string, problems Problems) {
+// a visitor, and has no part in the digest. Where there need not be any, none are fine.
+func scan(paths []string, none bool, read func(string) ([]byte, error), visit func(file string, text []byte) int) (digest string, problems Problems) {
 	hash := sha256.New()
 	for _, path := range paths {
-		files, found := list(path)
+		files, found := list(path, none)
 		visited := 0
 		for _, file := range files {
 			once := isPipe(file)
@@ -48,7 +48,7 @@ func scan(paths []string, read func(string) ([]byte, error), visit func(file str
 				visited += visit(file, text)
 			}
 		}
-		if visit != nil && visited == 0 && len(found) == 0 {
+		if visit != nil && visited == 0 && len(found) == 0 && !none {
 			problems = append(problems, Problem{
 				Position: Position{File: path},
 				Message:  "holds no resource of " + v1alpha1.Group + "; a resource begins with apiVersion and kind",
@@ -61,7 +61,7 @@ func scan(paths []string, read func(string) ([]byte, error), visit func(file str
 }
 
 // list returns the files to read at path, in a fixed order.
-func list(path string) ([]string, Problems) {
+func list(path string, none bool) ([]string, Problems) {
 	fail := func(path, format string, args ...any) ([]string, Problems) {
 		return nil, Problems{{Position: Position{File: path}, Message: fmt.Sprintf(format, args...)}}
 	}
@@ -81,7 +81,7 @@ func list(path string) ([]string, Problems) {
 	if err != nil {
 		return fail(path, "cannot be read: %v", cause(err))
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && !none {
 		return fail(path, "holds no *.yaml, *.yml or *.json file")
 	}
 	return files, nil

@@ -20,8 +20,13 @@ type Reader struct {
 	// LookupEnv finds values that stand in no manifest in the environment, by
 	// [SecretVariable]; nil for nowhere.
 	LookupEnv func(string) (string, bool)
+	// Each takes each file for a configuration of its own: the set has Units then, and no
+	// objects. Validate is how they are validated; nil decodes what was validated before.
+	Each     bool
+	Validate func(*Set) Problems
 
 	stdin []byte
+	named map[[sha256.Size]byte][]secretRef // that a file names, by the digest of its text
 }
 
 // Stdin is the path that stands for standard input.
@@ -37,6 +42,9 @@ func Load(paths []string) (*Set, error) { return (&Reader{Paths: paths}).Load() 
 
 // Load reads everything anew, but for standard input.
 func (r *Reader) Load() (*Set, error) {
+	if r.Each {
+		return r.loadEach()
+	}
 	set := &Set{from: r}
 	var problems Problems
 	digest, found := r.scan(func(file string, text []byte) int {
@@ -95,7 +103,7 @@ func (r *Reader) digest() string {
 // scan reads what there is, hands the texts of manifests to visit, if any, and returns
 // a digest of everything, secrets included.
 func (r *Reader) scan(visit func(file string, text []byte) int) (string, Problems) {
-	manifests, problems := scan(r.Paths, r.read, visit)
+	manifests, problems := scan(r.Paths, r.Each, r.read, visit)
 	if r.Secrets == "" {
 		return manifests, problems
 	}

@@ -21,6 +21,7 @@ const DefaultNamespace = "default"
 // validation or [Set.Decode], and may then be shared.
 type Set struct {
 	Objects []*Object // in the order of reading
+	Units   []*Unit   // in place of objects, where each file is a configuration of its own
 
 	digest   string
 	revision string
@@ -90,7 +91,8 @@ func (s *Set) add(o *Object) Problems {
 type Resource interface {
 	v1alpha1.MCPRemoteProxy | v1alpha1.MCPServer | v1alpha1.MCPServerEntry |
 		v1alpha1.MCPExternalAuthConfig | v1alpha1.MCPToolConfig | v1alpha1.MCPOIDCConfig | v1alpha1.MCPAuthzConfig | v1alpha1.MCPTelemetryConfig |
-		v1alpha1.MCPGroup | v1alpha1.VirtualMCPServer | v1alpha1.VirtualMCPCompositeToolDefinition
+		v1alpha1.MCPGroup | v1alpha1.VirtualMCPServer | v1alpha1.VirtualMCPCompositeToolDefinition |
+		v1alpha1.MCPGateway
 }
 
 // Item is a decoded object together with where it came from.
@@ -185,6 +187,8 @@ func newResource(kind string) (any, bool) {
 		return &v1alpha1.MCPAuthzConfig{}, true
 	case "MCPOIDCConfig":
 		return &v1alpha1.MCPOIDCConfig{}, true
+	case "MCPGateway":
+		return &v1alpha1.MCPGateway{}, true
 	}
 	return nil, false
 }

@@ -20,6 +20,26 @@ func FromValues(values []map[string]any) (*Set, Problems) {
 	return set, append(problems, set.Decode()...)
 }
 
+// FromText makes a set of YAML documents that [Object.Text] wrote. They are decoded, not
+// validated.
+func FromText(text []byte) (*Set, Problems) {
+	set := &Set{}
+	docs, problems := parseFile("", text)
+	for _, doc := range docs {
+		problems = append(problems, set.addDocument(doc)...)
+	}
+	set.revise()
+	return set, append(problems, set.Decode()...)
+}
+
+// Secrets are the values of Secrets that the set's objects name, there or not.
+func (s *Set) Secrets() (all []Use) {
+	for _, ref := range s.named() {
+		all = append(all, Use{Kind: "Secret", Namespace: ref.namespace, Name: ref.name, Key: ref.key})
+	}
+	return all
+}
+
 // Text writes an object as a YAML document. Secrets are refused: they are not for files.
 func (o *Object) Text() ([]byte, error) {
 	doc := maps.Clone(o.Raw)

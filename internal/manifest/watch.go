@@ -141,7 +141,7 @@ func (w *watcher) follow() {
 // folders returns the folders whose entries decide what is read at path: those
 // that manifests stand in, and those that they link to.
 func folders(path string) []string {
-	files, _ := list(path)
+	files, _ := list(path, true)
 	var dirs []string
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		dirs = append(dirs, filepath.Clean(path))
@@ -159,7 +159,7 @@ func folders(path string) []string {
 func (w *watcher) look() uint64 {
 	sum := fnv.New64a()
 	for _, path := range w.paths {
-		files, problems := list(path)
+		files, problems := list(path, w.reader.Each)
 		_, _ = fmt.Fprintln(sum, problems.Error())
 		lookAt(sum, files)
 	}

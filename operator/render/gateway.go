@@ -3,7 +3,6 @@ package render
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -40,6 +39,8 @@ type Gateway struct {
 	Image                 string
 	PullSecrets           []string      // that images are pulled with, sorted
 	HealthInterval        time.Duration // between questions to backends
+	Shared                *Shared       // nil for the gateway of one resource
+	LeadsTo               string        // the MCPGateway whose pods the Service leads to; "" for its own
 }
 
 // The ports of the gateway's container.
@@ -89,7 +90,7 @@ func (g *Gateway) Path() string { return "/servers/" + g.Name + "/mcp" }
 
 // URL is where clients in the cluster find the resource.
 func (g *Gateway) URL() string {
-	return fmt.Sprintf("http://%s.%s.svc:%d%s", g.ObjectName(), g.Namespace, g.Port, g.Path())
+	return g.Base() + g.Path()
 }
 
 // Objects are what serves the resource, in the order in which they are made. What the
@@ -99,7 +100,8 @@ func (g *Gateway) Objects() ([]Object, error) {
 	if g.Cluster.ServiceAccount == "" {
 		all = append(all, serviceAccount(g.meta()))
 	}
-	all = append(all, configMap(g.meta(), g.Files), g.service())
+	all = append(all, g.files()...)
+	all = append(all, g.service())
 	deployment, err := g.deployment()
 	if err != nil {
 		return nil, err
@@ -134,6 +136,12 @@ func service(meta metav1.ObjectMeta, selector map[string]string, port int32) *co
 
 func (g *Gateway) service() Object {
 	s := service(g.meta(), g.Selector(), g.Port)
+	if g.LeadsTo != "" {
+		s.Spec.Selector = selectorOf(Container, GatewayName("MCPGateway", g.LeadsTo))
+	}
+	if g.scheme() == "https" {
+		s.Spec.Ports[0].AppProtocol = new("https")
+	}
 	s.Spec.SessionAffinity = cmp.Or(corev1.ServiceAffinity(g.Cluster.SessionAffinity), s.Spec.SessionAffinity)
 	s.Spec.Type = cmp.Or(corev1.ServiceType(g.Cluster.ServiceType), s.Spec.Type)
 	if o := g.Cluster.ResourceOverrides; o != nil && o.ProxyService != nil {

@@ -29,6 +29,8 @@ func suffix(kind string) string {
 		return "-proxy"
 	case "VirtualMCPServer":
 		return "-virtual"
+	case "MCPGateway":
+		return "-shared"
 	}
 	return "-gateway"
 }

@@ -55,7 +55,7 @@ func (g *Gateway) template() corev1.PodTemplateSpec {
 		volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: source})
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: at, ReadOnly: true})
 	}
-	mount("manifests", manifestsAt, ofConfigMap(g.ObjectName()))
+	mount("manifests", manifestsAt, g.manifests())
 	mount("session-key", sessionKeyAt, ofSecret(g.ObjectName()))
 	if len(g.Secrets) > 0 {
 		mount("secrets", secretsAt, g.secrets())
@@ -63,6 +63,7 @@ func (g *Gateway) template() corev1.PodTemplateSpec {
 	if g.ClusterToken {
 		mount("cluster-token", "/var/run/secrets/kubernetes.io/serviceaccount", clusterToken())
 	}
+	g.share(&c, mount)
 	pull := g.PullSecrets
 	if o := g.Cluster.ResourceOverrides; o != nil && o.ProxyDeployment != nil {
 		for _, v := range o.ProxyDeployment.Env {

@@ -18,5 +18,10 @@ func ManifestFlags(fs *pflag.FlagSet, r *manifest.Reader) {
 	fs.StringVar(&r.Secrets, "secrets-folder", "", "folder of secrets that no manifest has: the file NAME/KEY, or NAMESPACE/NAME/KEY, for a key of the Secret NAME; else the environment variable SALLYPORT_SECRET_NAME__KEY")
 }
 
+// EachFlag adds the flag that has files served each for itself.
+func EachFlag(fs *pflag.FlagSet, r *manifest.Reader) {
+	fs.BoolVar(&r.Each, "each-file", false, "take each file for a configuration of its own, beside the others: what is wrong with one costs what that one serves, and nothing is served at /mcp")
+}
+
 // NoFiles is what is wrong with a command that names no manifest.
 func NoFiles() error { return UsageError{errors.New("say which manifests with -f FILE-OR-FOLDER")} }

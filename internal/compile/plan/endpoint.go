@@ -25,6 +25,7 @@ func (c one) serve(s *v1alpha1.Serving, v *Virtual, ups ...*Upstream) {
 		Link:  Link{Prefix: string(s.EndpointPrefix), TrustHeaders: s.TrustProxyHeaders},
 		Rates: s.RateLimiting, AtOnce: s.MaxConcurrent, Telemetry: c.telemetry(s), Audit: s.Audit != nil && s.Audit.Enabled,
 	}
+	c.shares(s, e)
 	c.door(&s.Incoming, e)
 	for _, other := range c.plan.Endpoints {
 		if other.Link.Resource == e.Link.Resource && e.Link.Resource != "" {

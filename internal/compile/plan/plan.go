@@ -13,6 +13,7 @@ type Plan struct {
 	Members     []*Upstream // of groups: backends without an endpoint of their own
 	AuthServers []*AuthServer
 	Assertions  []*Assertions
+	Gateways    []*Gateway // of a cluster
 
 	Problems manifest.Problems
 	Warnings manifest.Problems // what cannot be meant, but can be served
@@ -44,6 +45,8 @@ type Process struct {
 	LookupEnv func(string) (string, bool)
 	// Checking says that the process is another one, whose settings are not known.
 	Checking bool
+	// Beside says that other plans are served beside this one (see [Plan.Claims]).
+	Beside bool
 	// Locking says that locks are about to be written: what is in them is of no account.
 	Locking bool
 }
@@ -82,6 +85,7 @@ type Endpoint struct {
 	Tools     *v1alpha1.MCPToolConfigSpec // nil where tools are as the backend has them
 	Telemetry *v1alpha1.Telemetry
 	Audit     bool
+	Gateway   string   // that serves it in a cluster, beside others; "" for pods of its own
 	Notes     []string // what operators should know of the door
 	// Fingerprint is equal where nothing about the endpoint has changed. It stays in
 	// memory: it is made of secrets too.
@@ -114,7 +118,7 @@ func Of(set *manifest.Set, process Process) *Plan {
 		p.one(o.Object).credential(&o.Value.Spec)
 	}
 	proxies, servers := manifest.All[v1alpha1.MCPRemoteProxy](set), manifest.All[v1alpha1.MCPServer](set)
-	p.alone = len(proxies)+len(servers)+len(manifest.All[v1alpha1.VirtualMCPServer](set)) == 1
+	p.alone = !process.Beside && len(proxies)+len(servers)+len(manifest.All[v1alpha1.VirtualMCPServer](set)) == 1
 	for _, o := range proxies {
 		p.one(o.Object).remoteProxy(&o.Value.Spec)
 	}
@@ -130,6 +134,9 @@ func Of(set *manifest.Set, process Process) *Plan {
 	for _, o := range manifest.All[v1alpha1.VirtualMCPServer](set) {
 		p.one(o.Object).authServer("spec.authServerConfig", o.Value.Spec.AuthServerConfig)
 		p.one(o.Object).virtualServer(&o.Value.Spec)
+	}
+	for _, o := range manifest.All[v1alpha1.MCPGateway](set) {
+		p.one(o.Object).gateway(&o.Value.Spec)
 	}
 	p.plan.Problems, p.plan.Warnings, p.plan.Advice = p.plan.Problems.Sort(), p.plan.Warnings.Sort(), p.plan.Advice.Sort()
 	p.plan.Unsaid = p.unsaid > 0

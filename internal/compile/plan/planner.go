@@ -68,6 +68,11 @@ func (c one) warn(field, format string, args ...any) {
 	c.plan.Warnings = append(c.plan.Warnings, c.Problem(field, format, args...))
 }
 
+// advise notes what may not say what was meant.
+func (c one) advise(field, format string, args ...any) {
+	c.plan.Advice = append(c.plan.Advice, c.Problem(field, format, args...))
+}
+
 // missing notes that a reference names nothing. An object that is there and has
 // problems of its own has been spoken of already.
 func (c one) missing(field, kind, name string) {

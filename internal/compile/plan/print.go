@@ -26,6 +26,12 @@ func (p *Plan) String() string {
 	for _, a := range p.AuthServers {
 		a.print(&page{b: &b})
 	}
+	for _, g := range p.Gateways {
+		to := page{b: &b}
+		to.title(&g.Resource, "the pods of a cluster; a process that serves these manifests makes nothing of it")
+		to.row("serves", "%s", cmp.Or(strings.Join(g.Servers, ", "), "nothing: no gatewayRef names it"))
+		to.rests(&g.Resource)
+	}
 	return b.String()
 }
 
@@ -65,6 +71,9 @@ func (e *Endpoint) print(p *page) {
 		p.row("for people", "%s%s", e.Title, with(": %s", e.About))
 	}
 	p.row("served at", "%s%s", strings.Join(e.Paths, ", "), with(", as clients see it below %s", e.Link.Prefix))
+	if e.Gateway != "" {
+		p.row("served at", "in a cluster by the pods of MCPGateway %s", e.Gateway)
+	}
 	if e.Link.TrustHeaders {
 		p.row("served at", "where a proxy at %s says so (X-Forwarded-Proto, -Host, -Prefix)", join(e.Link.Proxies))
 	}

@@ -29,6 +29,7 @@ var files = map[string]string{
 	"MCPToolConfig":                     "crds/sallyport.dev_mcptoolconfigs.json",
 	"MCPAuthzConfig":                    "crds/sallyport.dev_mcpauthzconfigs.json",
 	"MCPOIDCConfig":                     "crds/sallyport.dev_mcpoidcconfigs.json",
+	"MCPGateway":                        "crds/sallyport.dev_mcpgateways.json",
 }
 
 // kindSchema is the schema of one kind in the forms that the engine takes.
