@@ -110,7 +110,8 @@ func TestReplicasRenewUpstream(t *testing.T) {
 	_, issuer, g := replicas(t, idp, backend.URL)
 	signed := register(t, issuer).signIn(testkit.NewBrowser(t), issuer+"/servers/docs/mcp")
 	shown := map[string]bool{}
-	for round := range 3 {
+	// Where calls are slow for another reason, no fresh token was waited for: then there is one more round.
+	for round, begun := 0, time.Now(); len(shown) < 3 && time.Since(begun) < testkit.Patience && !t.Failed(); round++ {
 		idp.Pause(t)
 		var calls sync.WaitGroup
 		var since [2]atomic.Int64 // when the call under way began
@@ -143,7 +144,7 @@ func TestReplicasRenewUpstream(t *testing.T) {
 		}
 	}
 	if len(shown) < 3 || shown[""] {
-		t.Errorf("%d tokens were shown to the backend, want a fresh one in each round", len(shown))
+		t.Errorf("%d tokens were shown to the backend, want a fresh one in each of three rounds", len(shown))
 	}
 }
 

@@ -41,7 +41,7 @@ func TestSilentCall(t *testing.T) {
 		w.Header().Set("Content-Type", kind)
 		_, _ = io.WriteString(w, text)
 	})
-	g := serve(t, remote("docs", backend.URL, audited)+remote("short", backend.URL, "callTimeout: 1s"), "--heartbeat", "200ms")
+	g := serve(t, remote("docs", backend.URL, audited)+remote("short", backend.URL, "callTimeout: 3s"), "--heartbeat", "200ms")
 	for how, want := range map[string]string{
 		"json":     answer,
 		"lines":    `{"jsonrpc":"2.0",  "id":7, "result":{"ok":true}} `,

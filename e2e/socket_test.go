@@ -563,7 +563,7 @@ func TestExpiryOfStreams(t *testing.T) {
 		}
 	})
 	g := serve(t, idpObject(idp)+remote("docs", backend.URL, ofIDP(docsAudience), "audit: {enabled: true}"))
-	token := bearer(idp.Token(t, testkit.TokenWish{Audience: docsAudience, Subject: "alice", TTL: 5 * time.Second}))
+	token := bearer(idp.Token(t, testkit.TokenWish{Audience: docsAudience, Subject: "alice", TTL: 15 * time.Second}))
 	session := initialize(t, at(g, "docs"), token...)
 	get := listen(at(g, "docs")).with(token...).with("Mcp-Session-Id", session).open(t.Context(), t)
 	subscribed := modern(at(g, "docs"), "subscriptions/listen", "", `"notifications":{}`).with(token...).open(t.Context(), t)

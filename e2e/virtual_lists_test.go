@@ -294,7 +294,7 @@ func TestVirtualMembersAway(t *testing.T) {
 	t.Cleanup(func() { close(ended) })
 	hangs.instead = func(http.ResponseWriter, asked) bool { <-ended; return true }
 	down := &member{Name: "down", URL: "http://127.0.0.1:1/mcp"}
-	g := serve(t, team([]string{"config: {operational: {timeouts: {default: 2s}}}"}, good, hangs, down))
+	g := serve(t, team([]string{"config: {operational: {timeouts: {perWorkload: {hangs: 2s}}}}"}, good, hangs, down))
 	inBothEras(t, func(t *testing.T, modern bool) {
 		v := visit(t, g.MCP(), modern)
 		v.sees("tools/list", "good_one")
@@ -311,7 +311,7 @@ func TestVirtualMembersAway(t *testing.T) {
 			t.Errorf("the list says of its members: %s (%v)", a.Raw, err)
 		}
 	})
-	strict := serve(t, team([]string{"config: {operational: {timeouts: {default: 2s}, failureHandling: {partialFailureMode: fail}}}"}, good, down))
+	strict := serve(t, team([]string{"config: {operational: {failureHandling: {partialFailureMode: fail}}}"}, good, down))
 	for _, modern := range eras {
 		v := visit(t, strict.MCP(), modern)
 		if a := v.ask("tools/list", "", ""); a.Error == nil || !strings.Contains(a.Error.Message, "down") {

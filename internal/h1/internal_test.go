@@ -122,7 +122,7 @@ func pair(t *testing.T) (*Transport, *conn, net.Conn) {
 	}
 	defer l.Close()
 	pool := New(Config{Dial: new(net.Dialer).DialContext, IdleTimeout: time.Hour}) // no timer of its own
-	c, err := pool.dial(t.Context(), l.Addr().String(), time.Now().Add(10*time.Second))
+	c, err := pool.dial(t.Context(), l.Addr().String(), time.Now().Add(testkit.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestUnprocessedByProof(t *testing.T) {
 			t.Parallel()
 			pool, conn, peer := pair(t)
 			firstExchange(t, conn, peer)
-			if pool.take(conn.addr, time.Now().Add(10*time.Second)) != conn {
+			if pool.take(conn.addr, time.Now().Add(testkit.Patience)) != conn {
 				t.Fatal("the connection was not kept")
 			}
 			if strings.HasSuffix(name, "before") {
@@ -211,17 +211,17 @@ func TestQuietSeesTheEnd(t *testing.T) {
 			pool, c, peer := pair(t)
 			firstExchange(t, c, peer)
 			addr := c.addr
-			if got := pool.take(addr, time.Now().Add(time.Minute)); got != c {
+			if got := pool.take(addr, time.Now().Add(testkit.Patience)); got != c {
 				t.Fatalf("take = %v, want the connection", got)
 			}
 			pool.put(c)
 			disturb(peer)
-			for deadline := time.Now().Add(10 * time.Second); c.quiet(); {
+			for deadline := time.Now().Add(testkit.Patience); c.quiet(); {
 				if time.Now().After(deadline) {
 					t.Fatal("the connection still looks quiet")
 				}
 			}
-			if got := pool.take(addr, time.Now().Add(time.Minute)); got != nil {
+			if got := pool.take(addr, time.Now().Add(testkit.Patience)); got != nil {
 				t.Error("take gave a connection that has ended")
 			}
 		})

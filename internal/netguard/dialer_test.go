@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
@@ -48,7 +47,7 @@ func listen(t *testing.T) *listener {
 // the last one is made here, behind all others.
 func (l *listener) arrived(t *testing.T) int {
 	t.Helper()
-	c, err := netguard.Policy{AllowPrivate: true}.Dialer(time.Second).DialContext(t.Context(), "tcp", l.Addr().String())
+	c, err := netguard.Policy{AllowPrivate: true}.Dialer(testkit.Patience).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatalf("the admitted dial: %v", err)
 	}
@@ -63,7 +62,7 @@ func TestRefusedDialMakesNoConnection(t *testing.T) {
 	// REQ A-5
 	l := listen(t)
 	for _, host := range []string{"127.0.0.1", "localhost", "::ffff:127.0.0.1", "0.0.0.0", "::", "::ffff:0.0.0.0"} {
-		_, err := netguard.Policy{}.Dialer(time.Second).DialContext(t.Context(), "tcp", net.JoinHostPort(host, l.port))
+		_, err := netguard.Policy{}.Dialer(testkit.Patience).DialContext(t.Context(), "tcp", net.JoinHostPort(host, l.port))
 		if _, ok := errors.AsType[*netguard.RefusedError](err); !ok {
 			t.Errorf("%s: got %v, want a refusal", host, err)
 		}
@@ -82,7 +81,7 @@ func TestOddSpellings(t *testing.T) {
 		"2130706433", "0x7f000001", "0x7f.1", "127.1", "127.0.1", "0177.0.0.1", "017700000001", "127.0.0.1.", "127.000.000.001",
 		"①②⑦.⓪.⓪.①", "127。0。0。1", "loopback.example.com",
 	} {
-		d := netguard.Policy{}.Dialer(time.Second)
+		d := netguard.Policy{}.Dialer(testkit.Patience)
 		d.Resolver = testkit.Resolver(t, func() netip.Addr { return netip.MustParseAddr("127.0.0.1") })
 		_, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(host, l.port))
 		if err == nil {
@@ -100,7 +99,7 @@ func TestRebinding(t *testing.T) {
 	// a private one when it is dialled, gains nothing.
 	l := listen(t)
 	var asked atomic.Int32
-	d := netguard.Policy{}.Dialer(time.Second)
+	d := netguard.Policy{}.Dialer(testkit.Patience)
 	d.Resolver = testkit.Resolver(t, func() netip.Addr {
 		if asked.Add(1) == 1 {
 			return netip.MustParseAddr("93.184.215.14")
@@ -123,7 +122,7 @@ func TestRebinding(t *testing.T) {
 
 func TestDialerRefusesWhatIsNoAddress(t *testing.T) {
 	t.Parallel()
-	_, err := netguard.Policy{AllowPrivate: true}.Dialer(time.Second).DialContext(t.Context(), "unix", t.TempDir()+"/s")
+	_, err := netguard.Policy{AllowPrivate: true}.Dialer(testkit.Patience).DialContext(t.Context(), "unix", t.TempDir()+"/s")
 	if _, ok := errors.AsType[*netguard.RefusedError](err); !ok {
 		t.Errorf("a socket file: got %v, want a refusal", err)
 	}

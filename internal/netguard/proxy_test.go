@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/netguard"
+	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
 // proxy is an HTTP proxy that connects every name to one place.
@@ -139,18 +140,18 @@ func TestProxyRefusals(t *testing.T) {
 	} {
 		for _, allow := range []bool{false, true} {
 			before := len(p.requests())
-			_, err := netguard.Policy{AllowPrivate: allow, Proxies: at}.Dialer(5*time.Second).DialContext(t.Context(), "tcp", host+":443")
+			_, err := netguard.Policy{AllowPrivate: allow, Proxies: at}.Dialer(testkit.Patience).DialContext(t.Context(), "tcp", host+":443")
 			_, refused := errors.AsType[*netguard.RefusedError](err)
 			if refused != !(allow && private) || (len(p.requests()) > before) == refused {
 				t.Errorf("%s, private %v: %v", host, allow, err)
 			}
 		}
 	}
-	_, err = netguard.Policy{Proxies: at, PlainOnlyPrivate: true}.PlainDialer(5*time.Second).DialContext(t.Context(), "tcp", "example.com:80")
+	_, err = netguard.Policy{Proxies: at, PlainOnlyPrivate: true}.PlainDialer(testkit.Patience).DialContext(t.Context(), "tcp", "example.com:80")
 	if _, refused := errors.AsType[*netguard.RefusedError](err); !refused {
 		t.Errorf("plain http by a name: %v", err)
 	}
-	_, err = netguard.Policy{Proxies: at}.Dialer(5*time.Second).DialContext(t.Context(), "tcp", "example.com:443")
+	_, err = netguard.Policy{Proxies: at}.Dialer(testkit.Patience).DialContext(t.Context(), "tcp", "example.com:443")
 	if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), p.Addr().String()) {
 		t.Errorf("%v", err)
 	}
