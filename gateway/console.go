@@ -48,9 +48,7 @@ func (s *Server) now() console.Now {
 	}
 	now.Release = snap.release
 	now.Servers, now.Warnings, now.Revision, now.Since = snap.described.servers, snap.described.warnings, snap.revision, snap.since
-	for _, a := range snap.parts.AuthServers {
-		now.Issuers = append(now.Issuers, console.Issuer{Name: a.Name.Name, Server: a.Server})
-	}
+	now.Issuers, now.Accounts = snap.parts.Holders()
 	s.readyParts(func(ok bool, name, why string) {
 		if !ok {
 			now.Lacks = append(now.Lacks, name+": "+why)
@@ -58,7 +56,8 @@ func (s *Server) now() console.Now {
 	})
 	now.Endpoint = func(server string) console.Endpoint {
 		e := snap.endpoints[server]
-		return console.Endpoint{Target: e.Target, Policy: e.Policy, Door: e.Door, CallerOf: e.CallerOf}
+		tools, send := s.surfaces.Inside(e.Endpoint)
+		return console.Endpoint{Target: e.Target, Policy: e.Policy, Door: e.Door, CallerOf: e.CallerOf, Fingerprint: e.Fingerprint, Tools: tools, Send: send}
 	}
 	return now
 }

@@ -59,7 +59,7 @@ func TestConsoleTry(t *testing.T) {
 		{
 			"claims that suffice",
 			map[string]string{"server": "docs", "tool": "search", "as": "claims", "claims": `{"sub":"alice"}`, "arguments": `{"q": "what I look for"}`},
-			[]string{"alice would come through to docs.", "as if a token", "everybody searches", "Authorization, from MCPExternalAuthConfig bearer", "X-Tenant, as the client sends it", `"what I look for"`},
+			[]string{"alice would come through to docs.", "as if a token", "everybody searches", "Authorization: Bearer … (32 characters), from MCPExternalAuthConfig bearer", "X-Tenant, as the client sends it", `"what I look for"`},
 			"Allow this",
 		},
 		{
@@ -74,7 +74,7 @@ func TestConsoleTry(t *testing.T) {
 		{
 			"a token",
 			map[string]string{"server": "tokens", "tool": "find", "as": "token", "token": "Bearer " + token},
-			[]string{"carol would come through to tokens.", "The token is good.", issuer.URL, "eng", "The server calls it search.", `"name": "search"`, "a token of"},
+			[]string{"carol would come through to tokens.", "The token is good.", issuer.URL, "eng", "The server calls it search.", `"name": "search"`, "Bearer eyJ… (JWT, "},
 			token,
 		},
 		{"a token that is none", map[string]string{"server": "tokens", "tool": "find", "as": "token", "token": "x.y.z"}, []string{"The outer door would refuse them."}, "x.y.z"},

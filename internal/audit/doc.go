@@ -25,6 +25,7 @@
 //	reason *          why it was denied or failed
 //	duration_ms       time until the end of the answer, to the microsecond
 //	client *          the peer's address, without port
+//	via *             console, where an operator sent it from there
 //	client_id *       the OAuth client, in events of an authorization server
 //	provider *        the identity provider that a person was sent to, in the same
 //	protocol_version * the MCP revision the request spoke

@@ -26,6 +26,7 @@ type Event struct {
 	Reason     string // fixed words, never a credential
 	Duration   time.Duration
 	Client     string // peer address without port
+	Via        string // what of the gateway itself sent it; "" for a client
 	ClientID   string // of OAuth, for events of an authorization server
 	Provider   string // that a person was sent to, for the same
 }

@@ -43,6 +43,7 @@ func appendLine(b []byte, e *Event) []byte {
 	b = append(b, `,"duration_ms":`...)
 	b = appendMillis(b, e.Duration)
 	b = appendOptional(b, `,"client":`, e.Client)
+	b = appendOptional(b, `,"via":`, e.Via)
 	b = appendOptional(b, `,"client_id":`, e.ClientID)
 	b = appendOptional(b, `,"provider":`, e.Provider)
 	b = appendOptional(b, `,"protocol_version":`, e.Revision)

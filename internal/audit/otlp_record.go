@@ -64,6 +64,7 @@ func appendRecord(b []byte, e *Event) []byte {
 	b = appendAttribute(b, "outcome", string(e.Outcome))
 	b = appendAttribute(b, "reason", e.Reason)
 	b = appendAttribute(b, "client", e.Client)
+	b = appendAttribute(b, "via", e.Via)
 	b = appendAttribute(b, "client_id", e.ClientID)
 	b = appendAttribute(b, "provider", e.Provider)
 	b = appendAttribute(b, "protocol_version", e.Revision)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/accounts"
+	"github.com/sallyport-dev/sallyport/internal/authserver/people"
 	"github.com/sallyport-dev/sallyport/internal/authserver/wanted"
 	"github.com/sallyport-dev/sallyport/internal/page"
 )
@@ -70,15 +71,15 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	linked, err := s.accounts.List(r.Context(), sess.Person.Subject)
-	var kept person
+	var kept people.Person
 	if err == nil {
-		kept, _, err = s.person(r.Context(), sess.Person.Subject)
+		kept, _, err = s.people().Get(r.Context(), sess.Person.Subject)
 	}
 	if err != nil {
 		s.refusePage(w, http.StatusServiceUnavailable, "Your connections", "They cannot be shown now. Try again soon.", err)
 		return
 	}
-	s.prune(&kept)
+	s.people().Prune(&kept)
 	s.showPage(w, "Your connections", func(p *page.Page) {
 		p.Quiet("You are signed in as " + sess.Person.title() + ".")
 		s.showServers(p, r, sess)
@@ -96,7 +97,7 @@ func (s *Server) act(p *page.Page, sess *session, action, label string, hidden .
 }
 
 // showApps shows the applications that a person allowed.
-func (s *Server) showApps(p *page.Page, apps []app, sess *session) {
+func (s *Server) showApps(p *page.Page, apps []people.App, sess *session) {
 	p.Element("h2", "Applications you allowed")
 	if len(apps) == 0 {
 		p.Quiet("None.")
@@ -111,12 +112,12 @@ func (s *Server) showApps(p *page.Page, apps []app, sess *session) {
 		}
 		p.Element("p", "Uses "+uses+" as you.")
 		p.Quiet("Its answers go to " + a.Host + ". Since " + day(a.Since) + ", last used " + day(a.Used) + ".")
-		s.act(p, sess, "withdraw", "Withdraw", [2]string{"app", a.id()})
+		s.act(p, sess, "withdraw", "Withdraw", [2]string{"app", a.ID()})
 	})
 }
 
 // showBrowsers shows where a person is signed in.
-func (s *Server) showBrowsers(p *page.Page, browsers []browser, sess *session) {
+func (s *Server) showBrowsers(p *page.Page, browsers []people.Browser, sess *session) {
 	p.Element("h2", "Where you are signed in")
 	p.Cards(len(browsers), func(i int) {
 		b := &browsers[len(browsers)-1-i] // the newest first
@@ -129,7 +130,7 @@ func (s *Server) showBrowsers(p *page.Page, browsers []browser, sess *session) {
 		if b.Session == sess.key {
 			p.Form(s.endpoint(pathLogout), [][2]string{{"csrf_token", sess.Token}}, nil, page.Button{Name: "action", Value: "logout", Label: "Sign out"})
 		} else {
-			s.act(p, sess, "end", "Sign out", [2]string{"browser", b.id()})
+			s.act(p, sess, "end", "Sign out", [2]string{"browser", b.ID()})
 		}
 	})
 }
@@ -239,10 +240,10 @@ func (s *Server) serveLogout(w http.ResponseWriter, r *http.Request) {
 		if s.sessionForm(w, r) == nil {
 			return
 		}
-		this := browser{Session: sess.key}
+		this := people.Browser{Session: sess.key}
 		s.records.Remove(r.Context(), sess.key)
 		s.setCookie(w, cookieSession, "", 0)
-		if err := s.endBrowser(r, "", sess.Person.Subject, this.id()); err != nil {
+		if err := s.endBrowser(r, "", sess.Person.Subject, this.ID()); err != nil {
 			s.log.Warn("signed out, but the person's list of browsers is as it was", "issuer", s.issuer, "error", err)
 		}
 		sess = nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/authserver/people"
 )
 
 // Held is something that the server keeps of a person, and that an operator can end.
@@ -25,19 +27,24 @@ const (
 
 // Held lists what is kept of a person.
 func (s *Server) Held(ctx context.Context, subject string) (all []Held, err error) {
-	kept, _, err := s.person(ctx, subject)
+	kept, _, err := s.people().Get(ctx, subject)
 	linked, failed := s.accounts.List(ctx, subject)
-	s.prune(&kept)
+	s.people().Prune(&kept)
 	for _, a := range kept.Apps {
-		all = append(all, Held{HeldApp, a.id(), a.Name, a.Audience, a.Since, false})
+		all = append(all, Held{HeldApp, a.ID(), a.Name, a.Audience, a.Since, false})
 	}
 	for _, a := range linked {
 		all = append(all, Held{HeldAccount, a.Provider, a.Provider, (&identity{Subject: a.Subject, Name: a.Name, Email: a.Email}).title(), a.Linked, a.Ended})
 	}
 	for _, b := range kept.Browsers {
-		all = append(all, Held{HeldBrowser, b.id(), b.Name, "", b.At, false})
+		all = append(all, Held{HeldBrowser, b.ID(), b.Name, "", b.At, false})
 	}
 	return all, errors.Join(err, failed)
+}
+
+// People lists people who signed in here, at most n of those whose subject or name has a text in it.
+func (s *Server) People(ctx context.Context, text string, n int) (people.List, error) {
+	return s.people().List(ctx, text, n)
 }
 
 // End ends one thing that is held, for an operator.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/authserver/people"
 	"github.com/sallyport-dev/sallyport/internal/idp"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/page"
@@ -109,9 +110,10 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, who identity, at
 	if err := s.records.Put(r.Context(), key, sess, s.lifespans.Session); err != nil {
 		return err
 	}
-	if err := s.changePerson(r.Context(), who.Subject, func(p *person) {
-		p.Browsers = slices.DeleteFunc(p.Browsers, func(b browser) bool { return b.Session == before })
-		p.Browsers = append(p.Browsers, browser{Session: key, Name: page.Browser(r.UserAgent()), At: at})
+	if err := s.people().Change(r.Context(), who.Subject, func(p *people.Person) {
+		p.Title = who.title()
+		p.Browsers = slices.DeleteFunc(p.Browsers, func(b people.Browser) bool { return b.Session == before })
+		p.Browsers = append(p.Browsers, people.Browser{Session: key, Name: page.Browser(r.UserAgent()), At: at})
 	}); err != nil {
 		return err
 	}

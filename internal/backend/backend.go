@@ -62,6 +62,19 @@ type Request struct {
 	// Redirected, if not nil, hears of every redirect that is followed: the origin it
 	// leads to, and its status.
 	Redirected func(to string, status int)
+
+	// Sent, if not nil, hears of every request and message that goes out for this one, of
+	// retries and redirects too, just before it does.
+	Sent func(*Sent)
+}
+
+// Sent is a request as a server gets it, for an operator who looks on. There are
+// credentials in it, and it is not to be changed.
+type Sent struct {
+	Method string      // of HTTP; "" where the server does not speak it
+	URL    string      // without a query, and without what of a path is a secret
+	Header http.Header // all but Host and Content-Length; nil where there are none
+	Body   []byte
 }
 
 // Signing is a credential that is made of the request that carries it.

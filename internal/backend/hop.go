@@ -25,6 +25,7 @@ type hop struct {
 	repeatable bool      // a POST that may be sent again
 	followed   bool      // it comes of a redirect
 	deadline   time.Time // for the head of the answer, of all hops together
+	sent       func(*Sent)
 }
 
 // send sends a hop and brings the head of the answer.
@@ -34,6 +35,9 @@ func (b *HTTP) send(ctx context.Context, h *hop) (*http.Response, error) {
 	}
 	req := h.request(ctx)
 	b.logRequest(ctx, h, req.Header)
+	if h.sent != nil {
+		h.sent(&Sent{h.method, h.to.shown, req.Header, h.body})
+	}
 	var resp *http.Response
 	var err error
 	switch {

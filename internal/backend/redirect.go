@@ -19,7 +19,7 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (Raw, *Failure) {
 		method: req.Method, to: b.target, agent: b.agent,
 		public: req.Header, private: req.Private, body: req.Body,
 		repeatable: req.Repeatable || req.Message != nil && req.Message.Kind == mcp.KindRequest && mcp.Repeatable(req.Message.Method),
-		deadline:   time.Now().Add(b.limits.AnswerTimeout),
+		deadline:   time.Now().Add(b.limits.AnswerTimeout), sent: req.Sent,
 	}
 	// The session id goes to its issuer, and not back there once the issuer has
 	// sent the exchange elsewhere: who comes next chooses the URL.

@@ -216,7 +216,7 @@ func (b *Bridge) answerIn(batch [][]byte, other func(message)) (answer message, 
 func derived(of *backend.Request, method string) *backend.Request {
 	return &backend.Request{
 		Method: method, Header: http.Header{}, Private: of.Private, Signing: of.Signing, Challenges: of.Challenges, Caller: of.Caller,
-		Redirected: of.Redirected,
+		Redirected: of.Redirected, Sent: of.Sent,
 	}
 }
 

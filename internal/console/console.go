@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/authn"
 	"github.com/sallyport-dev/sallyport/internal/authserver"
 	"github.com/sallyport-dev/sallyport/internal/identity"
+	"github.com/sallyport-dev/sallyport/internal/oauthclient"
 	"github.com/sallyport-dev/sallyport/internal/page"
 	"github.com/sallyport-dev/sallyport/internal/policy"
 	"github.com/sallyport-dev/sallyport/internal/recent"
@@ -50,6 +51,7 @@ type Now struct {
 	Listener  string // the address that clients reach it by on this machine, without a slash at the end
 
 	Issuers  []Issuer                     // that people sign in at, of the gateway's own
+	Accounts []Account                    // that the gateway has at remote servers, by the server's name
 	Endpoint func(server string) Endpoint // of one of Servers
 	Release  func()                       // gives the moment up, whose endpoints may close then
 }
@@ -61,12 +63,27 @@ type Endpoint struct {
 	Door   *authn.Resolver
 	// CallerOf is who a token with these claims would belong to.
 	CallerOf func(token.Claims) (*identity.Caller, error)
+
+	Fingerprint string // of its settings
+	// Tools are the raw tools that whoever shows a token is listed; nobody for an empty one.
+	Tools func(r *http.Request, shown secret.Value) ([][]byte, error)
+	// Send takes a message the way of a client's. Of the request that asks for it only the
+	// address counts, and its life.
+	Send func(r *http.Request, m *Message) (status int, head http.Header)
 }
 
 // Issuer is an authorization server that is the gateway's own.
 type Issuer struct {
 	Name string
 	*authserver.Server
+}
+
+// Account is one that the gateway has at a remote server: every caller acts with it.
+type Account struct {
+	Server string
+	State  func(context.Context) (oauthclient.State, error)
+	// End forgets it, and has the audit say so, of whoever asks for it.
+	End func(r *http.Request) error
 }
 
 // server finds one by its name; nil for none.
@@ -85,6 +102,7 @@ type Console struct {
 	mux      *http.ServeMux
 	forms    *http.CrossOriginProtection
 	sessions sessions
+	drafts   drafts
 	streams  atomic.Int32 // that pages are kept up to date by
 
 	mu      sync.Mutex
@@ -99,8 +117,11 @@ func New(cfg Config) *Console {
 	c.mux.HandleFunc("GET "+Path, c.servePage)
 	c.mux.HandleFunc("GET "+Path+"/events", c.serveEvents)
 	c.mux.HandleFunc("POST "+Path+"/try", c.serveTry)
+	c.mux.HandleFunc("POST "+Path+"/send", c.serveSend)
+	c.mux.Handle("GET "+Path+"/send", http.RedirectHandler(Path+"#try", http.StatusSeeOther))
 	c.mux.Handle("GET "+Path+"/try", http.RedirectHandler(Path+"#try", http.StatusSeeOther)) // an address that was kept
 	c.mux.HandleFunc("POST "+Path+"/end", c.serveEnd)
+	c.mux.HandleFunc("POST "+Path+"/disconnect", c.serveDisconnect)
 	c.mux.HandleFunc("POST "+Path+"/sign-in", c.signIn)
 	c.mux.HandleFunc("POST "+Path+"/sign-out", c.signOut)
 	return c
@@ -168,8 +189,7 @@ func (c *Console) refuse(w http.ResponseWriter, status int, title, text string) 
 func (c *Console) servePage(w http.ResponseWriter, r *http.Request) {
 	now := c.cfg.Now()
 	defer now.Release()
-	v := c.look(r, &now)
-	v.holds(r.Context())
+	v := c.lookAround(r, &now)
 	v.write(w, http.StatusOK)
 }
 

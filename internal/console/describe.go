@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/internal/console/shape"
 )
 
 // Server is what a plan says of an endpoint, in the words of the page.
@@ -33,6 +34,16 @@ type policyText struct{ text, place string }
 type backend struct {
 	name, where string
 	shown       []string
+	fixed       []fixed // of the headers that are shown, those that are the same for all
+	made        string  // what is shown that is obtained for each caller; "" for nothing
+	passes      []string
+	program     bool
+}
+
+// fixed is a header with one value for all callers, of which its shape is kept.
+type fixed struct {
+	name, from string
+	value      shape.Shape
 }
 
 // Describe puts a plan into words, of which no secret is one. Nothing of the plan is kept.
@@ -69,13 +80,20 @@ func Describe(p *plan.Plan) []*Server {
 // the arguments of a program.
 func describeBackend(u *plan.Upstream) backend {
 	if u.Command != nil {
-		b := backend{name: u.Name, where: "the program " + path.Base(u.Command.Args[0]), shown: []string{"nothing of the caller"}}
+		b := backend{name: u.Name, where: "the program " + path.Base(u.Command.Args[0]), shown: []string{"nothing of the caller"}, program: true}
 		for _, v := range u.Command.Env {
 			b.shown = append(b.shown, "the variable "+v.Name)
 		}
 		return b
 	}
-	return backend{name: u.Name, where: u.Remote.Address(), shown: u.Shown.What()}
+	b := backend{name: u.Name, where: u.Remote.Address(), shown: u.Shown.What(), passes: u.Shown.Passthrough}
+	for _, h := range u.Shown.Headers {
+		b.fixed = append(b.fixed, fixed{h.Name, h.From, shape.Of(h.Value.Reveal())})
+	}
+	if u.Shown.Credential != nil {
+		b.made = u.Shown.Credential.String()
+	}
+	return b
 }
 
 // address is where clients find the server.

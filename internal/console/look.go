@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ type view struct {
 	tried    *tried // nil before a trial
 	person   string // who is looked up; "" for nobody
 	held     []held // of the person
+	everyone bool   // who signed in is listed
+	listed   []listed
+	accounts []account // of the gateway's own
 }
 
 // row is a server as it is.
@@ -84,9 +88,23 @@ func (c *Console) lookOnce(r *http.Request) *view {
 	return c.look(r, &now)
 }
 
+// lookAround takes in what a whole page shows besides: people, and accounts.
+func (c *Console) lookAround(r *http.Request, now *Now) *view {
+	v := c.look(r, now)
+	v.holds(r.Context())
+	v.lists(r.Context())
+	slices.SortFunc(now.Accounts, func(a, b Account) int { return strings.Compare(a.Server, b.Server) })
+	for i := range now.Accounts {
+		a := account{Account: &now.Accounts[i]}
+		a.state, a.err = a.State(r.Context())
+		v.accounts = append(v.accounts, a)
+	}
+	return v
+}
+
 // look takes in how the gateway is.
 func (c *Console) look(r *http.Request, now *Now) *view {
-	v := &view{now: now, at: time.Now(), find: strings.TrimSpace(r.URL.Query().Get("find")), tryAt: r.URL.Query().Get("try"), person: r.URL.Query().Get("person")}
+	v := &view{now: now, at: time.Now(), find: strings.TrimSpace(r.URL.Query().Get("find")), tryAt: r.URL.Query().Get("try"), person: r.URL.Query().Get("person"), everyone: r.URL.Query().Has("people")}
 	if len(c.cfg.Tokens) > 0 {
 		v.signedIn = c.sessions.known(r)
 	}

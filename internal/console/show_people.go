@@ -5,8 +5,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/sallyport-dev/sallyport/internal/authserver"
+	"github.com/sallyport-dev/sallyport/internal/authserver/people"
 	"github.com/sallyport-dev/sallyport/internal/page"
 )
 
@@ -26,6 +28,31 @@ func (v *view) holds(ctx context.Context) {
 		h := held{Issuer: i}
 		h.list, h.err = i.Held(ctx, v.person)
 		v.held = append(v.held, h)
+	}
+}
+
+// listed are people who signed in at an authorization server.
+type listed struct {
+	Issuer
+	people.List
+	err error
+}
+
+// maxPeople is how many are listed of each authorization server.
+const maxPeople = 50
+
+// lists lists the people who signed in, where that is asked for, or where nobody is found by
+// their subject: those whose name is like it.
+func (v *view) lists(ctx context.Context) {
+	switch {
+	case v.everyone && v.person == "":
+	case v.person == "" || slices.ContainsFunc(v.held, func(h held) bool { return len(h.list) > 0 || h.err != nil }):
+		return
+	}
+	for _, i := range v.now.Issuers {
+		l := listed{Issuer: i}
+		l.List, l.err = i.People(ctx, v.person, maxPeople)
+		v.listed = append(v.listed, l)
 	}
 }
 
@@ -56,21 +83,74 @@ func personAt(subject string) string {
 	return Path + "?" + url.Values{"person": {subject}}.Encode() + "#people"
 }
 
-// showPeople shows what is kept of one person, who is looked up by the name that policies
-// and audit know: what is stored can be found by it, and tells nobody's name by itself.
+// showPeople shows who signed in, and what is kept of one of them.
 func (v *view) showPeople(p *page.Page) {
 	p.Element("h2", "People, their applications and accounts", "id", "people-title")
 	if len(v.now.Issuers) == 0 {
 		p.Quiet("Nobody signs in here: there is no authorization server in this configuration. Who has tokens of another issuer is that one's to say.")
+	} else {
+		p.Open("form", "method", "get", "action", Path+"#people", "class", "find")
+		p.Element("label", "Person", "for", "person")
+		p.Open("input", "id", "person", "name", "person", "type", "search", "value", v.person, "placeholder", "name, or subject as log and audit have it", "autocomplete", "off", "spellcheck", "false")
+		p.Element("button", "Look up", "type", "submit")
+		p.Element("a", "List everybody", "href", Path+"?people#people")
+		p.Close("form")
+		for i := range v.held {
+			v.held[i].show(p, v.person)
+		}
+		for i := range v.listed {
+			v.listed[i].show(p, v)
+		}
+	}
+	v.showAccounts(p)
+}
+
+// show lists people, each with where there is more of them.
+func (l *listed) show(p *page.Page, v *view) {
+	if l.err != nil {
+		p.Element("p", "Who signed in at "+l.Name+" cannot be read now; the store may be away.", "class", "warning")
 		return
 	}
-	p.Open("form", "method", "get", "action", Path+"#people", "class", "find")
-	p.Element("label", "Person", "for", "person")
-	p.Open("input", "id", "person", "name", "person", "type", "search", "value", v.person, "placeholder", "subject, as log and audit have it", "autocomplete", "off", "spellcheck", "false", "required", "")
-	p.Element("button", "Look up", "type", "submit")
-	p.Close("form")
-	for _, h := range v.held {
-		h.show(p, v.person)
+	if v.person != "" && len(l.People) == 0 {
+		return // that there is nothing was said
+	}
+	p.Element("h3", map[bool]string{true: "Signed in at " + l.Name, false: "Like “" + v.person + "” at " + l.Name}[v.person == ""])
+	if len(l.People) == 0 && l.Nameless == 0 {
+		p.Quiet("Nobody yet.")
+	}
+	if len(l.People) > 0 {
+		p.Open("ul", "class", "held")
+		for i := range l.People {
+			x := &l.People[i]
+			p.Open("li")
+			p.Open("div")
+			p.Open("p")
+			p.Element("a", x.Subject, "href", personAt(x.Subject))
+			if x.Title != "" && x.Title != x.Subject {
+				p.Text(", " + x.Title)
+			}
+			p.Close("p")
+			what := count(uint64(x.Apps), "application", "applications") + ", signed in in " + count(uint64(x.Browsers), "browser", "browsers")
+			if !x.Last.IsZero() {
+				what += ", here last " + x.Last.UTC().Format("2 January 2006")
+			}
+			p.Quiet(what + ".")
+			p.Close("div")
+			p.Close("li")
+		}
+		p.Close("ul")
+	}
+	for _, n := range []struct {
+		of   bool
+		text string
+	}{
+		{l.More > 0, count(uint64(max(0, l.More)), "more is", "more are") + " not shown; look for a part of their name."},
+		{l.Cut, "There are more than are looked through at once; look the others up by their subject."},
+		{l.Nameless > 0, "Of " + count(uint64(max(0, l.Nameless)), "person", "people") + " the record does not say the name, until they come again; look them up by their subject."},
+	} {
+		if n.of {
+			p.Quiet(n.text)
+		}
 	}
 }
 

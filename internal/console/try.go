@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/authn"
+	"github.com/sallyport-dev/sallyport/internal/console/tools"
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/policy"
@@ -17,7 +18,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/upstream"
 )
 
-// trial is a call of a tool that is looked at along its way, and not made.
+// trial is a call of a tool that is looked at along its way. It is made only when the
+// operator says so, of what was looked at (send.go).
 type trial struct {
 	server, tool, arguments string
 	as                      string // one of the below
@@ -46,36 +48,112 @@ type tried struct {
 
 	sent, got []byte // the message as the client sends it, and as the server gets it; nil for nothing
 	to        *backend
+
+	draft string       // what the page goes on from; "" for nothing
+	kept  bool         // there is a token in it
+	tools []tools.Tool // of the server; nil where they were not asked for
+	send  bool         // it can be sent
+	done  *done        // what came of it, where it was
+}
+
+// known is the tool, where the server has listed it.
+func (x *tried) known() *tools.Tool {
+	for i := range x.tools {
+		if x.tools[i].Name == x.tool {
+			return &x.tools[i]
+		}
+	}
+	return nil
 }
 
 const (
 	maxTrial  = 64 << 10
-	trialTime = 10 * time.Second
+	trialTime = 30 * time.Second
 )
 
-// serveTry shows what would become of a call. A POST, since a token may be in it.
+// serveTry shows what would become of a call, or which tools there are to try. A POST,
+// since a token may be in it.
 func (c *Console) serveTry(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxTrial)
 	if err := r.ParseForm(); err != nil {
 		c.refuse(w, http.StatusRequestEntityTooLarge, "This is too long", "Nothing was looked at. Try with shorter claims and arguments.")
 		return
 	}
-	field := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
+	typed := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
 	t := trial{
-		server: field("server"), tool: field("tool"), arguments: field("arguments"),
-		as: field("as"), claims: field("claims"), token: secret.New(strings.TrimPrefix(field("token"), "Bearer ")),
+		server: typed("server"), tool: typed("tool"),
+		as: typed("as"), claims: typed("claims"), token: secret.New(strings.TrimPrefix(typed("token"), "Bearer ")),
 	}
+	next := &draft{owner: ownerOf(r), server: t.server}
+	if before := c.drafts.find(r, typed("draft")); before != nil {
+		if t.token.Empty() {
+			t.token, next.shown = before.token, before.shown
+		}
+		if before.server == t.server {
+			next.tools = before.tools
+		}
+	}
+	next.token = t.token
 	now := c.cfg.Now()
 	defer now.Release()
 	ctx, cancel := context.WithTimeout(r.Context(), trialTime)
 	defer cancel()
-	v := c.look(r, &now)
-	v.tried = try(ctx, &now, t)
+	v := c.lookAround(r, &now)
+	var err error
+	switch t.arguments, err = tools.Arguments(r.PostForm); {
+	case err != nil:
+		v.tried = &tried{trial: t, mistake: err.Error()}
+	case typed("do") == "tools":
+		v.tried = list(r.WithContext(ctx), &now, t, next)
+	case typed("do") == "tool": // whose arguments are to be filled in
+		v.tried = &tried{trial: t}
+	default:
+		v.tried = try(ctx, &now, t)
+	}
+	x := v.tried
+	x.tools = next.tools
+	if x.tone == good && x.got != nil && t.as != asClaims && !now.Leaving {
+		next.ready, next.fingerprint, x.send = &t, now.Endpoint(t.server).Fingerprint, true
+	}
+	if s := now.server(t.server); s != nil {
+		x.draft, x.kept = c.drafts.keep(next), !t.token.Empty()
+	}
 	status := http.StatusOK
-	if v.tried.mistake != "" {
+	if x.mistake != "" {
 		status = http.StatusBadRequest
 	}
 	v.write(w, status)
+}
+
+// list asks a server for its tools, as whoever tries them.
+func list(r *http.Request, now *Now, t trial, into *draft) *tried {
+	x := &tried{trial: t}
+	shown := t.token
+	if t.as != asToken {
+		shown = secret.Value{}
+	}
+	s := now.server(t.server)
+	switch {
+	case s == nil:
+		x.mistake = "There is no server “" + t.server + "”."
+		return x
+	case t.as == asClaims && !(s.anonymous && s.doors == 0):
+		x.mistake = "The server lists its tools for whom it knows, and claims alone prove nobody. Write the tool's name, or list them with a token."
+		return x
+	case t.as == asToken && shown.Empty():
+		x.mistake = "Put a token there."
+		return x
+	}
+	items, err := now.Endpoint(s.Name).Tools(r, shown)
+	if err != nil {
+		x.mistake = "The tools cannot be listed: " + err.Error() + "."
+		return x
+	}
+	into.tools = tools.Of(items)
+	if len(into.tools) == 0 {
+		x.mistake = s.Name + " lists no tools for them."
+	}
+	return x
 }
 
 // try looks how far a call would come. Nothing is sent to its server, nor counted, nor
@@ -125,7 +203,7 @@ func (x *tried) message() *mcp.Envelope {
 		x.mistake = "Arguments are a JSON object, like {\"query\": \"rust\"}."
 		return nil
 	}
-	x.sent = []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":` + string(mcp.Quote(x.tool)) + `,"arguments":` + arguments + `}}`)
+	x.sent = []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":` + string(mcp.Quote(x.tool)) + `,"arguments":` + arguments + `,"_meta":` + clientMeta() + `}}`)
 	m, err := mcp.Parse(x.sent, mcp.DefaultLimits())
 	if err != nil {
 		x.mistake = "The gateway would refuse the message: " + err.Message + "."

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -83,6 +84,9 @@ func (d *Duplex) Do(ctx context.Context, req *backend.Request) (*backend.Respons
 
 func (d *Duplex) do(ctx context.Context, req *backend.Request) (*backend.Response, *backend.Failure) {
 	post := req.Method == http.MethodPost
+	if post && req.Sent != nil {
+		req.Sent(d.sent(req))
+	}
 	if post && modern(req) {
 		return d.shared.post(ctx, req)
 	}
@@ -103,6 +107,17 @@ func (d *Duplex) do(ctx context.Context, req *backend.Request) (*backend.Respons
 		return backend.StatusResponse(http.StatusNoContent), nil
 	}
 	return nil, backend.Fail(d.name, http.StatusMethodNotAllowed, backend.ReasonBadAnswer, nil, "this HTTP method is not one of MCP")
+}
+
+// sent is a message as its server gets it, but for the id, which is made unique on the way.
+func (d *Duplex) sent(req *backend.Request) *backend.Sent {
+	s := &backend.Sent{Body: req.Body}
+	if d.origin != stdioOrigin {
+		s.Method, s.URL, s.Header = req.Method, d.origin+"/[endpoint of the event stream]", http.Header{}
+		maps.Copy(s.Header, req.Header)
+		maps.Copy(s.Header, req.Private)
+	}
+	return s
 }
 
 // modern reports whether a POST is of the revision without sessions.

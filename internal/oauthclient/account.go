@@ -112,3 +112,23 @@ func (c *Client) update(ctx context.Context, change func(*account) error) error 
 	}
 	return err
 }
+
+// State is how the account is, for whoever may look: nothing of it is a secret.
+type State struct {
+	Machine  bool      // it needs no person
+	Issuer   string    // who gave the token; "" for none
+	Holds    bool      // there is a token, or what gets one
+	Expires  time.Time // of the token; zero for unknown
+	Obtained time.Time
+	Renews   bool // without anybody
+	Scopes   []string
+}
+
+// State tells how the account is. Nothing is fetched for it.
+func (c *Client) State(ctx context.Context) (State, error) {
+	a, err := c.current(ctx)
+	return State{
+		Machine: c.cfg.Machine, Issuer: a.Issuer, Holds: a.Access != "" || a.Refresh != "", Expires: a.Expires, Obtained: a.Obtained,
+		Renews: c.cfg.Machine || a.Refresh != "", Scopes: a.Requested,
+	}, err
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/authn"
+	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/identity"
 	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
@@ -21,9 +22,11 @@ import (
 type Exchange struct {
 	// Set by the surface, before the first step.
 	Client    Client
-	Request   *http.Request // of a WebSocket's message: the handshake, as if it were a POST
-	WebSocket bool          // for spans
-	Plain     bool          // the client knows HTTP alone, no messages: a refusal has to be a status
+	Request   *http.Request       // of a WebSocket's message: the handshake, as if it were a POST
+	WebSocket bool                // for spans
+	Plain     bool                // the client knows HTTP alone, no messages: a refusal has to be a status
+	Via       string              // what of the gateway itself sends it; "" for a client
+	Sent      func(*backend.Sent) // hears of what goes out for it; nil for nobody
 
 	Endpoint *Endpoint // of a connection's message: that of the connection, once it is found
 	start    time.Time
@@ -72,6 +75,9 @@ type Exchange struct {
 	said     trace.Answer
 	detached bool
 }
+
+// ViaConsole is how what comes from an operator at the console is marked in the audit.
+const ViaConsole = "console"
 
 // Session is what a client presents of its session.
 type Session struct {

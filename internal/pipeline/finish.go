@@ -55,7 +55,7 @@ func (e *Endpoint) event(x *Exchange, took time.Duration) audit.Event {
 	ev := audit.Event{
 		Time: x.start, ID: x.ID, Within: x.within, Part: x.part, Server: e.Name, Member: x.member, HTTPMethod: x.Request.Method, Method: x.Message.Method,
 		Target: x.target, Outcome: x.outcome, Status: x.Status, Reason: x.reason,
-		Duration: took, Client: PeerAddress(x.Request), Revision: string(x.Revision),
+		Duration: took, Client: PeerAddress(x.Request), Via: x.Via, Revision: string(x.Revision),
 	}
 	if ev.Target == "" {
 		ev.Target = x.Message.Target

@@ -32,7 +32,7 @@ func (x *Exchange) begin() *mcp.Error {
 	}
 	x.Call = upstream.Call{
 		Caller: x.Caller, Token: x.Token, Sharer: x.Sharer(), Captured: captured, Elicits: x.Session.Elicits, State: x.Session.State,
-		Revision: x.Revision, Span: x.span, Rights: x, Part: x.begins,
+		Revision: x.Revision, Span: x.span, Rights: x, Part: x.begins, Sent: x.Sent,
 	}
 	if x.Revision.Modern() { // a connection may have a session, and such a message is of none
 		x.Call.State = nil

@@ -19,7 +19,7 @@ import (
 func (x *Exchange) begins(ctx context.Context, p upstream.Part) (*upstream.Call, func(*upstream.Answer, error), error) {
 	e := x.Endpoint
 	of := &Exchange{
-		Request: x.Request.WithContext(ctx), Plain: x.Plain, Endpoint: e, start: time.Now(), ID: rand.Text(), within: x.ID, part: p.Name,
+		Request: x.Request.WithContext(ctx), Plain: x.Plain, Endpoint: e, start: time.Now(), ID: rand.Text(), within: x.ID, part: p.Name, Via: x.Via,
 		Caller: x.Caller, Token: x.Token, Revision: x.Revision, Session: x.Session, span: x.span,
 		Body: p.Body, member: p.To.Member, target: p.To.Name, hints: p.To.Hints,
 	}
@@ -29,7 +29,7 @@ func (x *Exchange) begins(ctx context.Context, p upstream.Part) (*upstream.Call,
 	}
 	c := &upstream.Call{
 		Caller: x.Call.Caller, Token: x.Call.Token, Sharer: x.Call.Sharer, Captured: x.Call.Captured, Elicits: x.Call.Elicits,
-		State: x.Call.State, Revision: x.Call.Revision, Span: x.Call.Span,
+		State: x.Call.State, Revision: x.Call.Revision, Span: x.Call.Span, Sent: x.Call.Sent,
 		Method: http.MethodPost, Target: of.target, Member: of.member, Body: of.Body, Message: &of.Message,
 		Header: http.Header{"Accept": {"application/json, text/event-stream"}},
 	}

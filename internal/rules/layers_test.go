@@ -31,6 +31,8 @@ var levels = map[string]int{
 	"internal/virtual/names": 4,
 	"internal/optimizer":     4,
 	"internal/console":       4,
+	"internal/console/shape": 1,
+	"internal/console/tools": 1,
 	"internal/upstream":      3,
 
 	"internal/authn":                 2,
@@ -39,6 +41,7 @@ var levels = map[string]int{
 	"internal/authserver/clients":    1,
 	"internal/authserver/delegation": 2,
 	"internal/authserver/pending":    2,
+	"internal/authserver/people":     2,
 	"internal/authserver/records":    1,
 	"internal/authserver/revoked":    2,
 	"internal/authserver/wanted":     2,

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/page"
 	"github.com/sallyport-dev/sallyport/internal/pipeline"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/upstream"
 )
 
@@ -182,17 +182,12 @@ func (s *Surfaces) Admitted(w http.ResponseWriter, r *http.Request, endpoints ma
 // ToolsFor are the tools that an endpoint lists for whom a token is for, in the course of another request of theirs: who
 // may not get in there, or use a tool, does not see it.
 func (s *Surfaces) ToolsFor(r *http.Request, e *pipeline.Endpoint, token string) ([]page.Item, error) {
-	asking := r.Clone(r.Context())
-	asking.Method, asking.URL, asking.Body, asking.ContentLength = http.MethodGet, &url.URL{Path: "/servers/" + e.Name + "/tools"}, http.NoBody, 0
-	asking.Header = http.Header{"Authorization": {"Bearer " + token}} // and no cookie of the person's
-	l := newList(asking.URL.Path)
-	l.part = true
-	l.serve(s, nil, asking, e, l)
-	if refusal := l.Refusal(); refusal != nil {
-		return nil, refusal
+	items, err := s.listTools(r, e, secret.New(token), "")
+	if err != nil {
+		return nil, err
 	}
 	var tools []page.Item
-	for _, it := range l.items {
+	for _, it := range items {
 		var tool page.Item
 		if json.Unmarshal(it, &tool) == nil { // one that is odd is left out
 			tools = append(tools, tool)

@@ -32,6 +32,8 @@ type Call struct {
 	Session backend.Session // the server's, out of State
 
 	Span *trace.Span // of the exchange; nil when it is not traced
+	// Sent, if not nil, hears of what goes out for the call; see [backend.Request.Sent].
+	Sent func(*backend.Sent)
 
 	// Part begins a call that the target makes in the course of this one, as if the caller
 	// had sent it: it is limited, judged and recorded. What comes of it is told to done.

@@ -95,7 +95,7 @@ func (u *Upstream) Do(ctx context.Context, c *Call) (*Answer, error) {
 		c.Header["Content-Type"] = jsonType
 	}
 	c.req.Method, c.req.Header, c.req.Session, c.req.Caller = c.Method, c.Header, c.Session, c.Sharer
-	c.req.Body, c.req.Message = c.Body, c.Message
+	c.req.Body, c.req.Message, c.req.Sent = c.Body, c.Message, c.Sent
 	c.req.Repeatable = c.isRequest() && c.Message.Method == "tools/call" && u.HintsOf(c.Target).Repeatable()
 	u.resume(c)
 	u.begin(c)

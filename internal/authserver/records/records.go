@@ -101,3 +101,11 @@ func (r *Records) Swap(ctx context.Context, key string, stored []byte, v any, tt
 
 // Remove takes a record away.
 func (r *Records) Remove(ctx context.Context, key string) { _ = r.Store.Delete(ctx, key) } // it expires anyway
+
+// Each calls each for every record of a kind, in no order, until it returns false. What cannot be opened is as gone as
+// for Get.
+func (r *Records) Each(ctx context.Context, kind string, each func(open func(v any) error) bool) error {
+	return r.Store.Scan(ctx, r.Prefix+kind+"/", func(key string, value []byte) bool {
+		return each(func(v any) error { return r.open(key, value, v) })
+	})
+}
