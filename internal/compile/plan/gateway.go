@@ -36,8 +36,10 @@ func (c one) gateway(spec *v1alpha1.MCPGatewaySpec) {
 		return
 	}
 	if t := spec.TLS; t != nil {
-		for _, key := range []v1alpha1.DataKey{"tls.crt", "tls.key"} {
-			c.secret("spec.tls.secretName", v1alpha1.SecretKeyRef{Name: t.SecretName, Key: key})
+		for _, key := range []string{"tls.crt", "tls.key"} {
+			if _, _, ok := c.view.Secret(c.Namespace, string(t.SecretName), key); !ok {
+				c.lacks("spec.tls.secretName", "Secret", "there is no Secret %q with the key %q; add it to the manifests", t.SecretName, key)
+			}
 		}
 		c.caBundle("spec.tls.clientCABundleRef.configMapRef", t.ClientCABundleRef)
 	}
