@@ -51,6 +51,7 @@ func checkCommand() *cobra.Command {
 				}
 			case len(problems) == 0:
 				fmt.Fprintf(cmd.OutOrStdout(), "%s, no problems\n", count(len(set.Objects), "resource"))
+				aboutGateways(cmd.OutOrStdout(), plans)
 			}
 			return problems.Err()
 		},
@@ -59,6 +60,15 @@ func checkCommand() *cobra.Command {
 	process.ChoiceVar(cmd.Flags(), &missing, "missing-secrets", "", "what a Secret is that is not there: error, or warn where Secrets live elsewhere", "error", "warn")
 	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "text, json, or plan: what the manifests mean, resource by resource", "text", "json", "plan")
 	return cmd
+}
+
+// aboutGateways says what gateways that resources share mean outside a cluster.
+func aboutGateways(w io.Writer, plans []*plan.Plan) {
+	for _, p := range plans {
+		for _, g := range p.Gateways {
+			fmt.Fprintf(w, "MCPGateway %s is for a cluster, where its pods serve %s; here one process serves everything, by its own flags\n", g.Name, count(len(g.Servers), "resource"))
+		}
+	}
 }
 
 // check finds every problem: those of the schema, and, as far as that left something to
@@ -73,9 +83,6 @@ func check(r *manifest.Reader) (set *manifest.Set, plans []*plan.Plan, problems 
 	for _, ns := range namespaces {
 		p, found := compile.Check(set.In(ns))
 		plans, problems = append(plans, p), append(problems, found...)
-		for _, g := range p.Gateways {
-			notices = append(notices, fmt.Sprintf("MCPGateway %s is for a cluster, where its pods serve %s; here one process serves everything, by its own flags", g.Name, count(len(g.Servers), "resource")))
-		}
 	}
 	if len(namespaces) > 1 && len(problems) == 0 {
 		if _, found := compile.Check(set); len(found) > 0 {
