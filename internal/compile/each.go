@@ -118,7 +118,8 @@ func (e *Each[D]) make(in *manifest.Unit, before *Unit[D], taken map[string]plan
 	set, problems := in.Load()
 	if len(problems) == 0 {
 		p := plan.Of(set, process)
-		u.claims, problems = p.Claims(), append(p.Problems, against(taken, p.Claims())...)
+		u.claims = p.Claims()
+		problems = slices.Concat(p.Problems, against(taken, u.claims))
 		if len(problems) == 0 {
 			u.parts = &counted{}
 			u.parts.Parts, problems = e.maker.make(p, false)
