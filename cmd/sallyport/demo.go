@@ -127,8 +127,9 @@ func sayDemo(w io.Writer, url string) {
       -H 'Authorization: Bearer my-own-token' \
       -d '%[2]s'
 
-  Or add it to a client:
+  Or add it to the clients that are on this machine, or to one of them:
 
+    sallyport client add all %[1]s --name demo
     claude mcp add --transport http demo %[1]s
     npx -y @modelcontextprotocol/inspector --cli %[1]s --transport http --method tools/list
 
