@@ -124,7 +124,8 @@ func (r *release) packages() error {
 		}
 		for _, kind := range []string{"deb", "rpm"} {
 			cmd := exec.Command(r.nfpm, "package", "--config", "deploy/package/nfpm.yaml", "--packager", kind, "--target", r.file("_"+p.String()+"."+kind))
-			cmd.Env = append(os.Environ(), "VERSION="+r.version, "ARCH="+p.arch, "BINARIES="+r.binaries(p), "PAGES="+r.work())
+			cmd.Env = append(os.Environ(), "VERSION="+r.version, "ARCH="+p.arch, "BINARIES="+r.binaries(p), "PAGES="+r.work(),
+				fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.date.Unix())) // the same commit, the same package
 			if text, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("%s for %s: %w: %s", kind, p, err, text)
 			}
