@@ -3,8 +3,9 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/sallyport-dev/sallyport/internal/testkit/markdown"
 )
 
 // The documentation is tested as it stands. What a page may hold:
@@ -12,6 +13,7 @@ import (
 //	```console              each line that begins with "$ " runs, and prints what follows it
 //	```console eventually   the same, but what it prints may take a while to come true
 //	```console background   the one command starts, prints this, and runs until the page ends
+//	```console cluster      what follows is for a cluster: e2e/cluster follows it
 //	```yaml                 a set of resources that check finds nothing wrong with
 //	```yaml refused         one that it refuses, with what the ```problems block after it says
 //
@@ -21,26 +23,10 @@ import (
 // root is the repository, seen from this package.
 const root = ".."
 
-// docPage is one Markdown file.
-type docPage struct {
-	path   string // from the root, with slashes
-	text   string
-	blocks []block
-}
-
-// block is a fenced code block.
-type block struct {
-	line int      // of its first line of text
-	info []string // language and what follows it
-	text string
-}
-
-func (b *block) is(info ...string) bool { return strings.Join(b.info, " ") == strings.Join(info, " ") }
-
 // pages reads every Markdown file of the repository.
-func pages(t *testing.T) []*docPage {
+func pages(t *testing.T) []*markdown.Page {
 	t.Helper()
-	var all []*docPage
+	var all []*markdown.Page
 	for _, dir := range []string{".", "docs", "examples", "bench"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() && dir == "." && filepath.Clean(path) != root {
@@ -60,7 +46,7 @@ func pages(t *testing.T) []*docPage {
 			if err != nil {
 				return err
 			}
-			all = append(all, &docPage{path: filepath.ToSlash(rel), text: string(text), blocks: fenced(string(text))})
+			all = append(all, markdown.Parse(filepath.ToSlash(rel), string(text)))
 			return nil
 		})
 		if err != nil && !os.IsNotExist(err) {
@@ -68,39 +54,4 @@ func pages(t *testing.T) []*docPage {
 		}
 	}
 	return all
-}
-
-// fenced finds the code blocks of a Markdown text.
-func fenced(text string) []block {
-	var blocks []block
-	var open *block
-	for i, line := range strings.Split(text, "\n") {
-		info, fence := strings.CutPrefix(line, "```")
-		switch {
-		case fence && open == nil:
-			open = &block{line: i + 2, info: strings.Fields(info)}
-		case fence:
-			blocks = append(blocks, *open)
-			open = nil
-		case open != nil:
-			open.text += line + "\n"
-		}
-	}
-	return blocks
-}
-
-// prose is the text without code blocks.
-func (p *docPage) prose() string {
-	var b strings.Builder
-	inside := false
-	for line := range strings.Lines(p.text) {
-		if strings.HasPrefix(line, "```") {
-			inside = !inside
-			line = "\n"
-		}
-		if !inside {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
 }

@@ -7,13 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/markdown"
 )
 
 // TestShellInDocs follows every page that has console blocks, word for word, on
@@ -22,9 +23,9 @@ func TestShellInDocs(t *testing.T) {
 	t.Parallel()
 	followed := 0
 	for _, p := range pages(t) {
-		var steps []block
-		for _, b := range p.blocks {
-			if len(b.info) > 0 && b.info[0] == "console" {
+		var steps []markdown.Block
+		for _, b := range p.Blocks {
+			if len(b.Info) > 0 && b.Info[0] == "console" && !slices.Contains(b.Info, "cluster") {
 				steps = append(steps, b)
 			}
 		}
@@ -32,10 +33,10 @@ func TestShellInDocs(t *testing.T) {
 			continue
 		}
 		followed++
-		t.Run(strings.TrimSuffix(p.path, ".md"), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(p.Path, ".md"), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			if strings.Contains(p.text, "\n$ nginx ") {
+			if strings.Contains(p.Text, "\n$ nginx ") {
 				testkit.Command(t, "nginx", "nginx")
 			}
 			for _, b := range steps {
@@ -118,50 +119,35 @@ func (s *stage) copyManifests(to string) {
 }
 
 // follow does what a block says.
-func (s *stage) follow(p *docPage, b block) {
+func (s *stage) follow(p *markdown.Page, b markdown.Block) {
 	s.t.Helper()
-	for _, c := range commands(b.text) {
-		line := s.own.Replace(withAddresses(c.line))
-		want := s.own.Replace(c.prints)
+	for _, c := range b.Commands() {
+		line := s.own.Replace(withAddresses(c.Line))
+		want := s.own.Replace(c.Prints)
 		var err error
 		switch {
-		case b.is("console"):
+		case b.Is("console"):
 			err = s.run(line, want)
-		case b.is("console", "eventually"):
+		case b.Is("console", "eventually"):
 			var last error
 			s.t.Cleanup(func() {
 				if s.t.Failed() && last != nil {
-					s.t.Logf("%s:%d: $ %s: at last: %v", p.path, b.line, c.line, last)
+					s.t.Logf("%s:%d: $ %s: at last: %v", p.Path, b.Line, c.Line, last)
 				}
 			})
-			testkit.Eventually(s.t, c.line+" prints what the page says", func() bool {
+			testkit.Eventually(s.t, c.Line+" prints what the page says", func() bool {
 				last = s.run(line, want)
 				return last == nil
 			})
-		case b.is("console", "background"):
+		case b.Is("console", "background"):
 			err = s.start(line, want)
 		default:
-			err = fmt.Errorf("no such kind of block: %v", b.info)
+			err = fmt.Errorf("no such kind of block: %v", b.Info)
 		}
 		if err != nil {
-			s.t.Fatalf("%s:%d: $ %s: %v", p.path, b.line, c.line, err)
+			s.t.Fatalf("%s:%d: $ %s: %v", p.Path, b.Line, c.Line, err)
 		}
 	}
-}
-
-// command is one line of a console block, and what the page says it prints.
-type command struct{ line, prints string }
-
-func commands(text string) []command {
-	var all []command
-	for line := range strings.Lines(text) {
-		if c, ok := strings.CutPrefix(line, "$ "); ok {
-			all = append(all, command{line: strings.TrimSpace(c)})
-		} else if len(all) > 0 {
-			all[len(all)-1].prints += line
-		}
-	}
-	return all
 }
 
 // withAddresses spells out the addresses that are there by default, so that they
@@ -197,7 +183,7 @@ func (s *stage) run(line, want string) error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
-	if !printed(want, `\n`).MatchString(out.String()) {
+	if !markdown.Printed(want, false).MatchString(out.String()) {
 		return fmt.Errorf("printed:\n%s\nthe page says:\n%s", out, want)
 	}
 	return nil
@@ -227,31 +213,9 @@ func (s *stage) start(line, want string) error {
 		case <-waiting.Done():
 		}
 	}()
-	said := printed(want, `\n(?:.*\n)*?`) // a log may have other lines
+	said := markdown.Printed(want, true) // a log may have other lines
 	if err := out.Wait(waiting, said.MatchString); err != nil {
 		return errors.Join(err, fmt.Errorf("printed:\n%s\nthe page says:\n%s", out, want))
 	}
 	return nil
-}
-
-// printed matches output that a page describes, with between behind each line: a
-// line break, or that and other lines.
-func printed(want, between string) *regexp.Regexp {
-	var b strings.Builder
-	b.WriteString(`^`)
-	if between != `\n` {
-		b.WriteString(`(?:.*\n)*?`)
-	}
-	for line := range strings.Lines(want) {
-		line = strings.TrimSuffix(line, "\n")
-		if line == "…" {
-			b.WriteString(`(?:.*\n)*`)
-			continue
-		}
-		b.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*") + between)
-	}
-	if between == `\n` {
-		b.WriteString(`$`)
-	}
-	return regexp.MustCompile(b.String())
 }

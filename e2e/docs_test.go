@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/internal/testkit/markdown"
 )
 
 func TestExamplesPassCheck(t *testing.T) {
@@ -46,18 +47,18 @@ func TestManifestsInDocs(t *testing.T) {
 	t.Parallel()
 	checked := 0
 	for _, p := range pages(t) {
-		for i, b := range p.blocks {
-			if len(b.info) == 0 || b.info[0] != "yaml" {
+		for i, b := range p.Blocks {
+			if len(b.Info) == 0 || b.Info[0] != "yaml" {
 				continue
 			}
 			checked++
 			var want string
-			if !b.is("yaml") {
-				if !b.is("yaml", "refused") || i+1 == len(p.blocks) || !p.blocks[i+1].is("problems") {
-					t.Errorf("%s:%d: a block of yaml is checked as it is; say refused, and put a block of problems behind it", p.path, b.line)
+			if !b.Is("yaml") {
+				if !b.Is("yaml", "refused") || i+1 == len(p.Blocks) || !p.Blocks[i+1].Is("problems") {
+					t.Errorf("%s:%d: a block of yaml is checked as it is; say refused, and put a block of problems behind it", p.Path, b.Line)
 					continue
 				}
-				want = p.blocks[i+1].text
+				want = p.Blocks[i+1].Text
 			}
 			checkBlock(t, p, b, want)
 		}
@@ -69,7 +70,7 @@ func TestManifestsInDocs(t *testing.T) {
 
 // checkBlock checks the manifest of a block, which has to be found to have the
 // wanted problems.
-func checkBlock(t *testing.T, p *docPage, b block, want string) {
+func checkBlock(t *testing.T, p *markdown.Page, b markdown.Block, want string) {
 	t.Helper()
 	name, _, _ := strings.Cut(want, ":")
 	if name == "" {
@@ -77,7 +78,7 @@ func checkBlock(t *testing.T, p *docPage, b block, want string) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(b.Text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := testkit.Run(t, "check", "-f", file)
@@ -87,7 +88,7 @@ func checkBlock(t *testing.T, p *docPage, b block, want string) {
 		wantCode = 2
 	}
 	if diff := cmp.Diff(want, got); diff != "" || r.Code != wantCode {
-		t.Errorf("%s:%d: check ends with %d, want %d; problems (-page +check):\n%s", p.path, b.line, r.Code, wantCode, diff)
+		t.Errorf("%s:%d: check ends with %d, want %d; problems (-page +check):\n%s", p.Path, b.Line, r.Code, wantCode, diff)
 	}
 }
 
@@ -100,13 +101,13 @@ func TestEveryPageIsLinked(t *testing.T) {
 	all := pages(t)
 	linked := map[string]bool{"README.md": true}
 	for _, p := range all {
-		for _, m := range link.FindAllStringSubmatch(p.prose(), -1) {
-			linked[filepath.ToSlash(filepath.Join(filepath.Dir(p.path), m[1]))] = true
+		for _, m := range link.FindAllStringSubmatch(p.Prose(), -1) {
+			linked[filepath.ToSlash(filepath.Join(filepath.Dir(p.Path), m[1]))] = true
 		}
 	}
 	for _, p := range all {
-		if !linked[p.path] {
-			t.Errorf("%s: no page links to it", p.path)
+		if !linked[p.Path] {
+			t.Errorf("%s: no page links to it", p.Path)
 		}
 	}
 }
@@ -123,15 +124,15 @@ func TestFlagsInDocs(t *testing.T) {
 	inline := regexp.MustCompile("`(--[a-z][a-z-]+)")
 	flag := regexp.MustCompile(`(?:^| )(--[a-z][a-z-]+)`)
 	for _, p := range pages(t) {
-		if strings.HasPrefix(p.path, "bench/") {
+		if strings.HasPrefix(p.Path, "bench/") {
 			continue // another program
 		}
 		var flags []string
-		for _, m := range inline.FindAllStringSubmatch(p.prose(), -1) {
+		for _, m := range inline.FindAllStringSubmatch(p.Prose(), -1) {
 			flags = append(flags, m[1])
 		}
-		for _, b := range p.blocks {
-			for line := range strings.Lines(b.text) {
+		for _, b := range p.Blocks {
+			for line := range strings.Lines(b.Text) {
 				line = strings.TrimPrefix(line, "$ ")
 				if !strings.HasPrefix(line, "sallyport ") && !strings.HasPrefix(line, "bin/sallyport ") {
 					continue
@@ -146,7 +147,7 @@ func TestFlagsInDocs(t *testing.T) {
 		slices.Sort(flags)
 		for _, f := range slices.Compact(flags) {
 			if !known[f] {
-				t.Errorf("%s speaks of the flag %s, which no command has", p.path, f)
+				t.Errorf("%s speaks of the flag %s, which no command has", p.Path, f)
 			}
 		}
 	}

@@ -121,6 +121,7 @@ var levels = map[string]int{
 	"internal/testkit/chromium": beside,
 	"internal/testkit/kube":     beside,
 	"internal/testkit/leaks":    beside,
+	"internal/testkit/markdown": beside,
 	"internal/testkit/schema":   beside,
 	"internal/testkit/suite":    beside,
 }
