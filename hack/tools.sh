@@ -92,7 +92,8 @@ e2e_tools() {
 	SALLYPORT_TEST_JS=$(js)
 	SALLYPORT_TEST_EVERYTHING=$(tool everything-server)
 	SALLYPORT_TEST_MCPGO=$(tool mcp-go-client)
-	export SALLYPORT_TEST_JS SALLYPORT_TEST_EVERYTHING SALLYPORT_TEST_MCPGO
+	SALLYPORT_TEST_OAUTH2PROXY=$(tool oauth2-proxy)
+	export SALLYPORT_TEST_JS SALLYPORT_TEST_EVERYTHING SALLYPORT_TEST_MCPGO SALLYPORT_TEST_OAUTH2PROXY
 }
 
 # kube: builds the programs of tools/kube into a folder of the cache and prints it: etcd, the API server, the controller
