@@ -296,7 +296,7 @@ func TestSDKsSignInAtEveryAddress(t *testing.T) {
 
 func (r *reached) signInByGo(t *testing.T, path string) {
 	t.Helper()
-	handler := authorizing(t, testkit.NewBrowserVia(t, r.roots()), r.via)
+	handler := testkit.Authorizing(t, testkit.NewBrowserVia(t, r.roots()), r.via)
 	var transport mcp.Transport = &mcp.StreamableClientTransport{Endpoint: r.base + path, HTTPClient: r.via, OAuthHandler: handler}
 	if strings.Contains(path, "/sse") {
 		transport = &mcp.SSEClientTransport{Endpoint: r.base + path, HTTPClient: &http.Client{Transport: authorized{handler, r.via.Transport}}}

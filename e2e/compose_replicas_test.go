@@ -155,7 +155,7 @@ func (r *composed) kill(i int) {
 func (r *composed) connect(revision string) *mcp.ClientSession {
 	r.t.Helper()
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1"}, nil).Connect(r.t.Context(), &mcp.StreamableClientTransport{
-		Endpoint: r.url + "/servers/docs/mcp", HTTPClient: r.via, OAuthHandler: authorizing(r.t, r.browser, r.via),
+		Endpoint: r.url + "/servers/docs/mcp", HTTPClient: r.via, OAuthHandler: testkit.Authorizing(r.t, r.browser, r.via),
 	}, &mcp.ClientSessionOptions{ProtocolVersion: revision})
 	if err != nil {
 		r.t.Fatalf("%s: %v", revision, err)

@@ -147,7 +147,7 @@ func playAuthelia(t *testing.T) (address string) {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// tokens checks tokens, as proxies do.
+// checker checks tokens, as proxies do.
 func checker(t *testing.T, jwks []byte, issuer string, audiences []string) func(r *http.Request) (claims token.Claims, there bool) {
 	t.Helper()
 	keys, err := token.NewFixedKeys(jwks)
@@ -302,7 +302,7 @@ type apim struct {
 	} `xml:"inbound"`
 }
 
-// play does what the policies do, with tokens of the tenant that an issuer signs for it.
+// playAPIM does what the policies do, with tokens of the tenant that an issuer signs for it.
 func playAPIM(t *testing.T, gateway, policy string, i *testkit.Issuer) (front string) {
 	t.Helper()
 	var c apim

@@ -242,7 +242,6 @@ func TestGuideToTraefik(t *testing.T) {
 	auth := testkit.FreeAddress(t)
 	page.edits = []string{"10.0.0.5/32", "127.0.0.5/32", "http://10.0.0.6:4180", "http://" + auth}
 	g := page.serve(0, staffOnly)
-	proxy.edits = []string{`trusted_proxy_ips = ["127.0.0.1"]`, `trusted_proxy_ips = ["127.0.0.1"]`}
 	proxy.oauth2Proxy(idp, "https://mcp.example.com", auth, "oauth2-proxy.cfg")
 	front := decode[traefik](t, page.here(0, "text", "traefik")).play(t, g.URL, "127.0.0.5")
 	v := guideVisit{
@@ -279,12 +278,12 @@ func TestGuideToAuthelia(t *testing.T) {
 func TestGuideToIstio(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		manifest     int
-		rules        string
-		demanded     bool
-		lines        []string
-		turned       int
-		caller, path string
+		manifest int
+		rules    string
+		demanded bool
+		lines    []string
+		turned   int
+		caller   string
 	}{
 		"token":   {manifest: 0, rules: "istio-token", lines: []string{staffOnly}, turned: http.StatusUnauthorized, caller: "jwt alice"},
 		"headers": {manifest: 1, rules: "istio", demanded: true, turned: http.StatusForbidden, caller: "proxy alice"},

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httputil"
@@ -9,9 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
@@ -53,40 +50,12 @@ func authServerBlock(t *testing.T, called, issuer string, providers map[string]*
 func signsIn(t *testing.T, b *testkit.Browser, endpoint string) *mcp.ClientSession {
 	t.Helper()
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "e2e", Version: "1"}, nil).
-		Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, OAuthHandler: authorizing(t, b, client)}, nil)
+		Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, OAuthHandler: testkit.Authorizing(t, b, client)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = session.Close() })
 	return session
-}
-
-// authorizing is the Go SDK's handler, which finds out everything by itself.
-func authorizing(t *testing.T, b *testkit.Browser, via *http.Client) auth.OAuthHandler {
-	t.Helper()
-	const redirect = "http://127.0.0.1:7/callback"
-	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
-			ClientName: "e2e", RedirectURIs: []string{redirect}, TokenEndpointAuthMethod: "none",
-			GrantTypes: []string{"authorization_code", "refresh_token"},
-		}},
-		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-			page, err := b.SignIn(ctx, args.URL, redirect)
-			if err != nil {
-				return nil, err
-			}
-			q := page.URL.Query()
-			if page.Status != 0 || q.Get("code") == "" {
-				return nil, fmt.Errorf("no code: %v %d %s", page.URL, page.Status, page.Body)
-			}
-			return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
-		},
-		Client: via,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return handler
 }
 
 // REQ A-2, REQ A-8: a real client signs in by discovery alone, policy sees who it is,

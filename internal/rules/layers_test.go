@@ -119,6 +119,7 @@ var levels = map[string]int{
 	"internal/testkit":          beside,
 	"internal/testkit/hub":      beside,
 	"internal/testkit/chromium": beside,
+	"internal/testkit/internet": beside,
 	"internal/testkit/kube":     beside,
 	"internal/testkit/leaks":    beside,
 	"internal/testkit/markdown": beside,

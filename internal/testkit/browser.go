@@ -36,12 +36,18 @@ func NewBrowser(t testing.TB) *Browser {
 // NewBrowserVia opens one that trusts the certificates of a pool; nil for those of everybody.
 func NewBrowserVia(t testing.TB, roots *x509.CertPool) *Browser {
 	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return NewBrowserOver(t, transport)
+}
+
+// NewBrowserOver opens one that sends its requests by a transport, which is the test's to close.
+func NewBrowserOver(t testing.TB, transport http.RoundTripper) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
-	t.Cleanup(transport.CloseIdleConnections)
 	return &Browser{client: &http.Client{
 		Transport: transport, Jar: jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -70,6 +70,15 @@ func (a *Authority) Client(t testing.TB, name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
+// Site is a certificate of a server by its name.
+func (a *Authority) Site(t testing.TB, name string) tls.Certificate {
+	t.Helper()
+	leaf, key := a.issue(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
 // issue signs a template; by its own key where there is no authority yet.
 func (a *Authority) issue(t testing.TB, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
