@@ -179,8 +179,8 @@ func (r *composed) echoes(when string, sessions ...*mcp.ClientSession) {
 
 // REQ B-18, REQ C-12, REQ G-11: with the example's own files, a person who signed in at one
 // replica goes on at the other, also when the first is lost in the middle of a session; a
-// sign-in whose requests go to both in turn works; and nothing that one keeps in Redis is
-// closed to the user that the example makes there.
+// sign-in whose requests go to both in turn works, with the user that the example makes at
+// Redis. (What its rights have to be is tested with the doctor.)
 func TestComposeReplicas(t *testing.T) {
 	t.Parallel()
 	idp, backend := testkit.StartIdP(t), testkit.StartBackend(t, testkit.Dual)
@@ -199,9 +199,6 @@ func TestComposeReplicas(t *testing.T) {
 	r.echoes("at the first, which is new", append(sessions, both)...)
 	r.start(1)
 	for i, g := range r.gateways {
-		if n := g.Metric(t, "sallyport_store_failures_total"); n != 0 {
-			t.Errorf("gateway-%d: Redis refused it something, %v times", i+1, n)
-		}
 		if log := g.Stderr.String(); strings.Contains(log, r.env["REDIS_PASSWORD"]) || strings.Contains(log, r.env["CLIENT_SECRET"]) {
 			t.Errorf("gateway-%d tells a secret", i+1)
 		}
