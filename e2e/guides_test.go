@@ -318,7 +318,7 @@ func TestGuideToKong(t *testing.T) {
 				turned: []int{http.StatusUnauthorized}, forged: forged, caller: "jwt alice",
 			}
 			var g *testkit.Gateway
-			front := ""
+			var front string
 			if name == "token" {
 				g = page.serve(0, staffOnly)
 				front = playProxy(t, g.URL, "127.0.0.7", func(http.ResponseWriter, *http.Request) bool { return true })

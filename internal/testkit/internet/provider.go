@@ -38,18 +38,18 @@ type Client struct{ ID, Secret, Redirect string }
 
 // shape is in what providers differ.
 type shape struct {
-	issuer                           string // "" for one that is no OpenID provider
-	authorize, token, keys, userinfo string
-	scopes                           string            // that are to be asked for
-	params                           map[string]string // that are to be there, too
-	methods                          []string          // of authentication at the token endpoint
-	metadata                         map[string]any    // further ones
-	tellsIssuer                      bool              // in the answer to the browser (RFC 9207)
-	refresh                          string            // what asks for a refresh token: a scope, or a parameter; "" where there is none
-	form                             bool              // the token endpoint answers with a form unless it is asked for JSON
-	expiresIn                        int               // seconds; 0 for never
-	subject                          string
-	claims                           map[string]any // of the ID token, or of the answer of userinfo where there is none
+	issuer                            string // "" for one that is no OpenID provider
+	authorize, redeem, keys, userinfo string
+	scopes                            string            // that are to be asked for
+	params                            map[string]string // that are to be there, too
+	methods                           []string          // of authentication at the token endpoint
+	metadata                          map[string]any    // further ones
+	tellsIssuer                       bool              // in the answer to the browser (RFC 9207)
+	refresh                           string            // what asks for a refresh token: a scope, or a parameter; "" where there is none
+	form                              bool              // the token endpoint answers with a form unless it is asked for JSON
+	expiresIn                         int               // seconds; 0 for never
+	subject                           string
+	claims                            map[string]any // of the ID token, or of the answer of userinfo where there is none
 }
 
 // Play plays a provider at its own addresses.
@@ -60,7 +60,7 @@ func Play(t testing.TB, i *Net, name string, client Client) *Provider {
 		t.Fatalf("nobody knows the provider %s", name)
 	}
 	p := &Provider{Name: name, Subject: s.subject, shape: s, keys: testkit.NewIssuer(t), client: client, codes: map[string]url.Values{}, renewable: map[string]bool{}}
-	places := map[string]http.HandlerFunc{s.authorize: p.authorize, s.token: p.token, s.userinfo: p.userinfo}
+	places := map[string]http.HandlerFunc{s.authorize: p.authorize, s.redeem: p.token, s.userinfo: p.userinfo}
 	if s.issuer != "" {
 		places[strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration"] = p.discovery
 		places[s.keys] = func(w http.ResponseWriter, _ *http.Request) {
@@ -112,7 +112,7 @@ func (p *Provider) refuse(w http.ResponseWriter, code, format string, args ...an
 
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 	metadata := map[string]any{
-		"issuer": p.shape.issuer, "authorization_endpoint": p.shape.authorize, "token_endpoint": p.shape.token, "jwks_uri": p.shape.keys,
+		"issuer": p.shape.issuer, "authorization_endpoint": p.shape.authorize, "token_endpoint": p.shape.redeem, "jwks_uri": p.shape.keys,
 		"userinfo_endpoint": p.shape.userinfo, "response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"RS256"}, "token_endpoint_auth_methods_supported": p.shape.methods,
 	}

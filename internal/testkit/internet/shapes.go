@@ -19,7 +19,7 @@ var (
 // shapes are the providers of examples/providers, as each documents itself.
 var shapes = map[string]shape{
 	"okta": {
-		issuer: okta, authorize: okta + "/oauth2/v1/authorize", token: okta + "/oauth2/v1/token", keys: okta + "/oauth2/v1/keys", userinfo: okta + "/oauth2/v1/userinfo",
+		issuer: okta, authorize: okta + "/oauth2/v1/authorize", redeem: okta + "/oauth2/v1/token", keys: okta + "/oauth2/v1/keys", userinfo: okta + "/oauth2/v1/userinfo",
 		scopes: usualScopes, methods: everyMethod, refresh: "offline_access", expiresIn: 3600, metadata: withPKCE,
 		subject: "00uid4BxXw6I6TV4m0g3",
 		claims: map[string]any{
@@ -28,7 +28,7 @@ var shapes = map[string]shape{
 		},
 	},
 	"auth0": { // whose issuer ends in a slash, and whose endpoints do not begin with it
-		issuer: auth0 + "/", authorize: auth0 + "/authorize", token: auth0 + "/oauth/token", keys: auth0 + "/.well-known/jwks.json", userinfo: auth0 + "/userinfo",
+		issuer: auth0 + "/", authorize: auth0 + "/authorize", redeem: auth0 + "/oauth/token", keys: auth0 + "/.well-known/jwks.json", userinfo: auth0 + "/userinfo",
 		scopes: usualScopes, methods: everyMethod, refresh: "offline_access", expiresIn: 86400, metadata: withPKCE,
 		subject: "auth0|507f1f77bcf86cd799439020",
 		claims: map[string]any{
@@ -37,7 +37,7 @@ var shapes = map[string]shape{
 		},
 	},
 	"keycloak": {
-		issuer: keycloak, authorize: keycloak + "/protocol/openid-connect/auth", token: keycloak + "/protocol/openid-connect/token",
+		issuer: keycloak, authorize: keycloak + "/protocol/openid-connect/auth", redeem: keycloak + "/protocol/openid-connect/token",
 		keys: keycloak + "/protocol/openid-connect/certs", userinfo: keycloak + "/protocol/openid-connect/userinfo",
 		scopes: usualScopes, methods: everyMethod, refresh: "offline_access", expiresIn: 300, tellsIssuer: true,
 		metadata: map[string]any{"code_challenge_methods_supported": []string{"plain", "S256"}, "authorization_response_iss_parameter_supported": true},
@@ -48,7 +48,7 @@ var shapes = map[string]shape{
 		},
 	},
 	"entra": { // which says nothing of PKCE and takes it; whose sub is another one for each application
-		issuer: entra + "/v2.0", authorize: entra + "/oauth2/v2.0/authorize", token: entra + "/oauth2/v2.0/token", keys: entra + "/discovery/v2.0/keys",
+		issuer: entra + "/v2.0", authorize: entra + "/oauth2/v2.0/authorize", redeem: entra + "/oauth2/v2.0/token", keys: entra + "/discovery/v2.0/keys",
 		userinfo: "https://graph.microsoft.com/oidc/userinfo",
 		scopes:   usualScopes, methods: []string{"client_secret_post", "private_key_jwt", "client_secret_basic"}, refresh: "offline_access", expiresIn: 4799,
 		metadata: map[string]any{"subject_types_supported": []string{"pairwise"}, "scopes_supported": []string{"openid", "profile", "email", "offline_access"}},
@@ -59,7 +59,7 @@ var shapes = map[string]shape{
 		},
 	},
 	"google": { // which has its endpoints at several hosts, and no scope for refresh tokens
-		issuer: google, authorize: google + "/o/oauth2/v2/auth", token: "https://oauth2.googleapis.com/token",
+		issuer: google, authorize: google + "/o/oauth2/v2/auth", redeem: "https://oauth2.googleapis.com/token",
 		keys: "https://www.googleapis.com/oauth2/v3/certs", userinfo: "https://openidconnect.googleapis.com/v1/userinfo",
 		scopes: "openid profile email", params: map[string]string{"access_type": "offline", "prompt": "consent"},
 		methods: []string{"client_secret_post", "client_secret_basic"}, refresh: "offline", expiresIn: 3599,
@@ -71,7 +71,7 @@ var shapes = map[string]shape{
 		},
 	},
 	"github": { // which is no OpenID provider, and gives tokens without an end
-		authorize: github + "/authorize", token: github + "/access_token", userinfo: "https://api.github.com/user",
+		authorize: github + "/authorize", redeem: github + "/access_token", userinfo: "https://api.github.com/user",
 		scopes: "read:user user:email", methods: []string{"client_secret_post"}, form: true,
 		subject: "583231",
 		claims:  map[string]any{"login": "octocat", "id": 583231, "name": nil, "email": nil, "type": "User"},
