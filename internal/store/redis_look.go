@@ -68,9 +68,7 @@ func (r *Redis) Look(ctx context.Context) (*Look, error) {
 		doing string
 		do    func() error
 	}{
-		{"connect", func() error {
-			return r.do(ctx, func(ctx context.Context, c rueidis.Client) error { return l.ask(ctx, c) })
-		}},
+		{"connect", func() error { return r.do(ctx, l.ask) }},
 		{"write", func() error { return r.Put(ctx, key, []byte("1"), brief) }},
 		{"read", func() error { _, err := r.Get(ctx, key); return err }},
 		{"run a script", func() error { _, err := r.Swap(ctx, key, []byte("1"), []byte("2"), brief); return err }},
