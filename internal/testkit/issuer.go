@@ -158,11 +158,12 @@ func (i *Issuer) PEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// Claims are those of a good token; changes are laid over them, and nil ones are
+// Claims are those of a token that is good for an hour, longer than a test that waits
+// for others; changes are laid over them, and nil ones are
 // left out.
 func (i *Issuer) Claims(audience string, changes map[string]any) map[string]any {
 	now := time.Now().Unix()
-	return over(map[string]any{"iss": i.URL, "aud": audience, "sub": "alice", "iat": now, "exp": now + 300}, changes)
+	return over(map[string]any{"iss": i.URL, "aud": audience, "sub": "alice", "iat": now, "exp": now + 3600}, changes)
 }
 
 // Sign makes a token of a header's changes and claims.
