@@ -65,26 +65,42 @@ func (l *listening) begin(parent context.Context, e *pipeline.Endpoint, who *ide
 		stop := e.Revoked(who.Claims, func() { cancel(errRevoked) })
 		context.AfterFunc(ctx, stop)
 	}
-	entry := &listener{endpoint: e, end: cancel}
+	leave, ok := l.enter(&listener{endpoint: e, end: cancel})
+	if !ok {
+		cancel(errDraining)
+	}
+	return ctx, func() {
+		leave()
+		cancel(nil)
+	}
+}
+
+// hold has a drain wait for a connection that net/http knows no more of, until done is
+// called: what its client was told last is written down before the process ends.
+func (l *listening) hold(e *pipeline.Endpoint) (done func()) {
+	done, _ = l.enter(&listener{endpoint: e, end: func(error) {}})
+	return done
+}
+
+// enter adds an entry, unless a drain has begun.
+func (l *listening) enter(entry *listener) (leave func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.done {
-		cancel(errDraining)
-		return ctx, func() {}
+		return func() {}, false
 	}
 	if l.open == nil {
 		l.open = map[*listener]struct{}{}
 	}
 	l.open[entry] = struct{}{}
-	return ctx, func() {
+	return func() {
 		l.mu.Lock()
+		defer l.mu.Unlock()
 		delete(l.open, entry)
 		if l.done && len(l.open) == 0 {
 			close(l.empty)
 		}
-		l.mu.Unlock()
-		cancel(nil)
-	}
+	}, true
 }
 
 // endWhere ends the streams whose endpoint is stale, for the reason why.

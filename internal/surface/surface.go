@@ -104,6 +104,7 @@ func (s *Surfaces) Serve(w http.ResponseWriter, r *http.Request, e *pipeline.End
 		c := new(posted)
 		c.serve(s, w, r, e, c)
 	case Socket:
+		defer s.listening.hold(e)()
 		c := new(handshake)
 		c.serve(s, w, r, e, c)
 	case List:
