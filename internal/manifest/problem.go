@@ -34,7 +34,7 @@ type Problem struct {
 	Object  string // "MCPRemoteProxy/docs"; empty where no object could be read
 	Field   string // "spec.remoteUrl"; empty where it is about the whole object
 	Message string // what is wrong, and what to do; never holds a secret
-	Missing string // the kind of what a reference names, where that is not there
+	Missing string // the kind of what a reference names, where that is not there, and may come
 }
 
 // String returns "file:line:column: Kind/name: field: message".
@@ -79,7 +79,7 @@ func (ps Problems) Err() error {
 }
 
 // Sort orders by file, line and column, keeping the order of problems at the
-// same place, and drops those that say the same thing twice.
+// same place, and drops those that say what another has said.
 func (ps Problems) Sort() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(
@@ -87,5 +87,10 @@ func (ps Problems) Sort() Problems {
 			cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field),
 		)
 	})
-	return slices.Compact(ps)
+	said := make(map[Problem]bool, len(ps))
+	return slices.DeleteFunc(ps, func(p Problem) bool {
+		again := said[p]
+		said[p] = true
+		return again
+	})
 }

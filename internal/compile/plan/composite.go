@@ -76,7 +76,7 @@ func (c one) stepTools(field string, spec *v1alpha1.CompositeTool, v *Virtual, m
 		for _, m := range members {
 			names = append(names, m.name)
 		}
-		c.problem(field, "%q is no tool of a member of MCPGroup %q; write MEMBER.TOOL with one of %s", tool, v.Group, strings.Join(names, ", "))
+		c.lacks(field, aMember, "%q is no tool of a member of MCPGroup %q; write MEMBER.TOOL with one of %s", tool, v.Group, strings.Join(names, ", "))
 	}
 	for i, s := range spec.Steps {
 		at := Index(field+".steps", i)

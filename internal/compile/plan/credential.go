@@ -313,7 +313,7 @@ func (cfg *credential) choose(c one, made *Credential, people *AuthServer) bool 
 	}
 	i := slices.IndexFunc(people.Providers, func(p Provider) bool { return p.Name == provider })
 	if i < 0 {
-		cfg.problem(field, "the authorization server %s has no provider %q; it has %s", people.Name, provider, strings.Join(people.names(), ", "))
+		cfg.lacks(field, "Provider", "the authorization server %s has no provider %q; it has %s", people.Name, provider, strings.Join(people.names(), ", "))
 		return false
 	}
 	made.Server, made.Provider = people, &people.Providers[i]

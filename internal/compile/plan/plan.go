@@ -117,6 +117,10 @@ func Of(set *manifest.Set, process Process) *Plan {
 		p.one(o.Object).authServer("spec.embeddedAuthServer", o.Value.Spec.EmbeddedAuthServer)
 		p.one(o.Object).credential(&o.Value.Spec)
 	}
+	for _, o := range manifest.All[v1alpha1.MCPAuthzConfig](set) {
+		c := p.one(o.Object)
+		c.compiled(c.sharedAuthz(&o.Value.Spec))
+	}
 	proxies, servers := manifest.All[v1alpha1.MCPRemoteProxy](set), manifest.All[v1alpha1.MCPServer](set)
 	p.alone = !process.Beside && len(proxies)+len(servers)+len(manifest.All[v1alpha1.VirtualMCPServer](set)) == 1
 	for _, o := range proxies {

@@ -146,7 +146,7 @@ func (c one) text(field, name, key string) (string, *manifest.Object, bool) {
 	case object == nil:
 		c.missing(field+".name", "ConfigMap", name)
 	case !ok:
-		c.problem(field+".key", "ConfigMap %q has no key %q", name, key)
+		c.lacks(field+".key", "ConfigMap", "ConfigMap %q has no key %q", name, key)
 	}
 	return text, object, ok
 }

@@ -52,6 +52,17 @@ func (c one) policy(s *v1alpha1.Serving, d *Door) Policy {
 	if a == nil {
 		return Policy{} // a problem has been noted
 	}
+	set := c.compiled(a)
+	if set != nil {
+		for _, p := range set.Advice(len(d.Methods) > 1) {
+			c.plan.Advice = append(c.plan.Advice, a.says(p))
+		}
+	}
+	return Policy{Config: a.cfg, Set: set, from: a}
+}
+
+// compiled are policies as they are asked. What is wrong with them is noted.
+func (c one) compiled(a *authz) *policy.Set {
 	set, problems := policy.Compile(a.cfg)
 	for _, p := range problems {
 		to := &c.plan.Problems
@@ -60,12 +71,7 @@ func (c one) policy(s *v1alpha1.Serving, d *Door) Policy {
 		}
 		*to = append(*to, a.says(p))
 	}
-	if set != nil {
-		for _, p := range set.Advice(len(d.Methods) > 1) {
-			c.plan.Advice = append(c.plan.Advice, a.says(p))
-		}
-	}
-	return Policy{Config: a.cfg, Set: set, from: a}
+	return set
 }
 
 // says puts what is wrong with a policy in its place.
@@ -88,11 +94,7 @@ func (c one) authz(in *v1alpha1.AuthzConfig, ref *v1alpha1.ObjectRef) *authz {
 			c.missing("spec.authzConfigRef.name", "MCPAuthzConfig", string(ref.Name))
 			return nil
 		}
-		s := &cfg.Value.Spec
-		return &authz{policy.Config{
-			Policies: s.Config.Policies, EntitiesJSON: s.Config.EntitiesJSON, Shadow: s.Mode == "shadow",
-			GroupEntityType: s.Config.GroupEntityType, GroupClaim: string(s.Config.GroupClaimName), RoleClaim: string(s.Config.RoleClaimName),
-		}, cfg.Object, "spec.config.policies", true}
+		return c.of(cfg.Object).sharedAuthz(&cfg.Value.Spec)
 	}
 	cfg := policy.Config{
 		Shadow: in.Mode == "shadow", GroupEntityType: in.GroupEntityType,
@@ -103,6 +105,14 @@ func (c one) authz(in *v1alpha1.AuthzConfig, ref *v1alpha1.ObjectRef) *authz {
 		return &authz{cfg, c.Object, c.at("spec.authzConfig.inline.policies"), true}
 	}
 	return c.authzFile(in.ConfigMap, cfg)
+}
+
+// sharedAuthz are the policies of an MCPAuthzConfig.
+func (c one) sharedAuthz(s *v1alpha1.MCPAuthzConfigSpec) *authz {
+	return &authz{policy.Config{
+		Policies: s.Config.Policies, EntitiesJSON: s.Config.EntitiesJSON, Shadow: s.Mode == "shadow",
+		GroupEntityType: s.Config.GroupEntityType, GroupClaim: string(s.Config.GroupClaimName), RoleClaim: string(s.Config.RoleClaimName),
+	}, c.Object, "spec.config.policies", true}
 }
 
 // authzFile reads policies from a ConfigMap, as ToolHive's authz.json has them.

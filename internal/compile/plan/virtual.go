@@ -250,6 +250,10 @@ func (c one) passesTo(up *Upstream, names v1alpha1.PassthroughHeaders) {
 	}
 }
 
+// aMember is the kind of what is not there where a group has no member of a name: a
+// resource of one of several kinds.
+const aMember = "Member"
+
 // known notes a name that is none of a member.
 func (c one) known(v *Virtual, field, name string, members []member) {
 	if slices.Contains(v.failed, name) {
@@ -261,7 +265,7 @@ func (c one) known(v *Virtual, field, name string, members []member) {
 		for _, m := range members {
 			names = append(names, m.name)
 		}
-		c.problem(field, "names %q, which is no member of the group; the members are %s", name, cmp.Or(strings.Join(names, ", "), "none"))
+		c.lacks(field, aMember, "names %q, which is no member of the group; the members are %s", name, cmp.Or(strings.Join(names, ", "), "none"))
 	}
 }
 
