@@ -43,7 +43,7 @@ func (r *reconciler) config(ctx context.Context, k key, obj client.Object) error
 	if err != nil {
 		return err
 	}
-	problems := append(judge(g).problems, missing(g, specOf(obj))...).Sort()
+	problems := configProblems(g, judge(g).problems, obj)
 	st := configStatus(obj)
 	conditions, generation := &st.Conditions, &st.ObservedGeneration
 	*generation, st.ReferencingWorkloads = obj.GetGeneration(), nil
@@ -133,6 +133,11 @@ func (r *reconciler) hold(ctx context.Context, obj client.Object, on bool) error
 	return client.IgnoreNotFound(r.client.Patch(ctx, obj, patch, client.FieldOwner(fieldManager)))
 }
 
+// configProblems are what is wrong with a configuration.
+func configProblems(g *gathered, planned manifest.Problems, obj client.Object) manifest.Problems {
+	return append(planned, missing(g, specOf(obj))...).Sort()
+}
+
 // missing are the Secrets and ConfigMaps, with their keys, that a configuration names and
 // that are not there. The plan looks at those of what is served.
 func missing(g *gathered, spec any) (problems manifest.Problems) {
@@ -161,10 +166,10 @@ func missing(g *gathered, spec any) (problems manifest.Problems) {
 }
 
 func lacks(o *manifest.Object, u manifest.Use, there bool) manifest.Problem {
-	if there {
-		return o.Problem("", "%s %q has no key %q; add it", u.Kind, u.Name, u.Key)
-	}
 	p := o.Problem("", "there is no %s %q; add it", u.Kind, u.Name)
+	if there {
+		p = o.Problem("", "%s %q has no key %q; add it", u.Kind, u.Name, u.Key)
+	}
 	p.Missing = u.Kind
 	return p
 }

@@ -16,6 +16,9 @@
 // How things are, the gateway's pods say: they are asked again and again (ask.go), and are
 // the only ones that the operator dials besides the API server.
 //
+// Where it is asked to, it answers the API server before a resource is stored (answer.go, and
+// the package webhook): by the same pass, over a cluster as it would be (weigh.go).
+//
 // It owns nothing that serves: the pods run sallyportd, which has no access to the API
 // server. It does not own the rules of fields (the CRDs), what manifests mean
 // (internal/compile/plan), or the command's flags (cmd/sallyport). It may import

@@ -108,7 +108,7 @@ func (g *gatherer) note(u manifest.Use) {
 	u.Key = "" // a Secret changes as a whole
 	g.out.uses[u] = true
 	if g.tracker.note(g.key, u) && isConfig(u.Kind) && u != g.key.use() {
-		g.queue.Add(key{u.Kind, u.Namespace, u.Name}) // it has a user more
+		g.again(key{u.Kind, u.Namespace, u.Name}) // it has a user more
 	}
 }
 

@@ -40,7 +40,10 @@ type Options struct {
 	Resync      time.Duration // after which everything is looked at again
 	StatusEvery time.Duration // between questions to pods how they are
 	LeaderElect bool          // one of several replicas works, the others wait
-	Log         *slog.Logger
+	Webhook     WebhookOptions
+
+	ready func() error // beside the caches; nil for nothing
+	Log   *slog.Logger
 }
 
 // Run keeps a cluster until ctx ends.
@@ -57,6 +60,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	r := newReconciler(mgr, &o)
+	if err := r.answer(ctx, mgr, config); err != nil {
+		return err
+	}
 	if err := mgr.Add(r.asker); err != nil {
 		return fmt.Errorf("start asking pods: %w", err)
 	}
@@ -138,6 +144,12 @@ func newManager(config *rest.Config, o *Options) (manager.Manager, error) {
 		if mgr == nil || !mgr.GetCache().WaitForCacheSync(ctx) {
 			http.Error(w, "the caches are being filled", http.StatusServiceUnavailable)
 			return
+		}
+		if o.ready != nil {
+			if err := o.ready(); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
 		}
 		_, _ = fmt.Fprintln(w, "ok")
 	})

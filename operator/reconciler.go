@@ -90,8 +90,15 @@ func (r *reconciler) Reconcile(ctx context.Context, k key) (reconcile.Result, er
 func (r *reconciler) uses(k key, now map[manifest.Use]bool) {
 	for _, u := range r.tracker.keep(k, now) {
 		if isConfig(u.Kind) && u != k.use() {
-			r.queue.Add(key{u.Kind, u.Namespace, u.Name})
+			r.again(key{u.Kind, u.Namespace, u.Name})
 		}
+	}
+}
+
+// again has a resource looked at, where this reconciler is one that works.
+func (r *reconciler) again(k key) {
+	if r.queue != nil {
+		r.queue.Add(k)
 	}
 }
 

@@ -27,37 +27,21 @@ import (
 func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error {
 	s, _ := asServing(obj)
 	before := obj.DeepCopyObject().(client.Object)
-	g, err := r.gather(ctx, k, obj)
+	w, failed, err := r.weigh(ctx, k, s)
 	if err != nil {
 		return err
 	}
-	v := judge(g)
-	var c *container
-	if o, ok := obj.(*v1alpha1.MCPServer); ok {
-		if c, err = r.container(ctx, k, o, g, &v); err != nil {
-			return err
-		}
-	}
-	var failed error
-	gw, err := r.gateway(k, s, g)
-	if template := (render.TemplateError{}); errors.As(err, &template) {
-		failed = err
-	} else if err != nil {
-		return err
-	}
+	g, v := w.gathered, &w.verdict
 	var st *observed
 	if s.shares() {
-		if err := r.namesGateway(ctx, k, s, g, &v); err != nil {
-			return err
-		}
-		st, failed, err = r.serveShared(ctx, k, s, gw, g, &v, c, failed)
+		st, failed, err = r.serveShared(ctx, k, s, w.gateway, g, v, w.container, failed)
 	} else {
-		st, failed, err = r.serveAlone(ctx, k, s, gw, &v, c, failed)
+		st, failed, err = r.serveAlone(ctx, k, s, w.gateway, v, w.container, failed)
 	}
 	if err != nil {
 		return err
 	}
-	r.tellServing(s, g, &v, st, failed)
+	r.tellServing(s, g, v, st, failed)
 	if st.asked && st.said.exchange != nil && st.said.exchange.Last != nil {
 		for u := range g.uses {
 			if u.Kind == "MCPExternalAuthConfig" { // which tells how the last exchange went

@@ -23,6 +23,7 @@ import (
 func operatorCommand() *cobra.Command {
 	o := operator.Options{}
 	var flags process.Flags
+	var secret string
 	cmd := &cobra.Command{
 		Use:   "operator --image REF [flags] | operator crds",
 		Short: "Keep a Kubernetes cluster as its resources of sallyport.dev say",
@@ -32,7 +33,10 @@ func operatorCommand() *cobra.Command {
 				return process.UsageError{Err: errors.New("say with --image which image the gateway's pods run")}
 			}
 			o.Outside = os.Getenv("KUBECONFIG")
-			var err error
+			err := webhookOptions(&o.Webhook, secret)
+			if err != nil {
+				return process.UsageError{Err: err}
+			}
 			if o.Log, err = telemetry.NewLogger(cmd.ErrOrStderr(), flags.LogLevel, flags.LogFormat); err != nil {
 				return process.UsageError{Err: err}
 			}
@@ -54,6 +58,12 @@ func operatorCommand() *cobra.Command {
 	process.DurationVar(fs, &o.StatusEvery, "status-interval", time.Second, "time between questions to the gateway's pods, and of theirs to what is behind them, for the status of resources")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas work, and the others wait")
 	process.Group(fs, "Running")
+	process.AddressVar(fs, &o.Webhook.Listen, "webhook-listen", true, "address for the API server's questions before it stores a change, over TLS; off, or empty, for none")
+	fs.StringVar(&secret, "webhook-secret", "", "Secret, as NAMESPACE/NAME, in which the operator keeps the authority of the webhook's certificates")
+	fs.StringVar(&o.Webhook.Configuration, "webhook-configuration", "", "name of the ValidatingWebhookConfiguration that says who asks, and in which the operator keeps the authority's certificate")
+	fs.StringVar(&o.Webhook.CertFile, "webhook-tls-cert", "", "file of the webhook's certificate, in PEM, where somebody else renews it; read again when it changes")
+	fs.StringVar(&o.Webhook.KeyFile, "webhook-tls-key", "", "file of that certificate's key, in PEM")
+	process.Group(fs, "Webhook")
 	flags.RegisterLog(fs)
 	process.Group(fs, "Log")
 	cmd.AddCommand(&cobra.Command{
@@ -63,6 +73,30 @@ func operatorCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return printCRDs(cmd.OutOrStdout()) },
 	})
 	return cmd
+}
+
+// webhookOptions completes what flags say of the webhook.
+func webhookOptions(o *operator.WebhookOptions, secret string) error {
+	files, kept := o.CertFile != "" || o.KeyFile != "", secret != "" || o.Configuration != ""
+	switch namespace, name, ok := strings.Cut(secret, "/"); {
+	case o.Listen == "" && (files || kept):
+		return errors.New("the other flags of the webhook need --webhook-listen, such as :9443")
+	case o.Listen == "":
+		return nil
+	case files && kept:
+		return errors.New("the webhook's certificate comes from files (--webhook-tls-cert, --webhook-tls-key), or the operator keeps it (--webhook-secret, --webhook-configuration); say one of the two")
+	case files && (o.CertFile == "" || o.KeyFile == ""):
+		return errors.New("--webhook-tls-cert and --webhook-tls-key go together")
+	case files:
+		return nil
+	case secret == "" || o.Configuration == "":
+		return errors.New("--webhook-listen needs a certificate: let the operator keep it with --webhook-secret and --webhook-configuration, or name files with --webhook-tls-cert and --webhook-tls-key")
+	case !ok || namespace == "" || name == "" || strings.Contains(name, "/"):
+		return fmt.Errorf("--webhook-secret: %q is not written as NAMESPACE/NAME", secret)
+	default:
+		o.Secret.Namespace, o.Secret.Name = namespace, name
+		return nil
+	}
 }
 
 // printCRDs writes the definitions of all kinds as YAML documents.
