@@ -43,6 +43,8 @@ affinity: {nodeAffinity: {}}
 priorityClassName: system-cluster-critical
 podMonitor: {enabled: true, labels: {release: prometheus}, interval: 1m}
 `,
+	"webhook":              "{webhook: {enabled: true, failurePolicy: Fail}, replicas: 2}",
+	"webhook elsewhere":    "{webhook: {enabled: true, certManager: true}, watchNamespaces: [default, kube-public]}",
 	"account of one's own": "{serviceAccount: {create: false, name: mine}}",
 }
 
@@ -85,8 +87,8 @@ func TestChart(t *testing.T) {
 			kinds := map[string]int{}
 			for _, o := range kube.Documents(t, rendered) {
 				kinds[o.GetKind()]++
-				if o.GetKind() == "PodMonitor" {
-					continue // the Prometheus operator's
+				if kind := o.GetKind(); kind == "PodMonitor" || kind == "Issuer" || kind == "Certificate" {
+					continue // the Prometheus operator's, and cert-manager's
 				}
 				if _, err := plane.TryApply(t, "", o, "dryRun=All"); err != nil {
 					t.Error(err)
@@ -112,7 +114,7 @@ func TestChartRefusesValues(t *testing.T) {
 		"{resync: 10 minutes}":               "resync",
 		"{log: {level: loud}}":               "level",
 		"{crds: {install: 'yes'}}":           "install",
-		"{webhook: {enabled: true}}":         "this version has no webhook",
+		"{webhook: {failurePolicy: Maybe}}":  "failurePolicy",
 		"{podMonitor: {interval: a minute}}": "interval",
 	} {
 		out, err := kube.Helm(t, "template", "sallyport", chart, "--values", values(t, text))
@@ -142,6 +144,19 @@ func TestChartRenders(t *testing.T) {
 				"kind: PodMonitor\n", "- --resync=1h30m\n", "- --status-interval=5s\n", "- --image-pull-secret=pull\n", "app.kubernetes.io/name: sallyport-operator\n", "serviceAccountName: operator\n",
 			},
 			[]string{"app.kubernetes.io/name: mine\n"},
+		},
+		{
+			variants["webhook"],
+			[]string{
+				"kind: ValidatingWebhookConfiguration\n", "failurePolicy: Fail\n", "- --webhook-listen=:9443\n", "- --webhook-secret=default/sallyport-operator-webhook\n",
+				"- --webhook-configuration=sallyport-operator-default\n", "values: [kube-system]\n", "    - mcpexternalauthconfigs\n    - mcpoidcconfigs\n",
+			},
+			[]string{"cert-manager", "--webhook-tls-cert"},
+		},
+		{
+			variants["webhook elsewhere"],
+			[]string{"cert-manager.io/inject-ca-from: default/sallyport-operator-webhook\n", "kind: Certificate\n", "- --webhook-tls-cert=/etc/sallyport/webhook/tls.crt\n", "      - kube-public\n", "secretName: sallyport-operator-webhook-tls\n"},
+			[]string{"--webhook-secret", "validatingwebhookconfigurations", "values: [kube-system]"},
 		},
 		{variants["account of one's own"], []string{"serviceAccountName: mine\n"}, []string{"kind: ServiceAccount\nmetadata"}},
 	} {

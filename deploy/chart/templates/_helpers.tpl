@@ -37,6 +37,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- end }}
 {{- end -}}
 
+{{/* The name of the ValidatingWebhookConfiguration, which is the cluster's. */}}
+{{- define "sallyport.webhook" -}}
+{{- printf "%s-%s" (include "sallyport.name" .) .Release.Namespace -}}
+{{- end -}}
+
 {{/* What the operator may do where it keeps resources. */}}
 {{- define "sallyport.rules" -}}
 {{- $plurals := include "sallyport.plurals" . | trim | splitList "\n" -}}
