@@ -71,25 +71,7 @@ func TestChartGivesWhatTheOperatorNeeds(t *testing.T) {
 	t.Parallel()
 	namespace := plane.Namespace(t)
 	rendered := render(t, namespace, "--values", values(t, "{crds: {install: false}, aggregateRoles: false, watchNamespaces: ["+namespace+"]}"))
-	var args []string
-	account := ""
-	for _, o := range kube.Documents(t, rendered) {
-		if o.GetKind() != "Deployment" {
-			if _, err := plane.TryApply(t, namespace, o); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		pod, _, _ := unstructured.NestedMap(o.Object, "spec", "template", "spec")
-		account = pod["serviceAccountName"].(string)
-		container := pod["containers"].([]any)[0].(map[string]any)
-		if command := fmt.Sprint(container["command"]); command != "[/sallyport]" {
-			t.Fatalf("the container runs %s", command)
-		}
-		for _, arg := range container["args"].([]any) {
-			args = append(args, arg.(string))
-		}
-	}
+	args, account := installed(t, namespace, rendered, func(*kube.Object) {})
 	begin := plane.Mark(t)
 	// Where it runs on this machine; a later flag wins over what the chart says.
 	args = append(args, "--kubeconfig="+plane.Account(t, namespace, account), "--admin-listen="+testkit.FreeAddress(t), "--resync=1s", "--status-interval=1s")
@@ -147,6 +129,31 @@ func TestChartGivesWhatTheOperatorNeeds(t *testing.T) {
 	if asked < 50 {
 		t.Errorf("the operator asked %d times: did it do anything?", asked)
 	}
+}
+
+// installed applies what the chart renders, as a test changes it, and returns the command line of the operator and its
+// account: nobody would run its pods here.
+func installed(t *testing.T, namespace, rendered string, change func(*kube.Object)) (args []string, account string) {
+	t.Helper()
+	for _, o := range kube.Documents(t, rendered) {
+		if o.GetKind() != "Deployment" {
+			change(o)
+			if _, err := plane.TryApply(t, namespace, o); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		pod, _, _ := unstructured.NestedMap(o.Object, "spec", "template", "spec")
+		account = pod["serviceAccountName"].(string)
+		container := pod["containers"].([]any)[0].(map[string]any)
+		if command := fmt.Sprint(container["command"]); command != "[/sallyport]" {
+			t.Fatalf("the container runs %s", command)
+		}
+		for _, arg := range container["args"].([]any) {
+			args = append(args, arg.(string))
+		}
+	}
+	return args, account
 }
 
 // runOperator runs it until the test ends, which must be a good end.

@@ -32,9 +32,15 @@ func newClient(url, token string, ca []byte) (*client, error) {
 
 // do sends one request. An answer that is no success is a [*Refusal].
 func (c *client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	answer, _, err := c.send(ctx, method, path, contentType, body)
+	return answer, err
+}
+
+// send sends one request, and returns what its answer has in the header, too.
+func (c *client) send(ctx context.Context, method, path, contentType string, body []byte) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Accept", "application/json")
@@ -44,21 +50,21 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if resp.StatusCode >= 300 {
 		refusal := &Refusal{Code: resp.StatusCode}
 		if json.Unmarshal(answer, refusal) != nil {
 			refusal.Message = string(answer)
 		}
-		return nil, refusal
+		return nil, resp.Header, refusal
 	}
-	return answer, nil
+	return answer, resp.Header, nil
 }
 
 // Refusal is an answer of the API server that is no success (meta/v1 Status).

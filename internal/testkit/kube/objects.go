@@ -111,6 +111,29 @@ func (p *Plane) TryApply(t testing.TB, namespace string, o *Object, options ...s
 	return done, nil
 }
 
+// Warnings applies an object like [Plane.TryApply], and returns what the API server warns of.
+func (p *Plane) Warnings(t testing.TB, namespace string, o *Object, options ...string) (warnings []string, err error) {
+	t.Helper()
+	r := RefOf(o)
+	r.Namespace = namespace
+	path, err := p.discovery.path(t.Context(), p.client, r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := o.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path += "?" + strings.Join(append(options, "fieldManager=test", "force=true", "fieldValidation=Strict"), "&")
+	_, header, err := p.client.send(t.Context(), http.MethodPatch, path, "application/apply-patch+yaml", body)
+	for _, line := range header.Values("Warning") { // RFC 7234 §5.5: a code, who, and a quoted text
+		if _, text, ok := strings.Cut(line, ` "`); ok {
+			warnings = append(warnings, strings.ReplaceAll(strings.TrimSuffix(text, `"`), `\"`, `"`))
+		}
+	}
+	return warnings, err
+}
+
 // Documents are the objects of YAML documents.
 func Documents(t testing.TB, text string) (objects []*Object) {
 	t.Helper()
