@@ -31,7 +31,8 @@ type Request struct {
 	// which any hop of a redirect may see. It never holds Mcp-Session-Id.
 	Header http.Header
 
-	// Private holds passthrough headers, headerForward and the outgoing credential.
+	// Private holds passthrough headers, headerForward and the outgoing credential, by
+	// their canonical names: one stands in place of a header above of the same name.
 	// They go to the backend's configured origin and nowhere else.
 	Private http.Header
 

@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -93,23 +92,22 @@ func echoes(values []string, private http.Header) bool {
 const redacted = "[redacted]"
 
 // logRequest writes what a hop is about to send (REQ A-7).
-func (b *HTTP) logRequest(ctx context.Context, h *hop, all http.Header) {
+func (b *HTTP) logRequest(ctx context.Context, h *hop) {
 	if !b.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := make([]any, 0, len(all))
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		for _, v := range all[name] {
-			switch {
-			case h.secret(name):
-				v = redacted
-			case name == mcp.HeaderName:
-				v = shownName(v)
-			}
-			attrs = append(attrs, slog.String(name, v))
+	var attrs []slog.Attr
+	for _, f := range h.fields(nil) {
+		switch {
+		case h.secret(f.Name):
+			f.Value = redacted
+		case f.Name == mcp.HeaderName:
+			f.Value = shownName(f.Value)
 		}
+		attrs = append(attrs, slog.String(f.Name, f.Value))
 	}
-	b.log.DebugContext(ctx, "request to backend", "method", h.method, "url", h.to.shown, slog.Group("headers", attrs...))
+	slices.SortStableFunc(attrs, func(a, b slog.Attr) int { return strings.Compare(a.Key, b.Key) })
+	b.log.DebugContext(ctx, "request to backend", "method", h.method, "url", h.to.shown, slog.GroupAttrs("headers", attrs...))
 }
 
 // shownName is what the log says of an Mcp-Name, which may be a resource's URI,

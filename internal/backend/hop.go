@@ -16,37 +16,34 @@ import (
 type hop struct {
 	method  string
 	to      *target
-	agent   []string
+	agent   string
 	public  http.Header
 	private http.Header // nil where the origin must not see it
 	session string      // "" where the origin did not issue it
 	body    []byte      // nil for GET and DELETE
 
 	repeatable bool      // a POST that may be sent again
-	followed   bool      // it comes of a redirect
 	deadline   time.Time // for the head of the answer, of all hops together
 	sent       func(*Sent)
 }
 
 // send sends a hop and brings the head of the answer.
-func (b *HTTP) send(ctx context.Context, h *hop) (*http.Response, error) {
+func (b *HTTP) send(ctx context.Context, h *hop) (resp *http.Response, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	req := h.request(ctx)
-	b.logRequest(ctx, h, req.Header)
+	b.logRequest(ctx, h)
 	if h.sent != nil {
-		h.sent(&Sent{h.method, h.to.shown, req.Header, h.body})
+		h.sent(&Sent{h.method, h.to.shown, h.header(), h.body})
 	}
-	var resp *http.Response
-	var err error
-	switch {
-	case h.to.scheme == "https":
-		resp, err = b.sendPatiently(b.secure, h, req)
-	case h.followed:
-		resp, err = b.sendPatiently(b.plain, h, req)
-	default:
-		resp, err = b.plain.RoundTrip(req) // which has the same time limits
+	if h.to.scheme == "https" {
+		resp, err = b.sendPatiently(ctx, h)
+	} else {
+		var usual [usualFields]h1.Field
+		resp, err = b.plain.Send(ctx, &h1.Request{
+			Method: h.method, Addr: h.to.addr, Host: h.to.authority, URI: h.to.uri,
+			Body: h.body, Repeatable: h.repeatable,
+		}, h.fields(usual[:0]), h.deadline)
 	}
 	if err == nil {
 		b.logAnswer(ctx, h, resp)
@@ -54,57 +51,72 @@ func (b *HTTP) send(ctx context.Context, h *hop) (*http.Response, error) {
 	return resp, err
 }
 
-// request is the hop as a transport wants it.
-func (h *hop) request(ctx context.Context) *http.Request {
-	req := &http.Request{
-		Method: h.method, URL: h.to.url, Host: h.to.authority,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h.header(),
-	}
-	if h.body != nil {
-		req.ContentLength = int64(len(h.body))
-		if body := h.body; h.to.scheme == "https" {
-			// Of what it does not know to be in memory, net/http sends the head by itself.
-			req.Body = io.NopCloser(bytes.NewReader(body))
-			// This lets it send again what provably was not sent at all.
-			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		} else {
-			req.Body = h1.NewBody(body)
-		}
-	}
-	return req.WithContext(ctx)
-}
+// usualFields is how many lines most headers have no more than.
+const usualFields = 12
 
-// header is all that the hop says besides Host and Content-Length.
-func (h *hop) header() http.Header {
-	all := make(http.Header, len(h.public)+len(h.private)+3)
+// fields appends all that the hop says besides Host and Content-Length. A private header
+// stands in place of a public one of its name.
+func (h *hop) fields(to []h1.Field) []h1.Field {
 	for name, values := range h.public {
-		if protocolHeader(name) {
-			all[name] = values
+		if _, taken := h.private[name]; protocolHeader(name) && !taken {
+			to = appendFields(to, name, values)
 		}
 	}
 	if h.session != "" {
-		all[mcp.HeaderSessionID] = []string{h.session}
+		to = append(to, h1.Field{Name: mcp.HeaderSessionID, Value: h.session})
 	}
-	all["User-Agent"] = h.agent
+	if _, taken := h.private["User-Agent"]; !taken {
+		to = append(to, h1.Field{Name: "User-Agent", Value: h.agent})
+	}
 	for name, values := range h.private {
+		name = http.CanonicalHeaderKey(name)
 		switch {
 		case neverSent(name):
-		case strings.EqualFold(name, "Idempotency-Key"), strings.EqualFold(name, "X-Idempotency-Key"):
-			// By their usual spelling both transports would take a POST for repeatable.
-			all[strings.ToLower(name)] = values
+		case name == "Idempotency-Key", name == "X-Idempotency-Key":
+			to = appendFields(to, strings.ToLower(name), values) // by its usual spelling net/http would take a POST for repeatable
 		default:
-			all[http.CanonicalHeaderKey(name)] = values
+			to = appendFields(to, name, values)
 		}
 	}
-	if h.repeatable {
-		all["Idempotency-Key"] = nil // which both transports take for that, and send nothing of
-	}
-	all["Accept-Encoding"] = identityEncoding // what is compressed could not be checked on the way back
-	return all
+	return append(to, h1.Field{Name: "Accept-Encoding", Value: "identity"}) // what is compressed could not be checked on the way back
 }
 
-var identityEncoding = []string{"identity"}
+func appendFields(to []h1.Field, name string, values []string) []h1.Field {
+	for _, v := range values {
+		to = append(to, h1.Field{Name: name, Value: v})
+	}
+	return to
+}
+
+// header is the same as a map.
+func (h *hop) header() http.Header {
+	header := make(http.Header, usualFields)
+	for _, f := range h.fields(make([]h1.Field, 0, usualFields)) {
+		header[f.Name] = append(header[f.Name], f.Value)
+	}
+	return header
+}
+
+// request is the hop as net/http wants it.
+func (h *hop) request(ctx context.Context) *http.Request {
+	header := h.header()
+	if h.repeatable {
+		header["Idempotency-Key"] = nil // which net/http takes for that, and sends nothing of
+	}
+	req := &http.Request{
+		Method: h.method, URL: h.to.url, Host: h.to.authority,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header,
+	}
+	if body := h.body; body != nil {
+		req.ContentLength = int64(len(body))
+		// Of what it does not know to be in memory, net/http sends the head by itself.
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		// This lets it send again what provably was not sent at all.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	return req.WithContext(ctx)
+}
 
 // check refuses headers that could end their line or the head (request smuggling).
 func check(all http.Header) error {
@@ -121,15 +133,16 @@ func check(all http.Header) error {
 	return nil
 }
 
-// sendPatiently sends a hop by a transport that knows no time limits, or none that
-// end when they must.
-func (b *HTTP) sendPatiently(t http.RoundTripper, h *hop, req *http.Request) (*http.Response, error) {
+// sendPatiently sends a hop over TLS, by a transport that knows no time limits.
+func (b *HTTP) sendPatiently(ctx context.Context, h *hop) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	req := h.request(ctx)
 	if err := check(req.Header); err != nil {
+		cancel(nil)
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
 	patience := time.AfterFunc(time.Until(h.deadline), func() { cancel(h1.ErrTimeout) })
-	resp, err := t.RoundTrip(req.WithContext(ctx))
+	resp, err := b.secure.RoundTrip(req)
 	if !patience.Stop() && err == nil {
 		closeBody(resp.Body)
 		err = h1.ErrTimeout

@@ -57,7 +57,7 @@ type HTTP struct {
 	limits    Limits
 	log       *slog.Logger
 	metrics   Metrics
-	agent     []string // the value of User-Agent
+	agent     string // the value of User-Agent
 
 	// plain takes http hops, and secure takes https ones. Both follow no redirects and
 	// send nothing again that may have been processed.
@@ -89,12 +89,12 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 		limits:  cfg.Limits.WithDefaults(),
 		log:     cfg.Log,
 		metrics: cfg.Metrics,
-		agent:   []string{cmp.Or(cfg.UserAgent, "sallyport")},
+		agent:   cmp.Or(cfg.UserAgent, "sallyport"),
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if !h1.ValidValue(b.agent[0]) {
+	if !h1.ValidValue(b.agent) {
 		return nil, fmt.Errorf("open backend %s: the user agent holds a control character", cfg.Name)
 	}
 	// A plain-http URL in a manifest is for private addresses. After https, plain

@@ -62,7 +62,7 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (Raw, *Failure) {
 				session = Session{}
 			}
 		}
-		h.to, h.followed = next, true
+		h.to = next
 	}
 }
 

@@ -34,7 +34,7 @@ func FuzzLocation(f *testing.F) {
 		if err != nil {
 			return
 		}
-		h := &hop{method: http.MethodPost, to: next, agent: []string{"a"}, body: []byte("x")}
+		h := &hop{method: http.MethodPost, to: next, agent: "a", body: []byte("x")}
 		var wire bytes.Buffer
 		sent := h.request(t.Context())
 		if err := sent.Write(&wire); err != nil {

@@ -140,11 +140,15 @@ func testMessage(t *testing.T, method string) *message {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMessage(req)
+	r, err := requestOf(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &m
+	text, err := r.appendHead(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &message{method: method, repeatable: r.repeatable(), text: text}
 }
 
 // firstExchange does one exchange, so that what comes next is on a used connection.

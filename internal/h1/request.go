@@ -1,7 +1,7 @@
 package h1
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,22 +10,6 @@ import (
 	"strings"
 )
 
-// Body is a request's body that is all there, and is sent without being copied.
-type Body struct {
-	bytes.Reader
-	all []byte
-}
-
-// NewBody makes a body of b, which must not be changed while the request is under way.
-func NewBody(b []byte) *Body {
-	body := &Body{all: b}
-	body.Reset(b)
-	return body
-}
-
-// Close implements io.Closer.
-func (*Body) Close() error { return nil }
-
 // HeaderError is a header that must not be sent. It names the header alone.
 type HeaderError string
 
@@ -33,91 +17,112 @@ func (e HeaderError) Error() string {
 	return fmt.Sprintf("send header %s: its name or value holds characters that HTTP does not allow", string(e))
 }
 
-// message is a request as it goes on the wire.
-type message struct {
-	*http.Request
-	addr string // host:port to dial
-	body []byte
+// Request is a request as [Transport.Send] takes it: whole, and in memory, and apart from
+// the rest of its header.
+type Request struct {
+	Method string
+	Addr   string // host:port to dial
+	Host   string // what the Host header says
+	URI    string // path and query
+	Body   []byte // nil for none, which is not the same as an empty one
+	Close  bool   // the connection is to be closed after it
+	// Repeatable says that it may be sent twice, where its method does not say so.
+	Repeatable bool
 }
 
-// newMessage takes what it needs of a request, its whole body included, and closes
-// that.
-func newMessage(req *http.Request) (message, error) {
-	m := message{Request: req, addr: req.URL.Host}
+// Field is one line of a header.
+type Field struct{ Name, Value string }
+
+// requestOf takes what it needs of a request, its whole body included, and closes that.
+func requestOf(req *http.Request) (r Request, err error) {
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
+	if req.URL.Scheme != "http" || req.URL.Hostname() == "" {
+		return r, errors.New("send request: its URL is no http URL with a host")
+	}
+	r = Request{
+		Method: req.Method, Addr: req.URL.Host, Host: cmp.Or(req.Host, req.URL.Host), URI: req.URL.RequestURI(),
+		Close: req.Close,
+	}
 	if req.URL.Port() == "" {
-		m.addr += ":80"
+		r.Addr += ":80"
 	}
-	switch b := req.Body.(type) {
-	case nil:
-	case *Body:
-		m.body = b.all
-	default:
-		defer b.Close()
-		var err error
-		if m.body, err = io.ReadAll(b); err != nil {
-			return m, fmt.Errorf("read request body: %w", err)
-		}
+	_, r.Repeatable = req.Header["Idempotency-Key"] // as in net/http, the value may be empty
+	if req.Body == nil {
+		return r, nil
 	}
-	switch {
-	case req.URL.Scheme != "http" || req.URL.Hostname() == "":
-		return m, errors.New("send request: its URL is no http URL with a host")
-	case !ValidName(req.Method) || !ValidValue(req.Host):
-		return m, errors.New("send request: its method or Host is ill-formed")
+	if r.Body, err = io.ReadAll(req.Body); err != nil {
+		err = fmt.Errorf("read request body: %w", err)
 	}
-	for name, values := range req.Header {
-		if !ValidName(name) {
-			return m, HeaderError("with an invalid name")
-		}
-		for _, v := range values {
-			if !ValidValue(v) {
-				return m, HeaderError(name)
-			}
-		}
-	}
-	return m, nil
+	return r, err
 }
 
-// repeatable reports whether sending m twice does what sending it once does.
-func (m *message) repeatable() bool {
-	switch m.Method {
+func fieldsOf(h http.Header) []Field {
+	fields := make([]Field, 0, len(h))
+	for name, values := range h {
+		for _, v := range values {
+			fields = append(fields, Field{name, v})
+		}
+	}
+	return fields
+}
+
+// repeatable reports whether sending r twice does what sending it once does.
+func (r *Request) repeatable() bool {
+	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	_, ok := m.Header["Idempotency-Key"] // as in net/http, the value may be empty
-	return ok
+	return r.Repeatable
 }
 
-func (m *message) appendHead(b []byte) []byte {
-	b = append(b, m.Method...)
-	b = append(b, ' ')
-	b = append(b, m.URL.RequestURI()...)
-	b = append(b, " HTTP/1.1\r\nHost: "...)
-	if m.Host != "" {
-		b = append(b, m.Host...)
-	} else {
-		b = append(b, m.URL.Host...)
+// appendHead appends the head, or an error for what could end a line of it, or the head
+// (request smuggling).
+func (r *Request) appendHead(b []byte, fields []Field) ([]byte, error) {
+	if !ValidName(r.Method) || !ValidValue(r.Host) || !validURI(r.URI) {
+		return b, errors.New("send request: its method, Host or URL is ill-formed")
 	}
+	b = append(b, r.Method...)
+	b = append(b, ' ')
+	b = append(b, r.URI...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, r.Host...)
 	b = append(b, "\r\n"...)
-	for name, values := range m.Header {
-		if ownHeader(name) {
+	for i := range fields {
+		f := &fields[i]
+		switch {
+		case !ValidName(f.Name):
+			return b, HeaderError("with an invalid name")
+		case !ValidValue(f.Value):
+			return b, HeaderError(f.Name)
+		case ownHeader(f.Name):
 			continue
 		}
-		for _, v := range values {
-			b = append(b, name...)
-			b = append(b, ": "...)
-			b = append(b, v...)
-			b = append(b, "\r\n"...)
-		}
-	}
-	if m.Close {
-		b = append(b, "Connection: close\r\n"...)
-	}
-	if m.Body != nil {
-		b = append(b, "Content-Length: "...)
-		b = strconv.AppendInt(b, int64(len(m.body)), 10)
+		b = append(b, f.Name...)
+		b = append(b, ": "...)
+		b = append(b, f.Value...)
 		b = append(b, "\r\n"...)
 	}
-	return append(b, "\r\n"...)
+	if r.Close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	if r.Body != nil {
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, int64(len(r.Body)), 10)
+		b = append(b, "\r\n"...)
+	}
+	return append(b, "\r\n"...), nil
+}
+
+// validURI reports whether s can stand on a request line.
+func validURI(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // ownHeader reports headers that are the client's own to write.

@@ -63,33 +63,62 @@ type ProtocolError string
 
 func (e ProtocolError) Error() string { return "malformed HTTP answer: " + string(e) }
 
-// RoundTrip implements [http.RoundTripper]. When the request's context ends, so does
-// the exchange, and the error is the context's cause.
+// RoundTrip implements [http.RoundTripper], as Send within the transport's HeadTimeout.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var deadline time.Time
 	if t.cfg.HeadTimeout > 0 {
 		deadline = time.Now().Add(t.cfg.HeadTimeout)
 	}
-	m, err := newMessage(req)
+	r, err := requestOf(req)
 	if err != nil {
 		return nil, err
 	}
-	ctx := req.Context()
+	resp, err := t.Send(req.Context(), &r, fieldsOf(req.Header), deadline)
+	if err == nil {
+		resp.Request = req
+	}
+	return resp, err
+}
+
+// Send sends a request and brings the head of its answer, until deadline if there is one.
+// When ctx ends, so does the exchange, and the error is the context's cause. Of fields,
+// what is the client's own to write, such as Content-Length, is left out.
+func (t *Transport) Send(ctx context.Context, r *Request, fields []Field, deadline time.Time) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if c := t.take(m.addr, deadline); c != nil {
+	buf := writeBuffers.Get().(*[]byte)
+	defer writeBuffers.Put(buf)
+	text, err := r.appendHead((*buf)[:0], fields)
+	if err != nil {
+		return nil, err
+	}
+	rest := r.Body
+	if len(rest) <= inlineBody {
+		text, rest = append(text, rest...), nil
+	}
+	*buf = text[:0]
+	m := message{method: r.Method, repeatable: r.repeatable(), text: text, rest: rest}
+	if c := t.take(r.Addr, deadline); c != nil {
 		resp, unprocessed, err := c.exchange(ctx, &m)
 		if !unprocessed {
 			return resp, err
 		}
 	}
-	c, err := t.dial(ctx, m.addr, deadline)
+	c, err := t.dial(ctx, r.Addr, deadline)
 	if err != nil {
 		return nil, err
 	}
 	resp, _, err := c.exchange(ctx, &m)
 	return resp, err
+}
+
+// message is a request as it goes on the wire.
+type message struct {
+	method     string
+	repeatable bool
+	text       []byte // the head, and a body that is short
+	rest       []byte // a body that is not
 }
 
 // exchange sends one request and reads the head of its answer. On an error the
@@ -101,8 +130,7 @@ func (c *conn) exchange(ctx context.Context, m *message) (resp *http.Response, u
 	if !errors.Is(writeErr, os.ErrDeadlineExceeded) {
 		// A backend may answer before it has read everything, and close: the answer
 		// is then there although the write failed.
-		if resp, err = c.answer(ctx, stop, m.Method); err == nil {
-			resp.Request = m.Request
+		if resp, err = c.answer(ctx, stop, m.method); err == nil {
 			return resp, false, nil
 		}
 	}
@@ -129,27 +157,19 @@ var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); retu
 
 // write sends the request: one system call, if the socket takes it all.
 func (c *conn) write(m *message) error {
-	buf := writeBuffers.Get().(*[]byte)
-	defer writeBuffers.Put(buf)
-	b := m.appendHead((*buf)[:0])
 	var n int64
 	var err error
-	var size int
-	if len(m.body) <= inlineBody {
-		b = append(b, m.body...)
-		size = len(b)
+	if m.rest == nil {
 		var k int
-		k, err = c.tcp.Write(b)
+		k, err = c.tcp.Write(m.text)
 		n = int64(k)
 	} else {
-		size = len(b) + len(m.body)
-		parts := net.Buffers{b, m.body}
+		parts := net.Buffers{m.text, m.rest}
 		n, err = parts.WriteTo(c.tcp)
 	}
-	*buf = b[:0]
 	c.acknowledged = c.sent // an answer came to everything before
 	c.sent += uint64(n)
-	c.incomplete = n < int64(size)
+	c.incomplete = n < int64(len(m.text)+len(m.rest))
 	return err
 }
 
@@ -222,7 +242,7 @@ func (c *conn) unprocessed(m *message, err error) bool {
 	switch {
 	case c.in.got || errors.Is(err, os.ErrDeadlineExceeded):
 		return false
-	case m.repeatable(), c.sent == c.acknowledged: // not a byte was taken
+	case m.repeatable, c.sent == c.acknowledged: // not a byte was taken
 		return true
 	}
 	return errors.Is(err, io.EOF) && c.undelivered()

@@ -47,7 +47,7 @@ func (p *peer) request(method, body string) *http.Request {
 	}
 	req.Body = nil
 	if body != "" {
-		req.Body = h1.NewBody([]byte(body))
+		req.Body = io.NopCloser(strings.NewReader(body))
 	}
 	req.Header.Set("Accept", "application/json, text/event-stream")
 	return req
