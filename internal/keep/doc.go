@@ -6,7 +6,7 @@
 // both exist, and it closes when nobody holds it. [Key] derives keys of settings.
 // By [Flights] a value is made once for all who want it at the same time; [Cache]
 // remembers what was found out about something, within bounds, and [Recent] what was last
-// done. And it owns buffers for
+// done. By [Patience] many wait for something with one timer. And it owns buffers for
 // what is large and short-lived ([Borrow]), and bounds of what comes from outside
 // ([Budget]). It does not own what the values are. It imports nothing of this module.
 package keep

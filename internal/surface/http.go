@@ -10,7 +10,10 @@ import (
 )
 
 // streamable is a request of Streamable HTTP, of any revision.
-type streamable struct{ request }
+type streamable struct {
+	request
+	ahead ahead
+}
 
 // Receive takes the request in. The backend itself decides about GET and DELETE
 // (MCP 2025-11-25 transports).
@@ -49,10 +52,10 @@ func (q *streamable) Forward(x *pipeline.Exchange) *mcp.Error {
 	}
 	ctx, done := q.s.lifetime(x)
 	defer done()
-	waiting := q.ahead()
-	defer waiting.end()
+	q.ahead.waits(&q.request)
+	defer q.ahead.end()
 	a, err := x.Do(ctx)
-	out := waiting.stream()
+	out := q.ahead.stream()
 	if err != nil {
 		failed := x.Failed(err)
 		if out != nil {

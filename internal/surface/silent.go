@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/pipeline"
 	"github.com/sallyport-dev/sallyport/internal/upstream"
@@ -19,23 +19,22 @@ import (
 // ahead is an event stream that begins by itself, if nothing has come for half a
 // heartbeat.
 type ahead struct {
-	q     *request
-	timer *time.Timer
+	q    *request // nil where no stream can begin
+	wait keep.Waiting
 
 	mu   sync.Mutex
 	over bool
 	out  *streamWriter // once it has begun
 }
 
-// ahead waits for an answer's head. It is nil where no stream can begin without it: the
-// client takes none, or the head of the answer to initialize has the session's id.
-func (q *request) ahead() *ahead {
+// waits waits for an answer's head. No stream can begin without it where the client takes
+// none, or the head of the answer to initialize has the session's id.
+func (a *ahead) waits(q *request) {
 	if q.s.Heartbeat <= 0 || !q.IsRequest() || q.Message.Method == "initialize" || !takesStream(q.Request.Header["Accept"]) {
-		return nil
+		return
 	}
-	a := &ahead{q: q}
-	a.timer = time.AfterFunc(q.s.Heartbeat/2, a.begin)
-	return a
+	a.q = q
+	q.s.silent.Wait(&a.wait, a.begin)
 }
 
 func (a *ahead) begin() {
@@ -48,20 +47,22 @@ func (a *ahead) begin() {
 	streamHead(w.Header())
 	w.Header()["Content-Type"] = []string{"text/event-stream"}
 	w.WriteHeader(http.StatusOK)
-	a.out = &streamWriter{w: w, rc: http.NewResponseController(w)}
+	a.out = a.q.s.newStreamWriter(w)
 	_ = a.out.comment() // whoever writes next sees the error
 	a.out.startHeartbeat(a.q.s.Heartbeat)
 }
 
 // stream is the stream that has begun; nil if none has, and then none will.
 func (a *ahead) stream() *streamWriter {
-	if a == nil {
+	if a.q == nil {
 		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.over = true
-	a.timer.Stop()
+	if !a.over {
+		a.over = true
+		a.q.s.silent.Stop(&a.wait)
+	}
 	return a.out
 }
 

@@ -27,7 +27,7 @@ func (q *opening) Forward(x *pipeline.Exchange) *mcp.Error {
 	}
 	listening, done := q.s.listening.begin(x.Request.Context(), q.e, x.Caller)
 	defer done()
-	out := &streamWriter{w: q.w, rc: http.NewResponseController(q.w)}
+	out := q.s.newStreamWriter(q.w)
 	c := newConnection(x.Request.Context(), listening, &q.request, rand.Text())
 	c.write = func(msg []byte) error {
 		return out.write(mcp.AppendEvent(nil, mcp.Event{Name: "message", Data: msg}), true)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/keep"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
 	"github.com/sallyport-dev/sallyport/internal/pipeline"
 	"github.com/sallyport-dev/sallyport/internal/upstream"
@@ -22,7 +23,7 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return 
 func (q *request) stream(ctx context.Context, a *upstream.Answer) {
 	streamHead(q.w.Header())
 	q.w.WriteHeader(a.Status)
-	out := &streamWriter{w: q.w, rc: http.NewResponseController(q.w)}
+	out := q.s.newStreamWriter(q.w)
 	if q.Request.Method == http.MethodGet {
 		q.e.Metrics.StreamOpened()
 		defer q.e.Metrics.StreamClosed()
@@ -160,8 +161,15 @@ type streamWriter struct {
 	wrote   bool  // since the last heartbeat
 	flushed bool  // the head, at least, is out
 	opened  bool  // a comment of the gateway's is its first line; set before anything else is
-	beat    *time.Timer
 	stopped bool
+
+	heads *keep.Patience // with a head that nothing follows
+	head  keep.Waiting
+	beat  *time.Timer
+}
+
+func (s *Surfaces) newStreamWriter(w http.ResponseWriter) *streamWriter {
+	return &streamWriter{w: w, rc: http.NewResponseController(w), heads: s.heads}
 }
 
 // write passes bytes on. What ends the stream needs no flush of its own: it goes
@@ -251,14 +259,22 @@ var keepAlive = []byte(": keep-alive\n\n")
 func (s *streamWriter) startHeartbeat(every time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := every
-	switch {
-	case !s.flushed:
-		first = headDelay
-	case every <= 0:
+	if s.flushed {
+		s.beatAfter(every)
 		return
 	}
-	s.beat = time.AfterFunc(first, func() { s.heartbeat(every) })
+	s.heads.Wait(&s.head, func() { s.heartbeat(every) })
+}
+
+// beatAfter sets the timer of the next heartbeat, if there is to be one; mu is held.
+func (s *streamWriter) beatAfter(every time.Duration) {
+	switch {
+	case every <= 0:
+	case s.beat == nil:
+		s.beat = time.AfterFunc(every, func() { s.heartbeat(every) })
+	default:
+		s.beat.Reset(every)
+	}
 }
 
 // heartbeat writes a comment between two events if nothing else was written; the
@@ -276,15 +292,14 @@ func (s *streamWriter) heartbeat(every time.Duration) {
 		_ = s.send(keepAlive, true) // whoever writes next sees the error
 	}
 	s.wrote = false
-	if every > 0 {
-		s.beat.Reset(every)
-	}
+	s.beatAfter(every)
 }
 
 func (s *streamWriter) stopHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
+	s.heads.Stop(&s.head)
 	if s.beat != nil {
 		s.beat.Stop()
 	}

@@ -38,13 +38,18 @@ type Surfaces struct {
 	listening  listening
 	streams    sync.Map // *connection of HTTP+SSE, by id
 	messages   *keep.Budget
+	silent     *keep.Patience // with backends that say nothing
+	heads      *keep.Patience // with heads that nothing follows
 
 	otherOrigin sync.Once // of a warning
 }
 
 // New makes surfaces without a client.
 func New(cfg Config) *Surfaces {
-	s := &Surfaces{Config: cfg, hosts: map[string]bool{}, origins: map[string]bool{}, messages: newMessageRoom(cfg.MaxBodyBytes)}
+	s := &Surfaces{
+		Config: cfg, hosts: map[string]bool{}, origins: map[string]bool{}, messages: newMessageRoom(cfg.MaxBodyBytes),
+		silent: keep.NewPatience(cfg.Heartbeat / 2), heads: keep.NewPatience(headDelay),
+	}
 	for _, h := range cfg.AllowedHosts {
 		s.hosts[Hostname(h)] = true
 	}
