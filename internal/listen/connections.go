@@ -1,13 +1,13 @@
 package listen
 
 import (
-	"container/list"
 	"crypto/tls"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/ratelimit"
@@ -52,24 +52,25 @@ const patience = time.Second
 // newcomer gets that of whoever has been idle for longest, or waits.
 type Connections struct {
 	net.Listener
-	most int
-	log  *ratelimit.Log
+	most  int
+	log   *ratelimit.Log
+	epoch time.Time
 
-	mu   sync.Mutex
-	room sync.Cond
-	// open has those that are idle, the longest first, then the border, then those that
-	// are not. Each request moves its connection over, and back.
-	open   list.List // of *clientConn; the border has none
-	border *list.Element
+	// wanted says that a newcomer waits for a connection to become idle. What each request
+	// does is no more than to read it: who is idle is looked for when a place is needed.
+	wanted atomic.Bool
+
+	mu     sync.Mutex
+	room   sync.Cond
+	open   map[*clientConn]struct{}
 	closed bool
 }
 
 // New bounds the connections that a listener accepts. The server's ConnState is to be
 // [Connections.Note].
 func New(ln net.Listener, places Places, to *slog.Logger) *Connections {
-	c := &Connections{Listener: ln, most: int(places), log: ratelimit.NewLog(to)}
+	c := &Connections{Listener: ln, most: int(places), log: ratelimit.NewLog(to), epoch: time.Now(), open: map[*clientConn]struct{}{}}
 	c.room.L = &c.mu
-	c.border = c.open.PushBack(nil)
 	return c
 }
 
@@ -84,39 +85,57 @@ func (c *Connections) Accept() (net.Conn, error) {
 	if !ok {
 		return conn, nil // of no listener that the gateway has
 	}
-	mine := &clientConn{TCPConn: tcp, of: c, since: time.Now()}
+	mine := &clientConn{TCPConn: tcp, of: c}
+	mine.idle.Store(c.now()) // it has not said anything yet
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.place() {
 		_ = tcp.Close()
 		return nil, net.ErrClosed
 	}
-	mine.at = c.open.InsertBefore(mine, c.border) // it has not said anything yet
+	c.open[mine] = struct{}{}
 	return mine, nil
 }
 
+// now is the time since the epoch; never 0.
+func (c *Connections) now() int64 { return int64(time.Since(c.epoch)) + 1 }
+
 // place waits for a place; false when the listener is closed. mu is held.
 func (c *Connections) place() bool {
-	for c.open.Len()-1 >= c.most && !c.closed {
+	for len(c.open) >= c.most && !c.closed {
 		c.log.Warn("connections", "as many clients are connected as the process may open files for; idle connections are closed for new ones", "connections", c.most)
-		longest := c.open.Front()
-		if longest == c.border {
+		c.wanted.Store(true) // before looking: who becomes idle after that says so
+		longest, since := c.longest()
+		if longest == nil {
 			c.room.Wait()
 			continue
 		}
-		conn := longest.Value.(*clientConn)
-		if rest := patience - time.Since(conn.since); rest > 0 {
+		c.wanted.Store(false) // whoever becomes idle now has to wait for longer
+		if rest := patience - time.Duration(c.now()-since); rest > 0 {
 			later := time.AfterFunc(rest, c.room.Broadcast)
 			c.room.Wait()
 			later.Stop()
 			continue
 		}
-		c.open.MoveToBack(longest)
+		if !longest.idle.CompareAndSwap(since, 0) {
+			continue // not any more
+		}
 		c.mu.Unlock()
-		_ = conn.Close() // nobody is told: it was idle
+		_ = longest.Close() // nobody is told: it was idle
 		c.mu.Lock()
 	}
+	c.wanted.Store(false)
 	return !c.closed
+}
+
+// longest is the connection that has been idle for longest; nil where none is. mu is held.
+func (c *Connections) longest() (conn *clientConn, since int64) {
+	for one := range c.open {
+		if at := one.idle.Load(); at != 0 && (conn == nil || at < since) {
+			conn, since = one, at
+		}
+	}
+	return conn, since
 }
 
 // Note implements http.Server's ConnState.
@@ -125,26 +144,25 @@ func (c *Connections) Note(conn net.Conn, state http.ConnState) {
 		conn = over.NetConn()
 	}
 	mine, ok := conn.(*clientConn)
-	if !ok || state == http.StateNew {
-		return
+	switch {
+	case !ok || state == http.StateNew:
+	case state != http.StateIdle:
+		mine.idle.Store(0)
+	default:
+		mine.idle.Store(c.now())
+		if c.wanted.Load() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.room.Broadcast()
+		}
 	}
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if state != http.StateIdle {
-		c.open.MoveToBack(mine.at)
-		return
-	}
-	mine.since = now
-	c.open.MoveBefore(mine.at, c.border)
-	c.room.Signal()
 }
 
 // left gives a connection's place back.
 func (c *Connections) left(conn *clientConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open.Remove(conn.at)
+	delete(c.open, conn)
 	c.room.Signal()
 }
 
@@ -160,9 +178,8 @@ func (c *Connections) Close() error {
 // clientConn is a connection that has a place.
 type clientConn struct {
 	*net.TCPConn
-	of    *Connections
-	at    *list.Element // of.mu guards this and what follows
-	since time.Time     // it has been idle, if it is
+	of   *Connections
+	idle atomic.Int64 // since when, by [Connections.now]; 0 while it is not
 }
 
 // Close gives the place back.
