@@ -81,9 +81,10 @@ func (l *Link) Proxied(r *http.Request) bool { return authn.Within(peer(r), l.Pr
 // Sender is who sends a request: the peer, or behind proxies that are trusted what they
 // say. X-Forwarded-For is read from the right: what is left of the first one who is
 // not trusted was written by a stranger.
-func (l *Link) Sender(r *http.Request) netip.Addr {
-	nearest := peer(r)
-	if !l.Trusts(r) {
+func (l *Link) Sender(r *http.Request) netip.Addr { return l.sender(r, peer(r)) }
+
+func (l *Link) sender(r *http.Request, nearest netip.Addr) netip.Addr {
+	if !l.TrustHeaders || !authn.Within(nearest, l.Proxies) {
 		return nearest
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")

@@ -59,11 +59,12 @@ func (x *Exchange) Prepare() *mcp.Error {
 // Sharer is who uses what several callers share, such as a connection to a backend: the
 // caller, or, where nobody says who they are, whoever is at the address they come from.
 func (x *Exchange) Sharer() string {
-	key := x.CallerKey()
-	if x.Caller.Source != identity.SourceAnonymous {
-		return key
+	if x.Caller.Source == identity.SourceAnonymous {
+		if address := PeerAddress(x.Request); address != "" { // without a port, all anonymous callers are one
+			return address // which is no caller's key: those have parts
+		}
 	}
-	return key + "\x00" + PeerAddress(x.Request) // without a port, all anonymous callers are one
+	return x.CallerKey()
 }
 
 // Do asks the target and returns the head of its answer, in which the client sees

@@ -22,7 +22,8 @@ func (e *Endpoint) identify(x *Exchange) *mcp.Error {
 	if len(x.Request.Header["Authorization"]) > 1 {
 		return x.deny(&authn.Denied{Status: http.StatusBadRequest, Code: authn.CodeInvalidRequest, Reason: "there is more than one Authorization header"})
 	}
-	caller, denied := e.Door.Resolve(x.Request.Context(), &authn.Request{Header: x.Request.Header, Peer: peer(x.Request), TLS: x.Request.TLS, Sender: e.Link.Sender(x.Request)})
+	from := peer(x.Request)
+	caller, denied := e.Door.Resolve(x.Request.Context(), &authn.Request{Header: x.Request.Header, Peer: from, TLS: x.Request.TLS, Sender: e.Link.sender(x.Request, from)})
 	if denied != nil {
 		return x.deny(denied)
 	}

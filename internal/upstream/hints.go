@@ -33,6 +33,9 @@ func (u *Upstream) Learn(tools []mcp.Item) {
 
 // HintsOf are the annotations of a tool, by the server's own name.
 func (u *Upstream) HintsOf(tool string) mcp.Hints {
+	if !u.Hints { // none were learnt
+		return mcp.Hints{}
+	}
 	u.hints.mu.RLock()
 	defer u.hints.mu.RUnlock()
 	return u.hints.known[tool]
