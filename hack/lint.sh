@@ -27,4 +27,4 @@ step "the CRDs, by the API server's own validation"
 (cd tools/crdcheck && go test ./...)
 
 step "allocations" # which the race detector would count, too
-go test -run Allocations ./internal/mcp
+go test -run Allocations ./internal/mcp ./cmd/sallyportd
