@@ -105,6 +105,7 @@ func TestRightsOfTheOperator(t *testing.T) {
 			"apps/deployments": owned, "apps/statefulsets": owned,
 			"policy/poddisruptionbudgets": owned, "networking.k8s.io/networkpolicies": owned,
 			"gateway.networking.k8s.io/httproutes": owned,
+			"gateway.networking.k8s.io/gateways":   "get", // the scheme and port of status.externalUrl
 
 			"/events": "create patch", "events.k8s.io/events": "create patch",
 			"coordination.k8s.io/leases": "create get update",

@@ -12,11 +12,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
+	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
 // reached is how clients reach a gateway whose people sign in.
@@ -25,7 +28,12 @@ type reached struct {
 	front        *testkit.TLSFront
 	via          *http.Client
 	browser      *testkit.Browser
+	route        bool // it leads where an HTTPRoute leads
 }
+
+// leadsTo tells whether a path below the base is one that clients reach. A host of a Gateway may be that of several
+// resources, so that none has the short paths.
+func (r *reached) leadsTo(path string) bool { return !r.route || strings.HasPrefix(path, "/servers/") }
 
 // deployments are how a gateway is put into the world.
 var deployments = []struct {
@@ -35,6 +43,7 @@ var deployments = []struct {
 	issuer string // its path, below the base
 	lines  string // of the resource
 	public bool   // --public-url is given
+	route  bool   // the nginx leads where the operator's HTTPRoute leads, and says nothing in headers
 }{
 	{name: "by itself"},
 	{name: "issuer below the base", issuer: "/login"},
@@ -43,15 +52,22 @@ var deployments = []struct {
 	{name: "nginx, TLS, issuer below", tls: true, behind: "/gw", issuer: "/login", public: true},
 	{name: "nginx, TLS, forwarded headers", tls: true, behind: "/gw", lines: "trustProxyHeaders: true"},
 	{name: "nginx, TLS, no setting but the issuer", tls: true},
+	{name: "a Gateway", tls: true, route: true},
+	{name: "a Gateway that takes a prefix off, issuer below", tls: true, behind: "/gw", issuer: "/login", route: true},
 }
 
 // reach starts a gateway and what stands before it.
 func reach(t *testing.T, way int) *reached {
 	t.Helper()
 	w, address := deployments[way], testkit.FreeAddress(t)
-	r := &reached{base: "http://" + address, via: client, browser: testkit.NewBrowser(t)}
+	r := &reached{base: "http://" + address, via: client, browser: testkit.NewBrowser(t), route: w.route}
 	if w.tls {
-		r.front = testkit.StartTLSFront(t, r.base, w.behind)
+		if w.route {
+			r.front = startGateway(t, r.base, w.behind, w.issuer)
+			w.lines = "gateway: {parentRefs: [{name: public}], hostnames: [localhost], pathPrefix: '" + w.behind + "'}"
+		} else {
+			r.front = testkit.StartTLSFront(t, r.base, w.behind)
+		}
 		r.base, r.via, r.browser = r.front.URL, r.front.Client, testkit.NewBrowserVia(t, r.roots())
 	}
 	r.issuer = r.base + w.issuer
@@ -66,6 +82,64 @@ func reach(t *testing.T, way int) *reached {
 	}
 	serve(t, authServer(t, r.issuer, map[string]*testkit.IdP{"default": idp}, []string{"default"})+remote("docs", backend.URL, lines...), flags...)
 	return r
+}
+
+// startGateway starts an nginx that does what an HTTPRoute says, as the operator makes it for the resource docs. It
+// ends TLS, and tells the gateway nothing of that.
+func startGateway(t *testing.T, upstream, prefix, issuer string) *testkit.TLSFront {
+	t.Helper()
+	spec := &v1alpha1.GatewayRoute{Hostnames: []v1alpha1.RouteHost{"localhost"}, PathPrefix: v1alpha1.RoutePrefix(prefix)}
+	route := render.Route{Spec: spec, Service: "docs-proxy", Port: 8080, Served: []string{"/servers/docs"}, Issuers: []*url.URL{{Scheme: "https", Host: "localhost", Path: prefix + issuer}}}
+	text, err := json.Marshal(route.Object())
+	var made struct {
+		Spec struct {
+			Rules []struct {
+				Matches []struct{ Path struct{ Type, Value string } }
+				Filters []struct {
+					URLRewrite struct {
+						Path struct{ ReplacePrefixMatch string }
+					}
+				}
+				Timeouts struct{ Request string }
+			}
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &made)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var locations strings.Builder
+	lead := func(kind, path, to string) {
+		fmt.Fprintf(&locations, "\t\tlocation %s%s { proxy_pass %%UPSTREAM%%%s; }\n", kind, path, to)
+	}
+	for _, rule := range made.Spec.Rules {
+		if rule.Timeouts.Request != "0s" {
+			t.Errorf("a rule ends requests after %q", rule.Timeouts.Request)
+		}
+		for _, m := range rule.Matches {
+			to, below := "", ""
+			if len(rule.Filters) > 0 {
+				to = rule.Filters[0].URLRewrite.Path.ReplacePrefixMatch
+				below = to + "/"
+			}
+			lead("= ", m.Path.Value, to)
+			if m.Path.Type == "PathPrefix" {
+				lead("", m.Path.Value+"/", below)
+			}
+		}
+	}
+	f := testkit.StartNginx(t, time.Now().Add(time.Hour), `server {
+		listen 127.0.0.1:%PORT% ssl;
+		ssl_certificate %DIR%/cert.pem;
+		ssl_certificate_key %DIR%/key.pem;
+		proxy_set_header Host $http_host;
+		proxy_set_header Upgrade $http_upgrade;
+		proxy_set_header Connection $connection_upgrade;
+`+locations.String()+"}", "%UPSTREAM%", upstream)
+	f.URL = strings.Replace(f.URL, "127.0.0.1", "localhost", 1) + prefix
+	return f
 }
 
 // roots are those that clients trust; nil for everybody's.
@@ -105,6 +179,9 @@ func TestWhatIsAdvertisedIsAccepted(t *testing.T) {
 			r := reach(t, i)
 			app := r.register(t)
 			for _, path := range spellings() {
+				if !r.leadsTo(path) {
+					continue
+				}
 				if err := r.walk(t, app, path); err != nil {
 					t.Errorf("%s: %v", path, err)
 				}
@@ -257,13 +334,16 @@ func (r *reached) open(t *testing.T, path, token string) error {
 func TestSDKsSignInAtEveryAddress(t *testing.T) {
 	t.Parallel()
 	for i, w := range deployments {
-		if w.name != "by itself" && w.name != "nginx, TLS, public URL" && w.name != "nginx, TLS, forwarded headers" {
+		if w.name != "by itself" && w.name != "nginx, TLS, public URL" && w.name != "nginx, TLS, forwarded headers" && !w.route {
 			continue // for clients there is no difference
 		}
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			r := reach(t, i)
 			for _, path := range []string{"/servers/docs/mcp", "/servers/docs/mcp/", "/mcp", "/servers/docs/sse", "/sse", "/sse/"} {
+				if !r.leadsTo(path) {
+					continue
+				}
 				t.Run("Go"+path, func(t *testing.T) {
 					t.Parallel()
 					r.signInByGo(t, path)
@@ -285,6 +365,9 @@ func TestSDKsSignInAtEveryAddress(t *testing.T) {
 				{"v2", "/mcp/"},
 				{"v2-sse", "/sse/"},
 			} {
+				if !r.leadsTo(script.path) {
+					continue
+				}
 				t.Run("TypeScript "+script.version+script.path, func(t *testing.T) {
 					t.Parallel()
 					signInByScript(t, testkit.NewBrowserVia(t, r.roots()), env, script.version, r.base+script.path)

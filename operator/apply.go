@@ -92,11 +92,18 @@ func (r *reconciler) applyOne(ctx context.Context, owner client.Object, want ren
 func (r *reconciler) live(ctx context.Context, want render.Object) (client.Object, error) {
 	read := func(from client.Reader) (live client.Object, err error) {
 		live = reflect.New(reflect.TypeOf(want).Elem()).Interface().(client.Object)
+		live.GetObjectKind().SetGroupVersionKind(want.GetObjectKind().GroupVersionKind()) // by which an object without a type is found
 		return live, from.Get(ctx, client.ObjectKeyFromObject(want), live)
 	}
 	var live client.Object
 	err := error(apierrors.NewNotFound(schema.GroupResource{}, want.GetName()))
-	if _, content := want.(*corev1.ConfigMap); !content { // which the cache has without its content
+	switch want.(type) {
+	case *corev1.ConfigMap: // which the cache has without its content
+	case *unstructured.Unstructured: // which is in a cache of its own
+		if known := r.routes.Known(); known.Reader != nil {
+			live, err = read(known.Reader)
+		}
+	default:
 		live, err = read(r.client)
 	}
 	if apierrors.IsNotFound(err) {

@@ -9,6 +9,9 @@
 //	apply    those that differ from what is there, by server-side apply (apply.go)
 //	status   conditions, phase and events (status.go, backends.go)
 //
+// The route of clients outside (route.go) goes beside: what becomes of it costs the rest
+// nothing.
+//
 // While a resource is gathered, everything that is looked at is noted (tracker.go), there
 // or not; a change of any of it brings the resource back. There is one queue for all kinds,
 // and a table of them in kinds.go: to add a kind, add a line.
@@ -22,6 +25,6 @@
 // It owns nothing that serves: the pods run sallyportd, which has no access to the API
 // server. It does not own the rules of fields (the CRDs), what manifests mean
 // (internal/compile/plan), or the command's flags (cmd/sallyport). It may import
-// those, internal/manifest and api/v1alpha1, and nothing of the data plane. It is the one
-// package that imports controller-runtime and client-go.
+// those, internal/manifest and api/v1alpha1, and nothing of the data plane. It and
+// the package route below it import controller-runtime and client-go, and nobody else.
 package operator

@@ -19,11 +19,14 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -123,7 +126,7 @@ func (c *cluster) made() string {
 	var b strings.Builder
 	for _, list := range []client.ObjectList{
 		&corev1.ServiceAccountList{}, &corev1.ConfigMapList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{},
-		&policyv1.PodDisruptionBudgetList{}, &networkingv1.NetworkPolicyList{},
+		&policyv1.PodDisruptionBudgetList{}, &networkingv1.NetworkPolicyList{}, httpRoutes(),
 	} {
 		if err := c.direct.(client.Client).List(c.Context(), list, client.MatchingLabels{"app.kubernetes.io/managed-by": "sallyport"}); err != nil {
 			c.Fatal(err)
@@ -151,6 +154,13 @@ func (c *cluster) made() string {
 		}
 	}
 	return b.String()
+}
+
+// httpRoutes is a list of them, which are of no type.
+func httpRoutes() *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(render.HTTPRoute.GroupVersion().WithKind("HTTPRouteList"))
+	return list
 }
 
 // signingKey is a new key, as PEM.

@@ -78,12 +78,12 @@ func asServing(obj client.Object) (*serving, bool) {
 	case *v1alpha1.MCPServer:
 		st := &o.Status
 		return &serving{o, &o.Spec.Serving, cmp.Or(o.Spec.ProxyPort, 8080), servingStatus{
-			&st.Phase, &st.Message, &st.URL, nil, &st.Gateway, &st.ObservedGeneration, &st.Conditions, nil, nil,
+			&st.Phase, &st.Message, &st.URL, &st.ExternalURL, &st.Gateway, &st.ObservedGeneration, &st.Conditions, nil, nil,
 		}}, true
 	case *v1alpha1.VirtualMCPServer:
 		st := &o.Status
 		return &serving{o, &o.Spec.Serving, cmp.Or(o.Spec.ProxyPort, 4483), servingStatus{
-			&st.Phase, &st.Message, &st.URL, nil, &st.Gateway, &st.ObservedGeneration, &st.Conditions, nil, st,
+			&st.Phase, &st.Message, &st.URL, &st.ExternalURL, &st.Gateway, &st.ObservedGeneration, &st.Conditions, nil, st,
 		}}, true
 	}
 	return nil, false

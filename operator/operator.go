@@ -63,8 +63,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := r.answer(ctx, mgr, config); err != nil {
 		return err
 	}
-	if err := mgr.Add(r.asker); err != nil {
-		return fmt.Errorf("start asking pods: %w", err)
+	for _, runs := range []manager.Runnable{r.asker, r.routes} {
+		if err := mgr.Add(runs); err != nil {
+			return fmt.Errorf("start what looks at the cluster: %w", err)
+		}
 	}
 	if err := r.index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err

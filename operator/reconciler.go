@@ -27,6 +27,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/route"
 )
 
 // reconciler brings resources of all our kinds about, one at a time each.
@@ -39,7 +40,9 @@ type reconciler struct {
 	events  events.EventRecorder
 	log     *slog.Logger
 	queue   workqueue.TypedRateLimitingInterface[key] // set before anything is reconciled
+	started chan struct{}                             // closed when there is a queue
 	asker   *asker
+	routes  *route.Watch
 
 	environments environments
 	sharing      sharing
@@ -52,7 +55,9 @@ func newReconciler(mgr manager.Manager, o *Options) *reconciler {
 	r := &reconciler{
 		options: o, kinds: kinds(), tracker: newTracker(), client: mgr.GetClient(), direct: mgr.GetAPIReader(),
 		events: mgr.GetEventRecorder("sallyport-operator"), log: o.Log,
+		started: make(chan struct{}),
 	}
+	r.routes = newRoutes(mgr, o, r)
 	r.asker = newAsker(r.client, o.StatusEvery, func(k key) { r.queue.Add(k) })
 	return r
 }
@@ -133,6 +138,7 @@ func (r *reconciler) watch(mgr manager.Manager) error {
 	})
 	b.WatchesRawSource(source.TypedFunc[key](func(_ context.Context, q workqueue.TypedRateLimitingInterface[key]) error {
 		r.queue = q
+		close(r.started)
 		return nil
 	}))
 	on := func(obj client.Object, to func(client.Object) []key, when ...predicate.Predicate) {

@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
+	"github.com/sallyport-dev/sallyport/operator/route"
 )
 
 // cluster is an API server in memory, which knows server-side apply, and an operator
@@ -91,8 +92,9 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	c.reconciler = &reconciler{
 		options: &Options{Image: "example.com/sallyport:1", Resync: time.Minute, StatusEvery: 15 * time.Second}, kinds: kinds(), tracker: newTracker(),
 		client: counted, direct: store, events: c.events, log: slog.New(slog.DiscardHandler),
-		asker: newAsker(store, time.Minute, func(key) {}),
-		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[key]()),
+		routes: route.Fixed(route.Known{State: route.There, Reader: store}),
+		asker:  newAsker(store, time.Minute, func(key) {}),
+		queue:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[key]()),
 	}
 	t.Cleanup(c.queue.ShutDown)
 	return c

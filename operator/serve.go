@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/route"
 )
 
 // serve reconciles a resource with an endpoint of its own.
@@ -41,7 +42,12 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 	if err != nil {
 		return err
 	}
+	gw, out := w.gateway, w.outside
+	led := r.route(ctx, obj, gw, out, v.plan, len(v.problems) == 0 && failed == nil)
 	r.tellServing(s, g, v, st, failed)
+	tellRoute(s, gw, out, led, func(kind string, status metav1.ConditionStatus, reason, message string) {
+		setCondition(s.status.conditions, s.object.GetGeneration(), kind, status, reason, message)
+	})
 	if st.asked && st.said.exchange != nil && st.said.exchange.Last != nil {
 		for u := range g.uses {
 			if u.Kind == "MCPExternalAuthConfig" { // which tells how the last exchange went
@@ -50,12 +56,23 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 		}
 	}
 	if err := r.writeStatus(ctx, before, s.object, *s.status.conditions, conditionsIn(before)); err != nil {
-		return errors.Join(failed, err)
+		return errors.Join(failed, led.failed, err)
 	}
 	if onlyManifests(failed) {
-		return nil
+		failed = nil
 	}
-	return failed
+	return errors.Join(failed, led.failed)
+}
+
+// reached is a resource that says what the Gateway before it speaks, for its pods.
+func reached(obj client.Object, out *route.Outside) client.Object {
+	if out == nil {
+		return obj
+	}
+	obj = obj.DeepCopyObject().(client.Object) // what is told goes into the other
+	s, _ := asServing(obj)
+	s.spec.Gateway = out.Spec
+	return obj
 }
 
 // onlyManifests tells what only other manifests can mend.

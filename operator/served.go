@@ -22,18 +22,29 @@ func asServed(obj client.Object) client.Object {
 		served := &v1alpha1.MCPRemoteProxy{ObjectMeta: metav1.ObjectMeta{Name: o.Name, Namespace: o.Namespace}}
 		served.Spec.Remote, served.Spec.Transport = containerAt(o)
 		served.Spec.Serving, served.Spec.Membership = o.Spec.Serving, o.Spec.Membership
-		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.GatewayRef = v1alpha1.Cluster{}, 0, nil
+		withoutCluster(&served.Spec.Serving)
 		return served
 	case *v1alpha1.MCPRemoteProxy:
 		served := o.DeepCopy()
-		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.GatewayRef = v1alpha1.Cluster{}, 0, nil
+		withoutCluster(&served.Spec.Serving)
 		return served
 	case *v1alpha1.VirtualMCPServer:
 		served := o.DeepCopy()
-		served.Spec.Cluster, served.Spec.ProxyPort, served.Spec.ImagePullSecrets, served.Spec.GatewayRef = v1alpha1.Cluster{}, 0, nil, nil
+		withoutCluster(&served.Spec.Serving)
+		served.Spec.ImagePullSecrets = nil
 		return served
 	}
 	return obj
+}
+
+// withoutCluster takes out what is for the cluster alone. Of a route the pods need to
+// know the host names.
+func withoutCluster(s *v1alpha1.Serving) {
+	s.Cluster, s.ProxyPort, s.GatewayRef = v1alpha1.Cluster{}, 0, nil
+	if s.Gateway != nil {
+		s.Gateway = s.Gateway.DeepCopy()
+		s.Gateway.Overrides = v1alpha1.Overrides{}
+	}
 }
 
 // asMember is a member of a group as the gateway before the group reads it: without an

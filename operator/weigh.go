@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/route"
 	"github.com/sallyport-dev/sallyport/operator/webhook"
 )
 
@@ -20,13 +21,17 @@ type weighed struct {
 	verdict   verdict
 	container *container // nil for what has no server of its own
 	gateway   *render.Gateway
+	outside   *route.Outside // nil where no Gateway leads to it
 }
 
 // weigh is the pass over a served resource that reconciling it and judging a change of it
 // share. failed is what no pod can be made of.
 func (r *reconciler) weigh(ctx context.Context, k key, s *serving) (w *weighed, failed, err error) {
 	w = &weighed{}
-	if w.gathered, err = r.gather(ctx, k, s.object); err != nil {
+	if w.outside, err = route.Read(ctx, r.direct, k.Namespace, s.spec.Gateway); err != nil {
+		return nil, nil, err
+	}
+	if w.gathered, err = r.gather(ctx, k, reached(s.object, w.outside)); err != nil {
 		return nil, nil, err
 	}
 	w.verdict = judge(w.gathered)

@@ -13,6 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="External URL",type=string,JSONPath=`.status.externalUrl`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MCPServer struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -216,6 +217,9 @@ type MCPServerStatus struct {
 	// URL is the endpoint inside the cluster.
 	// +optional
 	URL string `json:"url,omitempty"`
+	// ExternalURL is the endpoint as clients outside the cluster reach it.
+	// +optional
+	ExternalURL string `json:"externalUrl,omitempty"`
 	// Gateway is the MCPGateway that serves it now; empty where it has pods of its own.
 	// +optional
 	Gateway string `json:"gateway,omitempty"`

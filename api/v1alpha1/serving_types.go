@@ -4,6 +4,8 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetryConfigRef)",fieldPath=".telemetryConfigRef",message="cannot be set beside telemetry; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.gatewayRef)",fieldPath=".gateway",message="cannot be set beside gatewayRef: a route to a shared gateway is one of your own, to its Service; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.endpointPrefix)",fieldPath=".endpointPrefix",message="cannot be set beside gateway, which has pathPrefix; keep that"
 type Serving struct {
 	// Title is what people read where they allow an application to use the server; by
 	// default its name.
@@ -77,6 +79,10 @@ type Serving struct {
 	GatewayRef *ObjectRef `json:"gatewayRef,omitempty"`
 
 	Cluster `json:",inline"`
+
+	// Gateway is how clients outside the cluster reach the endpoint.
+	// +optional
+	Gateway *GatewayRoute `json:"gateway,omitempty"`
 
 	// Not built yet. Refused by name.
 

@@ -13,6 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Backends",type=integer,JSONPath=`.status.backendCount`
+// +kubebuilder:printcolumn:name="External URL",type=string,JSONPath=`.status.externalUrl`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type VirtualMCPServer struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -360,6 +361,9 @@ type VirtualMCPServerStatus struct {
 	// URL is the endpoint inside the cluster.
 	// +optional
 	URL string `json:"url,omitempty"`
+	// ExternalURL is the endpoint as clients outside the cluster reach it.
+	// +optional
+	ExternalURL string `json:"externalUrl,omitempty"`
 	// BackendCount is how many members can be called.
 	// +optional
 	BackendCount int32 `json:"backendCount,omitempty"`

@@ -29,7 +29,10 @@ func (c *making) endpoint(p *plan.Endpoint) {
 	e := &Endpoint{Title: p.Title, About: p.About, door: &d}
 	cfg := pipeline.Config{
 		Name: p.Name, Kind: p.Kind, Fingerprint: p.Fingerprint,
-		Link:       pipeline.Link{Prefix: p.Link.Prefix, TrustHeaders: p.Link.TrustHeaders, Proxies: p.Link.Proxies, Resource: resourceURL(p.Link.Resource)},
+		Link: pipeline.Link{
+			Prefix: p.Link.Prefix, TrustHeaders: p.Link.TrustHeaders, Proxies: p.Link.Proxies, Resource: resourceURL(p.Link.Resource),
+			Outside: pipeline.Outside(p.Link.Outside),
+		},
 		QueryToken: p.Door.QueryToken, ClockSkew: clockSkew,
 		Rates: c.rates(p), Places: c.opts.Places, Own: c.places(p.AtOnce), Policy: p.Policy.Set, Target: c.target(p),
 		Message: c.opts.Message, MaxEventBytes: c.opts.Limits.MaxEventBytes, Recent: c.opts.Recent,

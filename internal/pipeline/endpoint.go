@@ -68,7 +68,18 @@ type Link struct {
 	Proxies      []netip.Prefix // spec.trustedProxy.trustedProxies
 	Resource     *url.URL       // spec.oidcConfigRef.resourceUrl; nil for where requests come to
 	Origin       *url.URL       // of the gateway's own issuer of tokens for the endpoint; nil for none
+	Outside      Outside        // spec.gateway
 }
+
+// Outside are host names of an endpoint's own, behind a Gateway that ends TLS and takes a
+// prefix off.
+type Outside struct {
+	Hosts          []string // without port, in lower case; none where there is no Gateway
+	Scheme, Prefix string   // of addresses there
+}
+
+// Has reports whether a host name without port is one of them.
+func (o *Outside) Has(host string) bool { return slices.Contains(o.Hosts, strings.ToLower(host)) }
 
 // Trusts reports whether a request comes from a proxy whose X-Forwarded-* count.
 func (l *Link) Trusts(r *http.Request) bool {

@@ -1,6 +1,7 @@
 package surface
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,8 +14,9 @@ import (
 // publicURL is the address under which clients reach the gateway: scheme, host and
 // path prefix, without a slash at the end. What a client is told of addresses must
 // equal what it used (RFC 9728 §3.3), so behind a reverse proxy the gateway has to
-// be told, by --public-url, by the proxy's headers, or by the issuer that is its own:
-// tokens are for addresses at the issuer's origin.
+// be told, by --public-url, by the proxy's headers, by host names that are the
+// endpoint's, or by the issuer that is its own: tokens are for addresses at the issuer's
+// origin.
 func (s *Surfaces) publicURL(r *http.Request, l *pipeline.Link) string {
 	if s.PublicURL != "" {
 		return strings.TrimRight(s.PublicURL, "/")
@@ -29,6 +31,9 @@ func (s *Surfaces) publicURL(r *http.Request, l *pipeline.Link) string {
 		if prefix == "" {
 			prefix = forwardedPrefix(r.Header)
 		}
+	}
+	if l.Outside.Has(u.Hostname()) {
+		u.Scheme, prefix = l.Outside.Scheme, cmp.Or(l.Outside.Prefix, prefix)
 	}
 	at := oauth.Origin(&u)
 	if l.Origin != nil && strings.EqualFold(u.Hostname(), l.Origin.Hostname()) {

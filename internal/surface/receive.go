@@ -22,6 +22,9 @@ func (q *request) receive(allow string) *mcp.Error {
 	r := q.Request
 	for m := range strings.SplitSeq(allow, ", ") {
 		if m == r.Method {
+			if q.e.Link.Outside.Has(Hostname(r.Host)) { // its own name, which no page of others has
+				return q.s.CheckPage(r)
+			}
 			if err := q.s.checkName(r, q.e); err != nil {
 				return err
 			}

@@ -66,6 +66,8 @@ func (s *Surfaces) messagesAddress(r *http.Request, e *pipeline.Endpoint, id str
 		if u, err := url.Parse(s.PublicURL); err == nil {
 			prefix = strings.TrimRight(u.EscapedPath(), "/")
 		}
+	case e.Link.Outside.Has(Hostname(r.Host)):
+		prefix = e.Link.Outside.Prefix
 	case e.Link.Trusts(r):
 		prefix = forwardedPrefix(r.Header)
 	}

@@ -113,6 +113,11 @@ func (g *Gateway) Objects() ([]Object, error) {
 	return all, nil
 }
 
+// Route leads clients outside the cluster to the resource.
+func (g *Gateway) Route(spec *v1alpha1.GatewayRoute) *Route {
+	return &Route{Meta: g.meta(), Spec: spec, Service: g.ObjectName(), Port: g.Port, Served: []string{"/servers/" + g.Name}}
+}
+
 func serviceAccount(meta metav1.ObjectMeta) Object {
 	no := false
 	return &corev1.ServiceAccount{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: meta, AutomountServiceAccountToken: &no}

@@ -22,7 +22,7 @@ func (c one) serve(s *v1alpha1.Serving, v *Virtual, ups ...*Upstream) {
 	c.named[c.Name] = c.Object
 	e := &Endpoint{
 		Resource: c.resource(), Title: cmp.Or(s.Title, c.Name), About: s.Description, Paths: c.paths(), Upstreams: ups, Virtual: v,
-		Link:  Link{Prefix: string(s.EndpointPrefix), TrustHeaders: s.TrustProxyHeaders},
+		Link:  Link{Prefix: string(s.EndpointPrefix), TrustHeaders: s.TrustProxyHeaders, Outside: outside(s.Gateway)},
 		Rates: s.RateLimiting, AtOnce: s.MaxConcurrent, Telemetry: c.telemetry(s), Audit: s.Audit != nil && s.Audit.Enabled,
 	}
 	c.shares(s, e)
@@ -53,11 +53,25 @@ func (c one) paths() []string {
 	return []string{own}
 }
 
+// outside are the host names of an endpoint's own.
+func outside(g *v1alpha1.GatewayRoute) (o Outside) {
+	if g == nil {
+		return o
+	}
+	o.Scheme, o.Prefix = cmp.Or(g.Scheme, "https"), string(g.PathPrefix)
+	for _, h := range g.Hostnames {
+		o.Hosts = append(o.Hosts, string(h))
+	}
+	return o
+}
+
 // Addresses are those under which clients know the endpoint, and so what a token that
 // an authorization server makes for it may be for: below the issuer's origin, behind
-// each part of the issuer's path and each prefix that is configured.
+// each part of the issuer's path and each prefix that is configured; and below the host
+// names that are the endpoint's own.
 func (e *Endpoint) Addresses(a *AuthServer, publicURL string) []string {
-	prefixes := []string{"", e.Link.Prefix}
+	out := &e.Link.Outside
+	prefixes := []string{"", e.Link.Prefix, out.Prefix}
 	for i := range a.Path {
 		if a.Path[i] == '/' {
 			prefixes = append(prefixes, a.Path[:i])
@@ -81,6 +95,13 @@ func (e *Endpoint) Addresses(a *AuthServer, publicURL string) []string {
 				if at := a.Origin + prefix + spelled; !slices.Contains(list, at) {
 					list = append(list, at)
 				}
+			}
+		}
+	}
+	for _, host := range out.Hosts {
+		for _, spelled := range Spellings("/servers/" + e.Name + "/mcp") {
+			if at := out.Scheme + "://" + host + out.Prefix + spelled; !slices.Contains(list, at) {
+				list = append(list, at)
 			}
 		}
 	}

@@ -98,6 +98,13 @@ type Link struct {
 	TrustHeaders bool   // the X-Forwarded-* of a trusted proxy count
 	Resource     string // the endpoint's own address, if the manifest says it
 	Proxies      []netip.Prefix
+	Outside      Outside
+}
+
+// Outside are the host names by which clients reach an endpoint through a Gateway.
+type Outside struct {
+	Hosts          []string // none where there is no Gateway
+	Scheme, Prefix string   // of addresses there
 }
 
 // objectKey finds an object of a known kind.

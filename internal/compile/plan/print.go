@@ -74,6 +74,9 @@ func (e *Endpoint) print(p *page) {
 	if e.Gateway != "" {
 		p.row("served at", "in a cluster by the pods of MCPGateway %s", e.Gateway)
 	}
+	for _, host := range e.Link.Outside.Hosts {
+		p.row("served at", "%s://%s%s%s, through a Gateway", e.Link.Outside.Scheme, host, e.Link.Outside.Prefix, e.Paths[0])
+	}
 	if e.Link.TrustHeaders {
 		p.row("served at", "where a proxy at %s says so (X-Forwarded-Proto, -Host, -Prefix)", join(e.Link.Proxies))
 	}
