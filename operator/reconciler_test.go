@@ -28,6 +28,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan/text"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 	"github.com/sallyport-dev/sallyport/operator/route"
@@ -269,7 +270,7 @@ stringData: {token: value}
 		if len(p.Problems) > 0 {
 			t.Fatal(p.Problems)
 		}
-		return p.String()
+		return text.Of(p)
 	}
 	if diff := cmp.Diff(said(laptop), said(pod)); diff != "" {
 		t.Errorf("pods serve something else (-laptop +pod):\n%s", diff)

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/cmd/internal/process"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan/text"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
 )
@@ -47,7 +48,7 @@ func checkCommand() *cobra.Command {
 			switch {
 			case output == "plan":
 				for _, p := range plans {
-					fmt.Fprint(cmd.OutOrStdout(), p)
+					fmt.Fprint(cmd.OutOrStdout(), text.Of(p))
 				}
 			case len(problems) == 0:
 				fmt.Fprintf(cmd.OutOrStdout(), "%s, no problems\n", count(len(set.Objects), "resource"))

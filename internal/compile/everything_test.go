@@ -12,7 +12,7 @@ import (
 // Settings of every kind can be made into parts, and every credential sets the headers that were planned.
 func TestEverything(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("plan/testdata/everything.yaml")
+	text, err := os.ReadFile("plan/text/testdata/everything.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

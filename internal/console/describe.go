@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan/text"
 	"github.com/sallyport-dev/sallyport/internal/console/shape"
 )
 
@@ -53,8 +54,8 @@ func Describe(p *plan.Plan) []*Server {
 		s := &Server{
 			Name: e.Name, Kind: e.Kind, About: e.About,
 			path: e.Paths[len(e.Paths)-1], resource: e.Link.Resource, prefix: e.Link.Prefix,
-			who: e.Door.Who(), anonymous: e.Door.Anonymous, doors: len(e.Door.Methods),
-			may: e.Policy.May(), shadow: e.Policy.Config.Shadow, audited: e.Audit,
+			who: text.Who(&e.Door), anonymous: e.Door.Anonymous, doors: len(e.Door.Methods),
+			may: text.May(&e.Policy), shadow: e.Policy.Config.Shadow, audited: e.Audit,
 		}
 		if e.Title != e.Name {
 			s.Title = e.Title
@@ -64,8 +65,8 @@ func Describe(p *plan.Plan) []*Server {
 				s.notes = append(s.notes, strings.TrimPrefix(note, "SECURITY: "))
 			}
 		}
-		for i, text := range e.Policy.Config.Policies {
-			s.policies = append(s.policies, policyText{text, e.Policy.Place(i)})
+		for i, policy := range e.Policy.Config.Policies {
+			s.policies = append(s.policies, policyText{policy, e.Policy.Place(i)})
 		}
 		for _, u := range e.Upstreams {
 			s.behind = append(s.behind, describeBackend(u))
@@ -86,12 +87,12 @@ func describeBackend(u *plan.Upstream) backend {
 		}
 		return b
 	}
-	b := backend{name: u.Name, where: u.Remote.Address(), shown: u.Shown.What(), passes: u.Shown.Passthrough}
+	b := backend{name: u.Name, where: u.Remote.Address(), shown: text.What(&u.Shown), passes: u.Shown.Passthrough}
 	for _, h := range u.Shown.Headers {
 		b.fixed = append(b.fixed, fixed{h.Name, h.From, shape.Of(h.Value.Reveal())})
 	}
 	if u.Shown.Credential != nil {
-		b.made = u.Shown.Credential.String()
+		b.made = text.Credential(u.Shown.Credential)
 	}
 	return b
 }

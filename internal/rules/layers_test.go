@@ -40,6 +40,7 @@ var levels = map[string]int{
 	"internal/authn":                 2,
 	"internal/authserver":            2,
 	"internal/compile/plan":          2,
+	"internal/compile/plan/text":     3,
 	"internal/authserver/clients":    1,
 	"internal/authserver/delegation": 2,
 	"internal/authserver/pending":    2,

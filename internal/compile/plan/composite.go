@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -114,32 +113,4 @@ func (v *Virtual) gives(name string, members []member) string {
 		}
 	}
 	return ""
-}
-
-func printComposite(p *page, t *workflow.Tool) {
-	p.row("composite", "%s, in %s at most", t.Name, t.Timeout)
-	for _, s := range t.Steps {
-		what := "calls " + s.Call.Tool
-		switch s.Kind {
-		case workflow.Ask:
-			what = "asks the person"
-		case workflow.ForEach:
-			what = fmt.Sprintf("calls %s for each of up to %d elements, %d at a time", s.Call.Tool, s.Max, s.AtOnce)
-		}
-		var after []string
-		for _, i := range s.After {
-			after = append(after, t.Steps[i].ID)
-		}
-		more := with(" after %s", strings.Join(after, ", "))
-		if s.Condition != nil {
-			more += ", on a condition"
-		}
-		switch {
-		case s.Continue:
-			more += "; the others go on where it fails"
-		case s.Call.Retries > 0:
-			more += fmt.Sprintf("; %d times again where it fails", s.Call.Retries)
-		}
-		p.row("composite", "- %s %s%s", s.ID, what, more)
-	}
 }

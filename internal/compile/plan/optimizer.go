@@ -74,10 +74,3 @@ func (c one) optimizer(o *v1alpha1.Optimizer) *Optimizer {
 	out.Embedding = e
 	return out
 }
-
-func (o *Optimizer) print(p *page) {
-	p.row("tools", "are searched: clients list find_tool and call_tool, which finds at most %d", o.Most)
-	if e := o.Embedding; e != nil {
-		p.row("tools", "are ranked by meaning too, with model %s of %s%s", e.Model, e.URL, map[bool]string{false: ", which is shown a key"}[e.Key.Empty()])
-	}
-}

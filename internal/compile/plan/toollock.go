@@ -68,9 +68,3 @@ func (c one) readLock(field, name, key string) (toollock.Lock, bool) {
 	}
 	return lock, true
 }
-
-func (l *ToolLock) print(p *page) {
-	if l != nil {
-		p.row("tools", "are held to ConfigMap %s, which has %d; one that differs: %s", l.Name, len(l.Tools), l.Drift)
-	}
-}

@@ -413,37 +413,3 @@ func (v *Virtual) Own(e *Endpoint, public string) (name, member string) {
 	}
 	return public, ""
 }
-
-func (v *Virtual) print(p *page, e *Endpoint) {
-	p.row("joins", "the members of MCPGroup %s, as %s", v.Group, v.ServerName)
-	switch v.Strategy {
-	case "prefix":
-		p.row("names", "begin with %s", v.Format)
-	case "priority":
-		p.row("names", "that several have are the first one's%s", with(" of %s", strings.Join(v.Order, ", ")))
-	default:
-		p.row("names", "that several have are left out")
-	}
-	for i, up := range e.Upstreams {
-		m := v.Members[i]
-		p.row("member", "%s %s, with %s to answer%s", up.Kind, up.Name, m.Timeout, map[bool]string{true: "; clients see none of its tools"}[m.Hidden])
-		up.print(p)
-		printTools(p, m.Tools)
-	}
-	for _, t := range v.Composites {
-		printComposite(p, t)
-	}
-	if v.Optimizer != nil {
-		v.Optimizer.print(p)
-	}
-	if v.Whole {
-		p.row("lists", "are refused while a member of which nothing is known cannot be asked")
-	}
-	p.row("health", "is asked every %s; %d failures make a member unavailable", v.Health.Every, v.Health.Unhealthy)
-	if v.Verbose {
-		p.row("log", "has all that is logged for debugging")
-	}
-	if v.Breaker.Enabled {
-		p.row("health", "%d failed calls in a row stop the calls for %s", v.Breaker.FailureThreshold, v.Breaker.Timeout)
-	}
-}

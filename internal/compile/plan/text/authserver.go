@@ -1,18 +1,21 @@
-package plan
+package text
 
 import (
 	"cmp"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 )
 
-func (a *AuthServer) print(p *page) {
+func (p *page) authServer(a *plan.AuthServer) {
 	s := a.Spec
 	p.title(&a.Resource, "an authorization server")
 	p.row("issuer", "%s", s.Issuer)
 	for i := range a.Providers {
-		a.Providers[i].print(p, s.PrimaryUpstreamProvider)
+		p.provider(&a.Providers[i], s.PrimaryUpstreamProvider)
 	}
-	a.printClients(p)
+	p.clients(s)
 	for i := range s.TrustedIssuers {
 		p.row("clients", "tokens and assertions of %s are taken", s.TrustedIssuers[i].IssuerURL)
 	}
@@ -37,7 +40,7 @@ func (a *AuthServer) print(p *page) {
 	p.rests(&a.Resource)
 }
 
-func (x *Provider) print(p *page, primary string) {
+func (p *page) provider(x *plan.Provider, primary string) {
 	var at, id string
 	switch {
 	case x.Spec.OIDCConfig != nil:
@@ -55,8 +58,7 @@ func (x *Provider) print(p *page, primary string) {
 	p.row("people", "sign in at %s", text)
 }
 
-func (a *AuthServer) printClients(p *page) {
-	s := a.Spec
+func (p *page) clients(s *v1alpha1.EmbeddedAuthServer) {
 	if !s.DisableClientRegistration {
 		with := "without secrets"
 		if s.ConfidentialRegistration() {
@@ -90,12 +92,4 @@ func keys(n int) string {
 		return "one from a Secret"
 	}
 	return "the first of several from Secrets"
-}
-
-func texts[T ~string](list []T) []string {
-	all := make([]string, len(list))
-	for i, t := range list {
-		all[i] = string(t)
-	}
-	return all
 }
