@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/status"
 )
 
 // applyEach serves files each of which is a configuration of its own: what is wrong with
@@ -14,10 +15,10 @@ import (
 func (s *Server) applyEach(set *manifest.Set) {
 	parts, units := s.each.Make(set.Units, s.process())
 	next := newSnapshot(parts)
-	next.since, next.units = time.Now(), []unitStatus{}
+	next.since, next.units = time.Now(), []status.Unit{}
 	revisions := sha256.New()
 	for _, u := range units {
-		st := unitStatus{u.Name, configStatus{Hash: u.Revision}}
+		st := status.Unit{Name: u.Name, Config: status.Config{Hash: u.Revision}}
 		if u.Revision != "" {
 			st.LoadedAt = u.Since.UTC()
 		}

@@ -2,15 +2,11 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/sallyport-dev/sallyport/internal/netguard"
 )
 
 // keysWait is how long readiness waits for the first keys of issuers: a gateway whose
@@ -35,26 +31,8 @@ func (f *firstKeys) awaited(snap *Snapshot, now time.Time) bool {
 	if f.since.IsZero() {
 		f.since = now
 	}
-	f.over = now.Sub(f.since) >= keysWait || !snap.lacksKeys()
+	f.over = now.Sub(f.since) >= keysWait || !snap.parts.AwaitsKeys()
 	return !f.over
-}
-
-// lacksKeys tells whether keys of an issuer were never fetched, and may be soon.
-func (snap *Snapshot) lacksKeys() bool {
-	for _, k := range snap.parts.KeySets {
-		if ok, err := k.Fetched(); !ok && !hopeless(err) {
-			return true
-		}
-	}
-	return false
-}
-
-// hopeless tells failures that waiting does not mend: a name that does not exist, an
-// address that the manifest does not admit.
-func hopeless(err error) bool {
-	_, refused := errors.AsType[*netguard.RefusedError](err)
-	dns, ok := errors.AsType[*net.DNSError](err)
-	return refused || ok && dns.IsNotFound
 }
 
 // Ready reports whether the server has something to serve, can tell who calls, and

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -39,8 +38,5 @@ func TestFirstKeys(t *testing.T) {
 	var g firstKeys
 	if g.awaited(without, start) || g.awaited(with, start) {
 		t.Error("a gateway that was ready is not any more")
-	}
-	if !hopeless(&net.DNSError{IsNotFound: true}) || hopeless(&net.DNSError{}) || hopeless(nil) {
-		t.Error("a name that does not exist, and one that cannot be asked for, are confused")
 	}
 }

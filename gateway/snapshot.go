@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/pipeline"
+	"github.com/sallyport-dev/sallyport/internal/status"
 )
 
 // Snapshot is one whole configuration, compiled: immutable, swapped in as a whole
@@ -19,7 +20,7 @@ type Snapshot struct {
 	revision  string                        // of its manifests
 	since     time.Time                     // that it is served
 	described described
-	units     []unitStatus       // where each file is a configuration of its own
+	units     []status.Unit      // where each file is a configuration of its own
 	only      *pipeline.Endpoint // the one endpoint there is, also served at /mcp; else nil
 
 	uses atomic.Int64 // exchanges under way, plus one while it is current

@@ -10,67 +10,19 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/credential"
+	"github.com/sallyport-dev/sallyport/internal/status"
 )
 
-// status is what /status tells, for whoever keeps an eye on several gateways: which
-// configuration is served, and whether the servers behind it are there.
-type status struct {
-	Config  configStatus   `json:"config"`
-	Servers []serverStatus `json:"servers"`
-	// SessionKeys are names of the keys that sessions are sealed with, by which replicas can
-	// be compared: the first seals, all open.
-	SessionKeys []string `json:"sessionKeys"`
-	// Units are the files, where each is a configuration of its own.
-	Units []unitStatus `json:"units,omitempty"`
-}
-
-type unitStatus struct {
-	Name string `json:"name"`
-	configStatus
-}
-
-type configStatus struct {
-	Hash     string    `json:"hash,omitempty"`
-	LoadedAt time.Time `json:"loadedAt,omitzero"`
-	Error    string    `json:"error,omitempty"` // why a newer one is not served
-}
-
-type serverStatus struct {
-	Name     string          `json:"name"`
-	Kind     string          `json:"kind"`
-	Backends []backendStatus `json:"backends"`
-	// TokenExchange is there where tokens are exchanged for a backend.
-	TokenExchange *exchangeStatus `json:"tokenExchange,omitempty"`
-}
-
-type backendStatus struct {
-	Name      string    `json:"name"`
-	Status    string    `json:"status"` // ready, degraded, unavailable, unauthenticated or unknown
-	LastCheck time.Time `json:"lastCheck,omitzero"`
-	Message   string    `json:"message,omitempty"` // why it is not ready
-}
-
-// exchangeStatus is how the exchanges of a server are: ready where every token endpoint
-// answers, which is not known before one was asked.
-type exchangeStatus struct {
-	Ready   *bool         `json:"ready,omitempty"`
-	Message string        `json:"message,omitempty"`
-	Last    *lastExchange `json:"last,omitempty"`
-}
-
-type lastExchange struct {
-	At    time.Time `json:"at"`
-	Error string    `json:"error,omitempty"` // why it made no token
-}
-
-// add takes in one of a server's exchanges.
-func (s *exchangeStatus) add(x *credential.ExchangeState) {
-	if x.Known && (s.Ready == nil || *s.Ready) {
-		s.Ready, s.Message = &x.Ready, x.Message
+// exchange is how the exchanges for one backend go.
+func exchange(x *credential.ExchangeState) *status.Exchange {
+	e := &status.Exchange{}
+	if x.Known {
+		e.Ready, e.Message = &x.Ready, x.Message
 	}
-	if !x.Last.IsZero() && (s.Last == nil || x.Last.After(s.Last.At)) {
-		s.Last = &lastExchange{At: x.Last.UTC(), Error: x.Failed}
+	if !x.Last.IsZero() {
+		e.Last = &status.LastExchange{At: x.Last.UTC(), Error: x.Failed}
 	}
+	return e
 }
 
 // serveStatus answers /status.
@@ -80,8 +32,8 @@ func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(s.status())
 }
 
-func (s *Server) status() status {
-	st := status{Servers: []serverStatus{}, SessionKeys: s.keyNames}
+func (s *Server) status() status.Status {
+	st := status.Status{Servers: []status.Server{}, SessionKeys: s.keyNames}
 	if why := s.refused.Load(); why != nil {
 		st.Config.Error = *why
 	}
@@ -92,20 +44,20 @@ func (s *Server) status() status {
 	defer snap.release()
 	st.Config.Hash, st.Config.LoadedAt, st.Units = snap.revision, snap.since.UTC(), snap.units
 	for _, e := range snap.served {
-		server := serverStatus{Name: e.Name, Kind: e.Kind, Backends: []backendStatus{}}
+		server := status.Server{Name: e.Name, Kind: e.Kind, Backends: []status.Backend{}}
 		for _, m := range e.Target.Members() {
-			server.Backends = append(server.Backends, backendStatus{Name: m.Name, Status: m.Status, LastCheck: m.Last, Message: m.Why})
+			server.Backends = append(server.Backends, status.Backend{Name: m.Name, Status: m.Status, LastCheck: m.Last, Message: m.Why})
 			if m.Exchange == nil {
 				continue
 			}
 			if server.TokenExchange == nil {
-				server.TokenExchange = &exchangeStatus{}
+				server.TokenExchange = &status.Exchange{}
 			}
-			server.TokenExchange.add(m.Exchange)
+			server.TokenExchange.Add(exchange(m.Exchange))
 		}
 		st.Servers = append(st.Servers, server)
 	}
-	slices.SortFunc(st.Servers, func(a, b serverStatus) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(st.Servers, func(a, b status.Server) int { return cmp.Compare(a.Name, b.Name) })
 	return st
 }
 
@@ -143,8 +95,10 @@ func (s *Server) askBackends(ctx context.Context) {
 	}
 }
 
-// atOnce is how many backends are asked at a time.
-const atOnce = 16
+const (
+	atOnce  = 16               // backends that are asked at a time
+	askTime = 10 * time.Second // for an answer, however often they are asked
+)
 
 // askOnce asks every backend and token endpoint of the current configuration.
 func (s *Server) askOnce(ctx context.Context) {
@@ -153,7 +107,7 @@ func (s *Server) askOnce(ctx context.Context) {
 		return
 	}
 	defer snap.release()
-	ctx, cancel := context.WithTimeout(ctx, min(s.opts.HealthEvery, 10*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	places := make(chan struct{}, atOnce)
 	var asking sync.WaitGroup

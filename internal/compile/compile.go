@@ -120,12 +120,6 @@ type planned struct {
 	*upstream.Upstream
 }
 
-// KeySet is an issuer's keys.
-type KeySet struct {
-	Issuer string
-	*token.KeySet
-}
-
 // Release gives up the parts; what nobody else uses is closed.
 func (p *Parts) Release() {
 	if p.Beside {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/page"
 	"github.com/sallyport-dev/sallyport/internal/recent"
+	"github.com/sallyport-dev/sallyport/internal/status"
 	"github.com/sallyport-dev/sallyport/internal/upstream"
 )
 
@@ -171,13 +172,13 @@ func healthOf(states []upstream.MemberState) (worst health, each []memberHealth)
 	for i, s := range states {
 		h := health{last: s.Last, why: s.Why}
 		switch s.Status {
-		case "ready":
+		case status.Ready:
 			h.tone, h.text, h.why = good, "answers", ""
-		case "unauthenticated":
+		case status.Unauthenticated:
 			h.tone, h.text, h.why = good, "is there, and asks for a credential", ""
-		case "degraded":
+		case status.Degraded:
 			h.tone, h.text = warn, "does not answer well"
-		case "unavailable":
+		case status.Unavailable:
 			h.tone, h.text = bad, "does not answer"
 		default:
 			h.tone, h.text = quiet, "was not asked yet"

@@ -97,6 +97,7 @@ var levels = map[string]int{
 	"internal/ratelimit":          0,
 	"internal/seal":               0,
 	"internal/search":             0,
+	"internal/status":             0,
 	"internal/store":              0,
 	"internal/page":               0,
 	"internal/otlp":               0,

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/page"
 	"github.com/sallyport-dev/sallyport/internal/pipeline"
 	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/internal/status"
 	"github.com/sallyport-dev/sallyport/internal/upstream"
 )
 
@@ -283,21 +284,21 @@ func knownTo(x *pipeline.Exchange, all []upstream.MemberState) []upstream.Member
 // degraded where some of them are not as they should be, unavailable where all are not.
 func overall(all []upstream.MemberState) string {
 	if len(all) == 0 {
-		return "ready"
+		return status.Ready
 	}
 	count := map[string]int{}
 	for _, m := range all {
 		count[m.Status]++
 	}
-	for status, n := range count {
+	for state, n := range count {
 		if n == len(all) {
-			return status
+			return state
 		}
 	}
-	if count["ready"] > 0 || count["unavailable"] < len(all) {
-		return "degraded"
+	if count[status.Ready] > 0 || count[status.Unavailable] < len(all) {
+		return status.Degraded
 	}
-	return "unavailable"
+	return status.Unavailable
 }
 
 // answer is the list as an answer of the gateway's own.

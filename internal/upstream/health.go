@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/backend"
 	"github.com/sallyport-dev/sallyport/internal/mcp"
+	"github.com/sallyport-dev/sallyport/internal/status"
 )
 
 // Health is what the last exchange with a server says of it. Its zero value knows nothing.
@@ -30,7 +31,7 @@ const (
 func (h *Health) Close() error { return nil }
 
 func (h *Health) String() string {
-	return [...]string{"unknown", "ready", "unavailable", "unauthenticated", "degraded"}[h.state.Load()]
+	return [...]string{status.Unknown, status.Ready, status.Unavailable, status.Unauthenticated, status.Degraded}[h.state.Load()]
 }
 
 // reached notes how an exchange with the server went, and why it did not go well.

@@ -3,7 +3,6 @@ package inside
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/netguard"
 	"github.com/sallyport-dev/sallyport/internal/oauth"
 	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/internal/status"
 )
 
 // replicas looks whether several gateways are one: by the configuration and the session
@@ -107,7 +107,7 @@ func groups(of map[string][]string) string {
 // statusOf asks an admin address what it tells; false where it is none, and an error where
 // it does not tell.
 func (x *exam) statusOf(ctx context.Context, client *http.Client, u *url.URL) (r replica, admin bool, err error) {
-	at := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/status"}).String()
+	at := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: status.Path}).String()
 	ask := func(token secret.Value) (*netguard.Answer, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 		if err != nil {
@@ -134,15 +134,11 @@ func (x *exam) statusOf(ctx context.Context, client *http.Client, u *url.URL) (r
 	if err != nil {
 		return r, admin, err
 	}
-	var status struct {
-		Config      struct{ Hash string }
-		Servers     []json.RawMessage
-		SessionKeys []string
-	}
-	if a.Status != http.StatusOK || oauth.Lenient(a.Body, &status) != nil || status.Servers == nil {
+	var st status.Status
+	if a.Status != http.StatusOK || oauth.Lenient(a.Body, &st) != nil || st.Servers == nil {
 		return r, false, nil
 	}
-	return replica{u.Host, status.Config.Hash, status.SessionKeys}, true, nil
+	return replica{u.Host, st.Config.Hash, st.SessionKeys}, true, nil
 }
 
 // asksForAdminToken reports whether an answer is that of an admin address which wants a token.
