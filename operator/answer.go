@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/certfile"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/webhook"
 )
 
@@ -73,7 +74,7 @@ func (r *reconciler) certificate(ctx context.Context, mgr manager.Manager, live 
 	if o.CertFile == "" {
 		k := &webhook.Keeper{
 			Client: live, Secret: o.Secret, Configuration: o.Configuration, Every: min(r.options.Resync, lookEvery),
-			Owner: client.FieldOwner(fieldManager), Log: r.log,
+			Owner: apply.FieldOwner, Log: r.log,
 		}
 		return k.TLS, mgr.Add(k)
 	}

@@ -108,7 +108,7 @@ func permits(policy string) func(*v1alpha1.MCPRemoteProxySpec) {
 	}
 }
 
-func pods(template string) func(*v1alpha1.MCPRemoteProxySpec) {
+func templated(template string) func(*v1alpha1.MCPRemoteProxySpec) {
 	return func(s *v1alpha1.MCPRemoteProxySpec) { s.PodTemplateSpec = &v1alpha1.FreeForm{Raw: []byte(template)} }
 }
 
@@ -163,7 +163,7 @@ func TestChanges(t *testing.T) {
 		"another type":         {[]client.Object{signIn("people")}, change{after: proxy("docs", shows("people"))}, server, ""},
 		"a policy":             {nil, change{after: proxy("docs", permits(broken))}, "spec.authzConfig.inline.policies[0]", ""},
 		"a shared policy":      {nil, change{after: authz}, "MCPAuthzConfig/rules: spec.config.policies[0]", ""},
-		"a template of pods":   {nil, change{after: proxy("docs", pods(`{"spec":{"nodeSelectr":{}}}`))}, "nodeSelectr", ""},
+		"a template of pods":   {nil, change{after: proxy("docs", templated(`{"spec":{"nodeSelectr":{}}}`))}, "nodeSelectr", ""},
 		"a name that is taken": {[]client.Object{theirs}, change{after: proxy("docs")}, "there is a Service docs-proxy already", ""},
 		"a command":            {nil, change{after: local}, "set image", ""},
 		"an earlier one's":     {[]client.Object{earlier}, change{after: proxy("docs")}, "", ""},
@@ -210,8 +210,8 @@ func TestChanges(t *testing.T) {
 			if !strings.Contains(refusal, c.refused) || (refusal == "") != (c.refused == "") || !strings.Contains(told, c.warned) || (told == "") != (c.warned == "") {
 				t.Fatalf("refused: %q, warned: %q; want %q and %q", refusal, told, c.refused, c.warned)
 			}
-			if n := cl.writes.Load(); n != 0 || cl.queue.Len() != 0 || len(cl.tracker.uses) != 0 {
-				t.Errorf("it leaves traces: %d writes, %d to look at, %v", n, cl.queue.Len(), cl.tracker.uses)
+			if n := cl.writes.Load(); n != 0 || cl.queue.Len() != 0 || cl.tracker.Len() != 0 {
+				t.Errorf("it leaves traces: %d writes, %d to look at, %d that rest on something", n, cl.queue.Len(), cl.tracker.Len())
 			}
 			if c.change.before != nil || refusal+told == "" || strings.HasPrefix(refusal, "this would break") {
 				return

@@ -9,10 +9,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/status"
 )
 
 // setter sets a condition of the resource at hand.
@@ -32,21 +34,21 @@ func (r *reconciler) tellBackends(s *serving, g *gathered, o *observed, set sett
 		tellMembers(s.object.(*v1alpha1.VirtualMCPServer), g, o, set)
 		return
 	}
-	status, reason, message, checked := remoteState(s.object.GetName(), o)
-	set(conditionRemote, status, reason, message)
+	is, reason, message, checked := remoteState(s.object.GetName(), o)
+	set(conditionRemote, is, reason, message)
 	st := s.status.remote
 	if st == nil {
 		return
 	}
 	before := st.RemoteReachable
 	st.RemoteReachable = nil
-	if status != metav1.ConditionUnknown {
-		reachable := status == metav1.ConditionTrue
+	if is != metav1.ConditionUnknown {
+		reachable := is == metav1.ConditionTrue
 		st.RemoteReachable = &reachable
 	}
-	st.LastHealthCheck = moved(st.LastHealthCheck, checked, !equalBool(before, st.RemoteReachable))
+	st.LastHealthCheck = moved(st.LastHealthCheck, checked, !ptr.Equal(before, st.RemoteReachable))
 	st.TokenExchangeReady = nil
-	if x := o.said.exchange; o.asked && x != nil {
+	if x := o.said.Exchange; o.asked && x != nil {
 		st.TokenExchangeReady = x.Ready
 	}
 	tellExchange(s.status.conditions, o, set)
@@ -57,7 +59,7 @@ const conditionExchange = "TokenExchangeReady"
 
 // tellExchange sets the condition of a token exchange, where there is one.
 func tellExchange(conditions *[]metav1.Condition, o *observed, set setter) {
-	x := o.said.exchange
+	x := o.said.Exchange
 	switch {
 	case !o.asked || x == nil || x.Ready == nil:
 		meta.RemoveStatusCondition(conditions, conditionExchange)
@@ -79,26 +81,26 @@ func moved(before *metav1.Time, checked time.Time, news bool) *metav1.Time {
 }
 
 // remoteState is whether the server behind a resource is there, as its pods have found.
-func remoteState(name string, o *observed) (status metav1.ConditionStatus, reason, message string, checked time.Time) {
+func remoteState(name string, o *observed) (is metav1.ConditionStatus, reason, message string, checked time.Time) {
 	switch {
 	case o.deployment == nil || o.deployment.Status.ReadyReplicas == 0:
 		return metav1.ConditionUnknown, "NoPodReady", "no pod is ready that could ask the server", checked
 	case !o.asked:
 		return metav1.ConditionUnknown, "NotAsked", "no pod has told yet whether the server answers", checked
 	}
-	i := slices.IndexFunc(o.said.backends, func(b backendStatus) bool { return b.Name == name })
+	i := slices.IndexFunc(o.said.Backends, func(b status.Backend) bool { return b.Name == name })
 	if i < 0 {
-		return metav1.ConditionUnknown, "NotTold", cmp.Or(o.said.silent, "no pod has told yet whether the server answers"), checked
+		return metav1.ConditionUnknown, "NotTold", cmp.Or(o.said.Silent, "no pod has told yet whether the server answers"), checked
 	}
-	b := o.said.backends[i]
+	b := o.said.Backends[i]
 	switch b.Status {
-	case "ready":
+	case status.Ready:
 		return metav1.ConditionTrue, "Reachable", "the server answers", b.LastCheck
-	case "unauthenticated":
+	case status.Unauthenticated:
 		return metav1.ConditionTrue, "Unauthenticated", "the server answers, and asks for another credential than it is shown", b.LastCheck
-	case "degraded":
+	case status.Degraded:
 		return metav1.ConditionTrue, "Degraded", cmp.Or(b.Message, "the server answers, and not as it should"), b.LastCheck
-	case "unavailable":
+	case status.Unavailable:
 		return metav1.ConditionFalse, "Unreachable", cmp.Or(b.Message, "the server does not answer"), b.LastCheck
 	}
 	return metav1.ConditionUnknown, "NotChecked", "the pods have not asked the server yet", b.LastCheck
@@ -109,22 +111,22 @@ func tellMembers(v *v1alpha1.VirtualMCPServer, g *gathered, o *observed, set set
 	before := v.Status.DiscoveredBackends
 	v.Status.DiscoveredBackends, v.Status.BackendCount = nil, 0
 	for _, m := range g.members {
-		b := v1alpha1.DiscoveredBackend{Name: m.GetName(), Status: "unknown"}
+		b := v1alpha1.DiscoveredBackend{Name: m.GetName(), Status: status.Unknown}
 		b.URL, b.AuthConfigRef = aboutMember(m)
 		var had *v1alpha1.DiscoveredBackend
 		if i := slices.IndexFunc(before, func(d v1alpha1.DiscoveredBackend) bool { return d.Name == b.Name }); i >= 0 {
 			had = &before[i]
 			b.LastHealthCheck = had.LastHealthCheck
 		}
-		if i := slices.IndexFunc(o.said.backends, func(s backendStatus) bool { return s.Name == b.Name }); o.asked && i >= 0 {
-			told := o.said.backends[i]
-			b.Status, b.Message = cmp.Or(told.Status, "unknown"), shorten(told.Message)
+		if i := slices.IndexFunc(o.said.Backends, func(s status.Backend) bool { return s.Name == b.Name }); o.asked && i >= 0 {
+			told := o.said.Backends[i]
+			b.Status, b.Message = cmp.Or(told.Status, status.Unknown), shorten(told.Message)
 			b.LastHealthCheck = moved(b.LastHealthCheck, told.LastCheck, had == nil || had.Status != b.Status)
 		}
 		if problems := g.broken[b.Name]; len(problems) > 0 {
-			b.Status, b.Message = "unavailable", shorten("it is left out: "+tell(problems))
+			b.Status, b.Message = status.Unavailable, shorten("it is left out: "+tell(problems))
 		}
-		if b.Status == "ready" || b.Status == "unauthenticated" {
+		if b.Status == status.Ready || b.Status == status.Unauthenticated {
 			v.Status.BackendCount++
 		}
 		v.Status.DiscoveredBackends = append(v.Status.DiscoveredBackends, b)
@@ -142,7 +144,7 @@ func tellMembers(v *v1alpha1.VirtualMCPServer, g *gathered, o *observed, set set
 	default:
 		var away []string
 		for _, b := range v.Status.DiscoveredBackends {
-			if b.Status == "unavailable" {
+			if b.Status == status.Unavailable {
 				away = append(away, b.Name)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/apply"
 )
 
 // finalizer is on configuration as long as somebody rests on it. Serving kinds have none:
@@ -69,11 +70,11 @@ func (r *reconciler) config(ctx context.Context, k key, obj client.Object) error
 // tellLastExchange says how the last exchange went that users of a configuration made.
 func (r *reconciler) tellLastExchange(x *v1alpha1.MCPExternalAuthConfig, users []key) {
 	for _, u := range users {
-		said, ok := r.asker.of(u)
-		if !ok || said.exchange == nil || said.exchange.Last == nil {
+		said, ok := r.asker.Of(u)
+		if !ok || said.Exchange == nil || said.Exchange.Last == nil {
 			continue
 		}
-		last := said.exchange.Last
+		last := said.Exchange.Last
 		news := x.Status.LastExchangeError != shorten(last.Error)
 		if had := x.Status.LastExchange; had != nil && !last.At.After(had.Time) {
 			continue
@@ -94,7 +95,7 @@ func (r *reconciler) usersOf(ctx context.Context, k key) ([]key, error) {
 		}
 		err := meta.EachListItem(list, func(item runtime.Object) error {
 			o := item.(client.Object)
-			if o.GetDeletionTimestamp() == nil && slices.Contains(references(k.Namespace, specOf(o)), k.use()) {
+			if o.GetDeletionTimestamp() == nil && slices.Contains(references(k.Namespace, specOf(o)), k.Use()) {
 				users = append(users, keyOf(o))
 			}
 			return nil
@@ -103,7 +104,7 @@ func (r *reconciler) usersOf(ctx context.Context, k key) ([]key, error) {
 			return nil, fmt.Errorf("list %s: %w", kind.name, err)
 		}
 	}
-	slices.SortFunc(users, compareKeys)
+	slices.SortFunc(users, key.Compare)
 	return users, nil
 }
 
@@ -130,7 +131,7 @@ func (r *reconciler) hold(ctx context.Context, obj client.Object, on bool) error
 		return nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}) // the list is written as a whole
-	return client.IgnoreNotFound(r.client.Patch(ctx, obj, patch, client.FieldOwner(fieldManager)))
+	return client.IgnoreNotFound(r.client.Patch(ctx, obj, patch, apply.FieldOwner))
 }
 
 // configProblems are what is wrong with a configuration.
@@ -212,7 +213,7 @@ func (r *reconciler) group(ctx context.Context, k key, obj client.Object) error 
 	gr := obj.(*v1alpha1.MCPGroup)
 	before := gr.DeepCopy()
 	in := manifest.Use{Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, Key: members}
-	r.tracker.note(k, in)
+	r.tracker.Note(k, in)
 	all, err := r.inGroup(ctx, k.Namespace, k.Name)
 	if err != nil {
 		return err

@@ -15,13 +15,14 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
 // container is the server of an MCPServer in a container, as it is to be rendered.
 type container struct {
 	*render.Server
-	secrets map[string]values // of its environment
+	secrets map[string]pods.Values // of its environment
 }
 
 // container looks at what the server of an MCPServer itself needs; what is wrong with
@@ -41,7 +42,7 @@ func (r *reconciler) container(ctx context.Context, k key, o *v1alpha1.MCPServer
 	case stdio && o.Spec.ExternalAuthConfigRef != nil:
 		problem("spec.externalAuthConfigRef", "cannot be set for a server spoken to over stdio, which is shown no credential of a call; remove it, and give the server what it needs with secrets")
 	}
-	c := &container{secrets: map[string]values{}, Server: &render.Server{
+	c := &container{secrets: map[string]pods.Values{}, Server: &render.Server{
 		Namespace: k.Namespace, Name: k.Name, Owner: ownedBy(k, o), Spec: &o.Spec, Image: r.options.Image,
 	}}
 	s, _ := asServing(o)
@@ -59,7 +60,7 @@ func (r *reconciler) container(ctx context.Context, k key, o *v1alpha1.MCPServer
 	}
 	if o.Spec.RestartOnSecretChange {
 		for _, s := range c.secrets {
-			c.Changed = max(c.Changed, s.changed.UTC().Format(time.RFC3339))
+			c.Changed = max(c.Changed, s.Changed.UTC().Format(time.RFC3339))
 		}
 	}
 	if err := r.profile(ctx, k, c, g, func(missing string, format string, args ...any) {
@@ -77,7 +78,7 @@ func (r *reconciler) container(ctx context.Context, k key, o *v1alpha1.MCPServer
 func (r *reconciler) environment(ctx context.Context, k key, c *container, g *gathered, ref v1alpha1.SecretEnv, problem func(missing, format string, args ...any)) error {
 	u := manifest.Use{Kind: "Secret", Namespace: k.Namespace, Name: string(ref.Name)}
 	g.uses[u] = true
-	r.tracker.note(k, u)
+	r.tracker.Note(k, u)
 	var s corev1.Secret
 	err := r.direct.Get(ctx, types.NamespacedName{Namespace: k.Namespace, Name: u.Name}, &s)
 	if client.IgnoreNotFound(err) != nil {
@@ -90,7 +91,7 @@ func (r *reconciler) environment(ctx context.Context, k key, c *container, g *ga
 	if _, ok := s.Data[string(ref.Key)]; !ok {
 		problem("Secret", "Secret %q has no key %q; add it", ref.Name, ref.Key)
 	}
-	c.secrets[u.Name] = valuesOf(&s)
+	c.secrets[u.Name] = pods.ValuesOf(&s)
 	return nil
 }
 
@@ -106,7 +107,7 @@ func (r *reconciler) profile(ctx context.Context, k key, c *container, g *gather
 	}
 	u := manifest.Use{Kind: "ConfigMap", Namespace: k.Namespace, Name: string(p.Name)}
 	g.uses[u] = true
-	r.tracker.note(k, u)
+	r.tracker.Note(k, u)
 	var m corev1.ConfigMap
 	err := r.direct.Get(ctx, types.NamespacedName{Namespace: k.Namespace, Name: u.Name}, &m)
 	if client.IgnoreNotFound(err) != nil {

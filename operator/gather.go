@@ -82,7 +82,7 @@ func (r *reconciler) wholeMembers(ctx context.Context, k key, obj client.Object,
 // adds to uses.
 func (r *reconciler) gatherWithout(ctx context.Context, k key, obj client.Object, uses map[manifest.Use]bool, skip map[key]bool) (*gathered, error) {
 	g := &gatherer{reconciler: r, key: k, out: &gathered{uses: uses}, done: map[key]bool{}, skip: skip}
-	g.note(k.use())
+	g.note(k.Use())
 	if err := g.resource(ctx, obj); err != nil {
 		return nil, err
 	}
@@ -107,8 +107,8 @@ func sortedRefs(refs []v1alpha1.SecretKeyRef) []v1alpha1.SecretKeyRef {
 func (g *gatherer) note(u manifest.Use) {
 	u.Key = "" // a Secret changes as a whole
 	g.out.uses[u] = true
-	if g.tracker.note(g.key, u) && isConfig(u.Kind) && u != g.key.use() {
-		g.again(key{u.Kind, u.Namespace, u.Name}) // it has a user more
+	if g.tracker.Note(g.key, u) && isConfig(u.Kind) && u != g.key.Use() {
+		g.again(key{Kind: u.Kind, Namespace: u.Namespace, Name: u.Name}) // it has a user more
 	}
 }
 
@@ -132,7 +132,7 @@ func (g *gatherer) resource(ctx context.Context, obj client.Object) error {
 
 // follow adds what a reference names, where it is there.
 func (g *gatherer) follow(ctx context.Context, u manifest.Use) error {
-	at := key{u.Kind, u.Namespace, u.Name}
+	at := key{Kind: u.Kind, Namespace: u.Namespace, Name: u.Name}
 	if u.Kind == "Secret" {
 		g.out.secrets = append(g.out.secrets, v1alpha1.SecretKeyRef{Name: v1alpha1.ObjectName(u.Name), Key: v1alpha1.DataKey(u.Key)})
 	}
@@ -199,14 +199,14 @@ func (g *gatherer) configMap(ctx context.Context, name types.NamespacedName) err
 func (g *gatherer) membersOf(ctx context.Context, v *v1alpha1.VirtualMCPServer) error {
 	group := manifest.Use{Kind: "MCPGroup", Namespace: v.Namespace, Name: string(v.Spec.GroupRef.Name), Key: members}
 	g.out.uses[group] = true
-	g.tracker.note(g.key, group)
+	g.tracker.Note(g.key, group)
 	all, err := g.inGroup(ctx, v.Namespace, group.Name)
 	if err != nil {
 		return err
 	}
 	g.out.members = all
 	for _, m := range all {
-		g.note(keyOf(m).use())
+		g.note(keyOf(m).Use())
 		if g.skip[keyOf(m)] {
 			continue
 		}
@@ -239,7 +239,7 @@ func (r *reconciler) inGroup(ctx context.Context, namespace, group string) ([]cl
 		all = append(all, &entries.Items[i])
 	}
 	all = slices.DeleteFunc(all, func(o client.Object) bool { return o.GetDeletionTimestamp() != nil })
-	slices.SortFunc(all, func(a, b client.Object) int { return compareKeys(keyOf(a), keyOf(b)) })
+	slices.SortFunc(all, func(a, b client.Object) int { return keyOf(a).Compare(keyOf(b)) })
 	return all, nil
 }
 

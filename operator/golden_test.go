@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
@@ -145,7 +146,7 @@ func (c *cluster) made() string {
 				return err
 			}
 			delete(raw, "status")
-			dropNulls(raw)
+			apply.DropNulls(raw)
 			text, err := yaml.Marshal(raw)
 			b.WriteString("---\n" + string(text))
 			return err

@@ -21,7 +21,9 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
 // conditionGateway says which gateway serves a resource that names one.
@@ -34,7 +36,9 @@ const joinTexts = time.Second
 type ConflictError struct{ manifest.Problems }
 
 // gatewayKey is an MCPGateway.
-func gatewayKey(namespace, name string) key { return key{"MCPGateway", namespace, name} }
+func gatewayKey(namespace, name string) key {
+	return key{Kind: "MCPGateway", Namespace: namespace, Name: name}
+}
 
 // shares tells whether a resource is served by a gateway of many, or is on its way there
 // or back.
@@ -47,9 +51,9 @@ func (r *reconciler) namesGateway(ctx context.Context, k key, s *serving, g *gat
 	if want == "" {
 		return nil
 	}
-	u := gatewayKey(k.Namespace, want).use()
+	u := gatewayKey(k.Namespace, want).Use()
 	g.uses[u] = true
-	r.tracker.note(k, u)
+	r.tracker.Note(k, u)
 	obj, err := r.get(ctx, gatewayKey(k.Namespace, want))
 	if err != nil {
 		return err
@@ -87,7 +91,7 @@ func (r *reconciler) serveShared(ctx context.Context, k key, s *serving, gw *ren
 		return nil, failed, err
 	}
 	if h.want != "" {
-		if problems := r.sharing.refused(gatewayKey(k.Namespace, h.want), k); h.fine && len(problems) > 0 {
+		if problems := r.sharing.Refused(gatewayKey(k.Namespace, h.want), k); h.fine && len(problems) > 0 {
 			failed, h.fine = ConflictError{problems}, false
 		}
 	}
@@ -122,12 +126,12 @@ func (h *host) offer(v *verdict) error {
 	}
 	for _, name := range h.places() {
 		at := gatewayKey(h.k.Namespace, name)
-		h.asker.joins(at, h.k)
-		if h.sharing.offer(at, h.k, text, h.g.set.Revision(), v.plan.Claims()) {
+		h.asker.Joins(at, h.k, pods.Guest{Unit: sharing.Unit(h.k), Server: h.k.Name})
+		if h.sharing.Offer(at, h.k, text, h.g.set.Revision(), v.plan.Claims()) {
 			h.queue.AddAfter(at, joinTexts)
 		}
 	}
-	h.leaves(linger, h.places()...)
+	h.leaves(sharing.Linger, h.places()...)
 	return nil
 }
 
@@ -143,8 +147,8 @@ func (h *host) places() (all []string) {
 
 // leaves takes a resource from all gateways but those that are named.
 func (r *reconciler) leaves(k key, after time.Duration, except ...string) {
-	for _, at := range r.sharing.leave(k, after, except...) {
-		r.asker.leaves(at, k)
+	for _, at := range r.sharing.Leave(k, after, except...) {
+		r.asker.Leaves(at, k)
 		r.queue.AddAfter(at, min(after, joinTexts))
 	}
 }
@@ -155,7 +159,7 @@ func (h *host) leaves(after time.Duration, except ...string) {
 
 // stay keeps a resource where it is: without pods of its own.
 func (h *host) stay(ctx context.Context) (*observed, error, error) {
-	h.asker.forget(h.k)
+	h.asker.Forget(h.k)
 	var failed error
 	if h.fine {
 		failed = h.settle(ctx, h.have)
@@ -167,7 +171,7 @@ func (h *host) stay(ctx context.Context) (*observed, error, error) {
 // moveOut makes pods of its own, and leaves the gateway when they serve.
 func (h *host) moveOut(ctx context.Context) (st *observed, failed, err error) {
 	h.gw.LeadsTo = h.have
-	h.asker.serves(h.k, h.gw)
+	h.asker.Serves(h.k, h.gw)
 	if h.fine {
 		failed = h.make(ctx, h.s, h.gw, h.c)
 	}
@@ -180,11 +184,11 @@ func (h *host) moveOut(ctx context.Context) (st *observed, failed, err error) {
 		return st, failed, err
 	}
 	h.gw.LeadsTo = ""
-	if _, err := h.apply(ctx, h.s.object, []render.Object{h.gw.Service()}); err != nil {
+	if _, err := h.writer().Apply(ctx, h.s.object, []render.Object{h.gw.Service()}); err != nil {
 		return own, err, nil
 	}
 	*h.s.status.gateway = ""
-	h.leaves(linger)
+	h.leaves(sharing.Linger)
 	return own, nil, nil
 }
 
@@ -211,15 +215,15 @@ func (h *host) moveIn(ctx context.Context) (st *observed, failed, err error) {
 	if h.fine && failed == nil && st.serves(h.g.set.Revision()) {
 		before := *h.s.status.gateway
 		*h.s.status.gateway, h.have = h.want, h.want
-		h.leaves(linger, h.want)
+		h.leaves(sharing.Linger, h.want)
 		h.log.Info("a resource is served elsewhere", "kind", h.k.Kind, "namespace", h.k.Namespace, "name", h.k.Name, "before", before, "now", h.want)
-		h.asker.forget(h.k)
+		h.asker.Forget(h.k)
 		return st, h.settle(ctx, h.want), nil
 	}
 	st.pending = true
 	switch {
 	case own && h.have == "":
-		h.asker.serves(h.k, h.gw)
+		h.asker.Serves(h.k, h.gw)
 		st, err = h.observe(ctx, h.k, h.gw, h.c)
 	case h.have != "":
 		st, err = h.observeAt(ctx, h.have)
@@ -229,7 +233,7 @@ func (h *host) moveIn(ctx context.Context) (st *observed, failed, err error) {
 
 // serves tells whether all that are asked serve just that.
 func (o *observed) serves(revision string) bool {
-	return o.deployment != nil && o.asked && o.said.pods > 0 && o.said.silent == "" && slices.Equal(o.said.hashes, []string{revision})
+	return o.deployment != nil && o.asked && o.said.Pods > 0 && o.said.Silent == "" && slices.Equal(o.said.Hashes, []string{revision})
 }
 
 // hasPods tells whether there is a Deployment of its own.
@@ -264,11 +268,11 @@ func (h *host) settle(ctx context.Context, to string) error {
 		h.gw.LeadsTo = to
 		objects = append(objects, h.gw.Service())
 	}
-	if _, err := h.apply(ctx, owner, objects); err != nil {
+	if _, err := h.writer().Apply(ctx, owner, objects); err != nil {
 		return err
 	}
 	for kind, o := range map[string]client.Object{"Deployment": &appsv1.Deployment{}, "PodDisruptionBudget": &policyv1.PodDisruptionBudget{}} {
-		if err := h.remove(ctx, owner, kind, at.Name, o); err != nil {
+		if err := h.writer().Remove(ctx, owner, kind, at.Name, o); err != nil {
 			return err
 		}
 	}
@@ -284,11 +288,11 @@ func (h *host) observeAt(ctx context.Context, gateway string) (*observed, error)
 		return o, err
 	}
 	shared := sharedRender(at, obj.(*v1alpha1.MCPGateway))
-	if err := h.runs(ctx, o, shared, func() (said, bool) { return h.asker.guest(at, h.k) }); err != nil {
+	if err := h.runs(ctx, o, shared, func() (pods.Said, bool) { return h.asker.Guest(at, h.k) }); err != nil {
 		return nil, err
 	}
 	o.url = shared.Base() + h.gw.Path()
-	o.unserved = !o.asked || !slices.ContainsFunc(o.said.hashes, func(hash string) bool { return hash != "" })
+	o.unserved = !o.asked || !slices.ContainsFunc(o.said.Hashes, func(hash string) bool { return hash != "" })
 	return o, h.environmentOf(ctx, o, h.k, h.c)
 }
 

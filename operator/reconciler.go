@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,25 +26,28 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/pods"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/route"
+	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
 // reconciler brings resources of all our kinds about, one at a time each.
 type reconciler struct {
 	options *Options
 	kinds   []kind
-	tracker *tracker
+	tracker *resource.Tracker
 	client  client.Client // reads from the cache
 	direct  client.Reader // asks the API server
 	events  events.EventRecorder
 	log     *slog.Logger
 	queue   workqueue.TypedRateLimitingInterface[key] // set before anything is reconciled
 	started chan struct{}                             // closed when there is a queue
-	asker   *asker
+	asker   *pods.Asker
 	routes  *route.Watch
 
-	environments environments
-	sharing      sharing
+	environments pods.Environments
+	sharing      sharing.Sharing
 }
 
 // reconcileFunc brings one resource about. An error brings it back, later each time.
@@ -53,12 +55,12 @@ type reconcileFunc func(r *reconciler, ctx context.Context, k key, obj client.Ob
 
 func newReconciler(mgr manager.Manager, o *Options) *reconciler {
 	r := &reconciler{
-		options: o, kinds: kinds(), tracker: newTracker(), client: mgr.GetClient(), direct: mgr.GetAPIReader(),
+		options: o, kinds: kinds(), tracker: resource.NewTracker(), client: mgr.GetClient(), direct: mgr.GetAPIReader(),
 		events: mgr.GetEventRecorder("sallyport-operator"), log: o.Log,
 		started: make(chan struct{}),
 	}
 	r.routes = newRoutes(mgr, o, r)
-	r.asker = newAsker(r.client, o.StatusEvery, func(k key) { r.queue.Add(k) })
+	r.asker = pods.NewAsker(r.client, o.StatusEvery, func(k key) { r.queue.Add(k) })
 	return r
 }
 
@@ -70,9 +72,9 @@ func (r *reconciler) Reconcile(ctx context.Context, k key) (reconcile.Result, er
 	}
 	if obj == nil {
 		r.uses(k, nil)
-		r.asker.forget(k)
-		r.environments.forget(k)
-		r.sharing.forget(k)
+		r.asker.Forget(k)
+		r.environments.Forget(k)
+		r.sharing.Forget(k)
 		r.leaves(k, 0)
 		return reconcile.Result{}, nil
 	}
@@ -93,9 +95,9 @@ func (r *reconciler) Reconcile(ctx context.Context, k key) (reconcile.Result, er
 // uses says what a resource rests on from now on. Configuration that is used for the
 // first time, or no more, is looked at: its finalizer depends on it.
 func (r *reconciler) uses(k key, now map[manifest.Use]bool) {
-	for _, u := range r.tracker.keep(k, now) {
-		if isConfig(u.Kind) && u != k.use() {
-			r.again(key{u.Kind, u.Namespace, u.Name})
+	for _, u := range r.tracker.Keep(k, now) {
+		if isConfig(u.Kind) && u != k.Use() {
+			r.again(key{Kind: u.Kind, Namespace: u.Namespace, Name: u.Name})
 		}
 	}
 }
@@ -151,12 +153,12 @@ func (r *reconciler) watch(mgr manager.Manager) error {
 	for _, obj := range owned() {
 		on(obj, r.ownerOf)
 	}
-	on(&corev1.Pod{}, r.asker.resourceOf)
+	on(&corev1.Pod{}, r.asker.ResourceOf)
 	for _, kind := range []string{"Secret", "ConfigMap"} {
 		obj := &metav1.PartialObjectMetadata{}
 		obj.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: kind})
 		on(obj, func(o client.Object) []key {
-			users := r.tracker.usersOf(manifest.Use{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()})
+			users := r.tracker.UsersOf(manifest.Use{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()})
 			return append(r.ownerOf(o), users...)
 		})
 	}
@@ -176,11 +178,11 @@ func ofSpec() predicate.Predicate {
 // and whoever serves the group that it is in.
 func (r *reconciler) touched(o client.Object) []key {
 	k := keyOf(o)
-	all := append([]key{k}, r.tracker.usersOf(k.use())...)
+	all := append([]key{k}, r.tracker.UsersOf(k.Use())...)
 	if g := groupOf(o); g != "" {
-		all = append(all, r.tracker.usersOf(manifest.Use{Kind: "MCPGroup", Namespace: k.Namespace, Name: g, Key: members})...)
+		all = append(all, r.tracker.UsersOf(manifest.Use{Kind: "MCPGroup", Namespace: k.Namespace, Name: g, Key: members})...)
 	}
-	slices.SortFunc(all, compareKeys)
+	slices.SortFunc(all, key.Compare)
 	return slices.Compact(all)
 }
 
@@ -190,16 +192,18 @@ func (r *reconciler) ownerOf(o client.Object) []key {
 	if ref == nil || ref.APIVersion != v1alpha1.APIVersion {
 		return nil
 	}
-	return []key{{ref.Kind, o.GetNamespace(), ref.Name}}
+	return []key{{Kind: ref.Kind, Namespace: o.GetNamespace(), Name: ref.Name}}
 }
+
+// members stands, as a key of an MCPGroup, for which resources are in the group.
+const members = "members"
+
+// key names one of our resources.
+type key = resource.Key
 
 // keyOf names an object of our kinds, or of those that are referenced.
 func keyOf(o client.Object) key {
-	return key{reflect.TypeOf(o).Elem().Name(), o.GetNamespace(), o.GetName()}
-}
-
-func compareKeys(a, b key) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	return key{Kind: reflect.TypeOf(o).Elem().Name(), Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
 // isConfig tells the kinds that others rest on, and that must not vanish below them.

@@ -31,6 +31,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile/plan/text"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/manifest/strict"
+	"github.com/sallyport-dev/sallyport/operator/pods"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/route"
 )
 
@@ -41,6 +43,7 @@ type cluster struct {
 	*reconciler
 	writes atomic.Int64 // of the operator
 	events *events.FakeRecorder
+	ahead  time.Duration // of the machine's clock
 }
 
 const namespace = "team"
@@ -91,12 +94,13 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 		},
 	})
 	c.reconciler = &reconciler{
-		options: &Options{Image: "example.com/sallyport:1", Resync: time.Minute, StatusEvery: 15 * time.Second}, kinds: kinds(), tracker: newTracker(),
+		options: &Options{Image: "example.com/sallyport:1", Resync: time.Minute, StatusEvery: 15 * time.Second}, kinds: kinds(), tracker: resource.NewTracker(),
 		client: counted, direct: store, events: c.events, log: slog.New(slog.DiscardHandler),
 		routes: route.Fixed(route.Known{State: route.There, Reader: store}),
-		asker:  newAsker(store, time.Minute, func(key) {}),
+		asker:  pods.NewAsker(store, time.Minute, func(key) {}),
 		queue:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[key]()),
 	}
+	c.sharing.Now = func() time.Time { return time.Now().Add(c.ahead) }
 	t.Cleanup(c.queue.ShutDown)
 	return c
 }
@@ -119,7 +123,7 @@ func replace(ctx context.Context, w client.Client, o runtime.ApplyConfiguration)
 
 // look reconciles, and says what failed.
 func (c *cluster) look(kind, name string) error {
-	_, err := c.Reconcile(c.Context(), key{kind, namespace, name})
+	_, err := c.Reconcile(c.Context(), key{Kind: kind, Namespace: namespace, Name: name})
 	return err
 }
 
@@ -304,8 +308,8 @@ func TestReferences(t *testing.T) {
 	if n := len(c.events.Events); n != 1 {
 		t.Errorf("%d events, want one warning", n)
 	}
-	users := c.tracker.usersOf(manifest.Use{Kind: "Secret", Namespace: namespace, Name: "api"})
-	if diff := cmp.Diff([]key{{"MCPRemoteProxy", namespace, "docs"}}, users); diff != "" {
+	users := c.tracker.UsersOf(manifest.Use{Kind: "Secret", Namespace: namespace, Name: "api"})
+	if diff := cmp.Diff([]key{{Kind: "MCPRemoteProxy", Namespace: namespace, Name: "docs"}}, users); diff != "" {
 		t.Errorf("who waits for the Secret (-want +got):\n%s", diff)
 	}
 	if err := c.store().Create(t.Context(), secretOf("value")); err != nil {

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/route"
 )
@@ -47,7 +48,7 @@ func (r *reconciler) route(ctx context.Context, owner client.Object, gw *render.
 		return is
 	}
 	if whole {
-		_, is.failed = r.applyOne(ctx, owner, routeOf(gw, out, p).Object())
+		_, is.failed = r.writer().Apply(ctx, owner, []render.Object{routeOf(gw, out, p).Object()})
 	}
 	live := route.New()
 	err := reader.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}, live)
@@ -104,7 +105,7 @@ func tellRoute(s *serving, gw *render.Gateway, out *route.Outside, is routed, se
 }
 
 func routeCondition(out *route.Outside, is routed) (status metav1.ConditionStatus, reason, message string, accepted bool) {
-	var name TakenError
+	var name apply.TakenError
 	switch {
 	case is.State == route.Absent:
 		return metav1.ConditionFalse, "GatewayAPIMissing", "the cluster has no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API, which is noticed; or remove gateway. Everything else works", false

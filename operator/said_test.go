@@ -9,16 +9,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/status"
+	"github.com/sallyport-dev/sallyport/operator/pods"
 )
 
 // of is what a pod says of the backend docs, and of the exchange before it.
-func of(status, hash string, exchange *bool) answer {
-	s := &podStatus{Servers: []serverStatus{{Name: "docs", Backends: []backendStatus{{Name: "docs", Status: status, LastCheck: time.Unix(1000, 0)}}}}}
+func of(state, hash string, exchange *bool) pods.Answer {
+	s := &status.Status{Servers: []status.Server{{Name: "docs", Backends: []status.Backend{{Name: "docs", Status: state, LastCheck: time.Unix(1000, 0)}}}}}
 	s.Config.Hash = hash
 	if exchange != nil {
-		s.Servers[0].TokenExchange = &exchangeStatus{Ready: exchange, Message: "why"}
+		s.Servers[0].TokenExchange = &status.Exchange{Ready: exchange, Message: "why"}
 	}
-	return answer{status: s}
+	return pods.Answered(s)
 }
 
 // What pods say together is what the one says that has seen most; and the status of the
@@ -29,26 +31,26 @@ func TestTogether(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false
 	for name, c := range map[string]struct {
-		answers   []answer
+		answers   []pods.Answer
 		condition string // RemoteAvailable
 		reachable *bool
 		exchange  *bool
 	}{
 		"nobody":             {nil, "Unknown NotTold", nil, nil},
-		"one that is silent": {[]answer{{err: "it hangs"}}, "Unknown NotTold", nil, nil},
-		"not asked yet":      {[]answer{of("unknown", "a", nil)}, "Unknown NotChecked", nil, nil},
-		"there":              {[]answer{of("unknown", "a", nil), of("ready", "a", nil)}, "True Reachable", &yes, nil},
-		"locked":             {[]answer{of("unauthenticated", "a", nil)}, "True Unauthenticated", &yes, nil},
-		"away for one":       {[]answer{of("ready", "a", nil), of("unavailable", "a", nil), {err: "it hangs"}}, "False Unreachable", &no, nil},
-		"exchange":           {[]answer{of("ready", "a", &yes)}, "True Reachable", &yes, &yes},
-		"no exchange":        {[]answer{of("ready", "a", &yes), of("ready", "a", &no)}, "True Reachable", &yes, &no},
+		"one that is silent": {[]pods.Answer{pods.Unanswered("it hangs")}, "Unknown NotTold", nil, nil},
+		"not asked yet":      {[]pods.Answer{of("unknown", "a", nil)}, "Unknown NotChecked", nil, nil},
+		"there":              {[]pods.Answer{of("unknown", "a", nil), of("ready", "a", nil)}, "True Reachable", &yes, nil},
+		"locked":             {[]pods.Answer{of("unauthenticated", "a", nil)}, "True Unauthenticated", &yes, nil},
+		"away for one":       {[]pods.Answer{of("ready", "a", nil), of("unavailable", "a", nil), pods.Unanswered("it hangs")}, "False Unreachable", &no, nil},
+		"exchange":           {[]pods.Answer{of("ready", "a", &yes)}, "True Reachable", &yes, &yes},
+		"no exchange":        {[]pods.Answer{of("ready", "a", &yes), of("ready", "a", &no)}, "True Reachable", &yes, &no},
 	} {
 		s, _ := asServing(proxy("docs"))
-		o := &observed{asked: true, said: together("docs", c.answers), deployment: &appsv1.Deployment{Status: appsv1.DeploymentStatus{ReadyReplicas: 1}}}
+		o := &observed{asked: true, said: pods.Together(pods.Guest{Server: "docs"}, c.answers...), deployment: &appsv1.Deployment{Status: appsv1.DeploymentStatus{ReadyReplicas: 1}}}
 		got := ""
-		(&reconciler{}).tellBackends(s, &gathered{}, o, func(kind string, status metav1.ConditionStatus, reason, _ string) {
+		(&reconciler{}).tellBackends(s, &gathered{}, o, func(kind string, is metav1.ConditionStatus, reason, _ string) {
 			if kind == conditionRemote {
-				got = string(status) + " " + reason
+				got = string(is) + " " + reason
 			}
 		})
 		st := s.object.(*v1alpha1.MCPRemoteProxy).Status
@@ -61,20 +63,19 @@ func TestTogether(t *testing.T) {
 // Ready is about the configuration of now, where pods can be asked.
 func TestLoaded(t *testing.T) {
 	t.Parallel()
-	refused := of("ready", "old", nil)
-	refused.status.Config.Error = "it is broken"
+	refused := pods.Answered(&status.Status{Config: status.Config{Hash: "old", Error: "it is broken"}})
 	for name, c := range map[string]struct {
-		answers []answer
+		answers []pods.Answer
 		want    string
 	}{
 		"nobody":    {nil, "True PodsReady"},
-		"silent":    {[]answer{{err: "it hangs"}}, "True PodsReady"},
-		"of now":    {[]answer{of("ready", "old", nil), of("ready", "now", nil)}, "True PodsReady"},
-		"of before": {[]answer{of("ready", "old", nil)}, "False ConfigurationPending"},
-		"refused":   {[]answer{refused}, "False ConfigurationRefused"},
+		"silent":    {[]pods.Answer{pods.Unanswered("it hangs")}, "True PodsReady"},
+		"of now":    {[]pods.Answer{of("ready", "old", nil), of("ready", "now", nil)}, "True PodsReady"},
+		"of before": {[]pods.Answer{of("ready", "old", nil)}, "False ConfigurationPending"},
+		"refused":   {[]pods.Answer{refused}, "False ConfigurationRefused"},
 	} {
-		status, _, reason, _ := loaded(&observed{asked: true, said: together("docs", c.answers)}, "now", "pods are ready")
-		if got := string(status) + " " + reason; got != c.want {
+		is, _, reason, _ := loaded(&observed{asked: true, said: pods.Together(pods.Guest{Server: "docs"}, c.answers...)}, "now", "pods are ready")
+		if got := string(is) + " " + reason; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +18,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
-	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/needs"
 	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/route"
+	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
 // serve reconciles a resource with an endpoint of its own.
@@ -48,10 +49,10 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 	tellRoute(s, gw, out, led, func(kind string, status metav1.ConditionStatus, reason, message string) {
 		setCondition(s.status.conditions, s.object.GetGeneration(), kind, status, reason, message)
 	})
-	if st.asked && st.said.exchange != nil && st.said.exchange.Last != nil {
+	if st.asked && st.said.Exchange != nil && st.said.Exchange.Last != nil {
 		for u := range g.uses {
 			if u.Kind == "MCPExternalAuthConfig" { // which tells how the last exchange went
-				r.queue.Add(key{u.Kind, u.Namespace, u.Name})
+				r.queue.Add(key{Kind: u.Kind, Namespace: u.Namespace, Name: u.Name})
 			}
 		}
 	}
@@ -85,8 +86,8 @@ func onlyManifests(failed error) bool {
 // serveAlone serves a resource by pods of its own. A problem is returned as failed.
 func (r *reconciler) serveAlone(ctx context.Context, k key, s *serving, gw *render.Gateway, v *verdict, c *container, failed error) (st *observed, _, err error) {
 	meta.RemoveStatusCondition(s.status.conditions, conditionGateway)
-	r.leaves(k, linger)
-	r.asker.serves(k, gw)
+	r.leaves(k, sharing.Linger)
+	r.asker.Serves(k, gw)
 	// What is wrong keeps everything as it was when it was good.
 	if len(v.problems) == 0 && failed == nil {
 		failed = r.make(ctx, s, gw, c)
@@ -106,10 +107,11 @@ func (r *reconciler) gateway(k key, s *serving, g *gathered) (*render.Gateway, e
 	if o, ok := s.object.(*v1alpha1.MCPServer); ok && o.Spec.Image != "" {
 		cluster.Resources, cluster.ServiceAccount = nil, "" // the server's
 	}
+	n := needs.Of(g.set)
 	return &render.Gateway{
 		Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, Port: s.port, Cluster: cluster, PodTemplate: template.gateway,
-		Owner: ownedBy(k, s.object), Files: files, Secrets: g.secrets, Variables: g.variables(), Addresses: append(g.addresses(), proxiesOf(cluster)...),
-		ClusterToken: g.asksCluster(), Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
+		Owner: ownedBy(k, s.object), Files: files, Secrets: g.secrets, Variables: n.Variables, Addresses: append(n.Addresses, needs.Proxies(cluster)...),
+		ClusterToken: n.ClusterToken, Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
 	}, err
 }
 
@@ -144,22 +146,6 @@ func (r *reconciler) pullSecrets(s *serving) []string {
 	return slices.Compact(all)
 }
 
-// proxiesOf are the HTTP proxies that variables of the gateway's container name.
-func proxiesOf(c *v1alpha1.Cluster) (all []*url.URL) {
-	if c.ResourceOverrides == nil || c.ResourceOverrides.ProxyDeployment == nil {
-		return nil
-	}
-	for _, v := range c.ResourceOverrides.ProxyDeployment.Env {
-		if name := strings.ToUpper(string(v.Name)); name != "HTTPS_PROXY" && name != "HTTP_PROXY" {
-			continue
-		}
-		if u, err := url.Parse(v.Value); err == nil && u.Host != "" {
-			all = append(all, u)
-		}
-	}
-	return all
-}
-
 // make makes what serves a resource.
 func (r *reconciler) make(ctx context.Context, s *serving, gw *render.Gateway, c *container) error {
 	objects, err := gw.Objects()
@@ -177,7 +163,7 @@ func (r *reconciler) make(ctx context.Context, s *serving, gw *render.Gateway, c
 	if err := r.sessionKey(ctx, s.object, gw); err != nil {
 		return err
 	}
-	wrote, err := r.apply(ctx, s.object, objects)
+	wrote, err := r.writer().Apply(ctx, s.object, objects)
 	if err != nil {
 		return err
 	}
@@ -188,6 +174,19 @@ func (r *reconciler) make(ctx context.Context, s *serving, gw *render.Gateway, c
 	return r.prune(ctx, s.object, names, objects)
 }
 
+// writer writes objects as this reconciler sees the cluster.
+func (r *reconciler) writer() *apply.Writer {
+	return &apply.Writer{Client: r.client, Direct: r.direct, Routes: func() client.Reader { return r.routes.Known().Reader }, Log: r.log}
+}
+
+// prune deletes what a resource needed once and needs no more.
+func (r *reconciler) prune(ctx context.Context, owner client.Object, names []string, objects []render.Object) error {
+	if o, ok := owner.(*v1alpha1.MCPServer); ok {
+		names = append(names, render.ServerName(o.Name))
+	}
+	return r.writer().Prune(ctx, owner, names, objects)
+}
+
 // sessionKey makes the key that seals the sessions of all replicas, once: with it any pod
 // goes on with a session, also through a roll-out. It is never written again.
 func (r *reconciler) sessionKey(ctx context.Context, owner client.Object, gw *render.Gateway) error {
@@ -196,7 +195,7 @@ func (r *reconciler) sessionKey(ctx context.Context, owner client.Object, gw *re
 	err := r.client.Get(ctx, at, have)
 	if err == nil {
 		if !metav1.IsControlledBy(have, owner) {
-			return taken(have)
+			return apply.Taken(have)
 		}
 		return nil
 	}
@@ -214,7 +213,7 @@ func (r *reconciler) sessionKey(ctx context.Context, owner client.Object, gw *re
 		s.Data[render.StoreKey] = []byte(base64.StdEncoding.EncodeToString(raw) + "\n")
 	}
 	r.log.Info("create", "kind", "Secret", "namespace", s.Namespace, "name", s.Name)
-	err = r.client.Create(ctx, s, client.FieldOwner(fieldManager))
+	err = r.client.Create(ctx, s, apply.FieldOwner)
 	if err != nil { // also where the cache is behind: the next look compares the owner
 		return fmt.Errorf("create Secret %s: %w", s.Name, err)
 	}
@@ -226,31 +225,4 @@ func secretMeta() *metav1.PartialObjectMetadata {
 	m := &metav1.PartialObjectMetadata{}
 	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	return m
-}
-
-// asksCluster tells whether the gateway asks the API server for the keys of its service
-// accounts, for which its pods need a token.
-func (g *gathered) asksCluster() bool {
-	with := func(k *v1alpha1.ServiceAccountIssuer) bool {
-		return k != nil && (k.UseClusterAuth == nil || *k.UseClusterAuth)
-	}
-	for _, c := range manifest.All[v1alpha1.MCPOIDCConfig](g.set) {
-		if with(c.Value.Spec.KubernetesServiceAccount) {
-			return true
-		}
-	}
-	in := func(s *v1alpha1.Serving) bool {
-		return s.OIDCConfig != nil && s.OIDCConfig.Kubernetes != nil && with(&s.OIDCConfig.Kubernetes.ServiceAccountIssuer)
-	}
-	for _, o := range manifest.All[v1alpha1.MCPRemoteProxy](g.set) {
-		if in(&o.Value.Spec.Serving) {
-			return true
-		}
-	}
-	for _, o := range manifest.All[v1alpha1.VirtualMCPServer](g.set) {
-		if in(&o.Value.Spec.Serving) {
-			return true
-		}
-	}
-	return false
 }

@@ -22,7 +22,10 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/needs"
+	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
 // gatewayField is the index of resources by the gateways that serve them, or are to.
@@ -77,7 +80,7 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 	}
 	problems := judge(g).problems
 	gw := sharedRender(k, o)
-	r.asker.serves(k, gw)
+	r.asker.Serves(k, gw)
 	if err := r.fillGateway(ctx, k, gw, o, residents); err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 		failed = r.makeGateway(ctx, k, gw, o, residents)
 	}
 	st := &observed{url: gw.Base()}
-	if err := r.runs(ctx, st, gw, func() (said, bool) { return r.asker.of(k) }); err != nil {
+	if err := r.runs(ctx, st, gw, func() (pods.Said, bool) { return r.asker.Of(k) }); err != nil {
 		return err
 	}
 	r.tellGateway(k, o, residents, problems, st, failed)
@@ -121,7 +124,7 @@ func (r *reconciler) residents(ctx context.Context, k key) (all []client.Object,
 		if c := a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time); c != 0 {
 			return c
 		}
-		return compareKeys(keyOf(a), keyOf(b))
+		return keyOf(a).Compare(keyOf(b))
 	})
 	return all, nil
 }
@@ -137,9 +140,9 @@ func (r *reconciler) fillGateway(ctx context.Context, k key, gw *render.Gateway,
 	for _, files := range have {
 		maps.Copy(live, files)
 	}
-	guests, want := r.sharing.guests(k), map[string]string{}
+	guests, want := r.sharing.Guests(k), map[string]string{}
 	take := func(k key, text string) {
-		if name := unitName(k) + ".yaml"; text != "" {
+		if name := sharing.Unit(k) + ".yaml"; text != "" {
 			want[name] = text
 		} else if live[name] != "" {
 			want[name] = live[name]
@@ -152,30 +155,30 @@ func (r *reconciler) fillGateway(ctx context.Context, k key, gw *render.Gateway,
 		there[mk] = true
 		guest := guests[mk]
 		var clash manifest.Problems
-		for _, c := range guest.claims {
+		for _, c := range guest.Claims {
 			if other, ok := taken[c.What]; ok {
 				clash = append(clash, c.Against(other)...)
 			}
 		}
-		if r.sharing.refuse(k, mk, clash) {
+		if r.sharing.Refuse(k, mk, clash) {
 			r.queue.Add(mk)
 		}
 		if len(clash) > 0 {
 			take(mk, "")
 			continue
 		}
-		for _, c := range guest.claims {
+		for _, c := range guest.Claims {
 			taken[c.What] = c
 		}
-		take(mk, guest.text)
+		take(mk, guest.Text)
 		if p := servingOf(m).spec.NetworkPolicy; p != nil {
 			gw.Cluster.NetworkPolicy = widened(gw.Cluster.NetworkPolicy, p.AllowedEgress)
 		}
 	}
 	for mk, guest := range guests { // who is served elsewhere by now
-		if !there[mk] && !guest.until.IsZero() {
+		if !there[mk] && !guest.Until.IsZero() {
 			take(mk, "")
-			r.queue.AddAfter(k, time.Until(guest.until)+time.Second)
+			r.queue.AddAfter(k, time.Until(guest.Until)+time.Second)
 		}
 	}
 	gw.Shared.Files = render.Divide(have, want)
@@ -207,13 +210,13 @@ func widened(p *v1alpha1.NetworkPolicy, rules []v1alpha1.EgressRule) *v1alpha1.N
 // needsOf adds what the pods need for the files. Client secrets of providers are among the
 // mounted ones: in the environment, one resource's would be another's.
 func (r *reconciler) needsOf(k key, gw *render.Gateway, o *v1alpha1.MCPGateway, files map[string]string) {
-	for _, n := range r.sharing.needs(k, files) {
-		gw.Secrets = append(gw.Secrets, n.secrets...)
-		gw.Addresses = append(gw.Addresses, n.addresses...)
-		gw.ClusterToken = gw.ClusterToken || n.token
+	for _, n := range r.sharing.Needs(k, files) {
+		gw.Secrets = append(gw.Secrets, n.Secrets...)
+		gw.Addresses = append(gw.Addresses, n.Addresses...)
+		gw.ClusterToken = gw.ClusterToken || n.ClusterToken
 	}
 	gw.Secrets = sortedRefs(gw.Secrets)
-	gw.Addresses = append(gw.Addresses, proxiesOf(gw.Cluster)...)
+	gw.Addresses = append(gw.Addresses, needs.Proxies(gw.Cluster)...)
 	if o.Spec.Store != nil {
 		if u, err := url.Parse(o.Spec.Store.URL); err == nil {
 			gw.Addresses = append(gw.Addresses, u)
@@ -263,10 +266,10 @@ func (r *reconciler) makeGateway(ctx context.Context, k key, gw *render.Gateway,
 	if err := r.sessionKey(ctx, o, gw); err != nil {
 		return err
 	}
-	if _, err := r.apply(ctx, o, objects); err != nil {
+	if _, err := r.writer().Apply(ctx, o, objects); err != nil {
 		return err
 	}
-	r.sharing.made(k)
+	r.sharing.Made(k)
 	names := []string{gw.ObjectName()}
 	for i := range 8 { // those that are needed no more; more are left over at no time
 		names = append(names, gw.FilesName(len(gw.Shared.Files)+i))
@@ -277,22 +280,15 @@ func (r *reconciler) makeGateway(ctx context.Context, k key, gw *render.Gateway,
 // waits is how long a change of a gateway's pods waits for others.
 func (r *reconciler) waits(ctx context.Context, k key, objects []render.Object, residents []client.Object) (time.Duration, error) {
 	i := slices.IndexFunc(objects, func(o render.Object) bool { return o.GetObjectKind().GroupVersionKind().Kind == "Deployment" })
-	u, err := rendered(objects[i])
-	if err != nil {
+	switch live, current, err := r.writer().Current(ctx, objects[i]); {
+	case err != nil || current:
 		return 0, err
+	case live:
+		return r.sharing.Wait(k), nil
 	}
-	live, err := r.live(ctx, objects[i])
-	switch {
-	case err != nil:
-		return 0, err
-	case live != nil && live.GetAnnotations()[annotationRendered] == u.GetAnnotations()[annotationRendered]:
-		return 0, nil
-	case live != nil:
-		return r.sharing.wait(k), nil
-	}
-	guests := r.sharing.guests(k)
+	guests := r.sharing.Guests(k)
 	for _, m := range residents {
-		if _, known := guests[keyOf(m)]; !known && r.sharing.young(k) {
+		if _, known := guests[keyOf(m)]; !known && r.sharing.Young(k) {
 			return joinTexts, nil
 		}
 	}
@@ -336,7 +332,7 @@ func (r *reconciler) tellGateway(k key, o *v1alpha1.MCPGateway, residents []clie
 const conditionServers = "ServersServed"
 
 func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []client.Object, set setter) {
-	guests := r.sharing.guests(k)
+	guests := r.sharing.Guests(k)
 	var serving, failing []v1alpha1.WorkloadRef
 	count := int32(0)
 	for _, m := range residents {
@@ -346,12 +342,12 @@ func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []cl
 		count++
 		mk, ref := keyOf(m), v1alpha1.WorkloadRef{Kind: keyOf(m).Kind, Name: m.GetName()}
 		guest, known := guests[mk]
-		said, asked := r.asker.guest(k, mk)
+		said, asked := r.asker.Guest(k, mk)
 		switch {
 		case !known:
-		case guest.broken, len(guest.refused) > 0, asked && said.refused != "":
+		case guest.Broken, len(guest.Refused) > 0, asked && said.Refused != "":
 			failing = append(failing, ref)
-		case asked && said.pods > 0 && slices.Equal(said.hashes, []string{guest.revision}):
+		case asked && said.Pods > 0 && slices.Equal(said.Hashes, []string{guest.Revision}):
 			serving = append(serving, ref)
 		}
 	}
@@ -364,7 +360,7 @@ func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []cl
 	case len(failing) > 0:
 		var users []key
 		for _, f := range failing {
-			users = append(users, key{f.Kind, k.Namespace, f.Name})
+			users = append(users, key{Kind: f.Kind, Namespace: k.Namespace, Name: f.Name})
 		}
 		set(conditionServers, metav1.ConditionFalse, "SomeFail", "what is wrong they say themselves, and the others are served: "+strings.TrimPrefix(usedBy(users), "used by "))
 	case int(count) > len(serving):

@@ -16,7 +16,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/status"
+	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
 func gateway(name string) *v1alpha1.MCPGateway {
@@ -31,29 +35,22 @@ func at(name string) func(*v1alpha1.MCPRemoteProxySpec) {
 }
 
 // quiet lets the changes that wait be made now.
-func (c *cluster) quiet(gateway string) {
-	c.sharing.mu.Lock()
-	defer c.sharing.mu.Unlock()
-	c.sharing.of(gatewayKey(namespace, gateway)).first = time.Time{}
-}
+func (c *cluster) quiet() { c.ahead += 3 * time.Second }
 
 // answers has the pods of a gateway say which units they serve, of which revision, and what is wrong with others.
-func (c *cluster) answers(gateway string, units ...unitStatus) {
+func (c *cluster) answers(gateway string, units ...status.Unit) {
 	c.Helper()
-	st := &podStatus{Units: units}
-	st.index()
-	k := gatewayKey(namespace, gateway)
-	c.asker.note(k, c.asker.served[k], []answer{{status: st}}, true)
+	c.asker.Take(gatewayKey(namespace, gateway), pods.Answered(&status.Status{Units: units}))
 }
 
 // serves has the pods of a gateway serve what is in its files, as it is.
-func (c *cluster) serves(gateway string, errors ...unitStatus) {
+func (c *cluster) serves(gateway string, errors ...status.Unit) {
 	c.Helper()
 	k := gatewayKey(namespace, gateway)
-	var units []unitStatus
-	for guest, g := range c.sharing.guests(k) {
-		if !slices.ContainsFunc(errors, func(u unitStatus) bool { return u.Name == unitName(guest) }) {
-			units = append(units, unitStatus{Name: unitName(guest), Hash: g.revision})
+	var units []status.Unit
+	for guest, g := range c.sharing.Guests(k) {
+		if !slices.ContainsFunc(errors, func(u status.Unit) bool { return u.Name == sharing.Unit(guest) }) {
+			units = append(units, status.Unit{Name: sharing.Unit(guest), Config: status.Config{Hash: g.Revision}})
 		}
 	}
 	c.answers(gateway, append(units, errors...)...)
@@ -102,7 +99,7 @@ func TestSharedGateway(t *testing.T) {
 		}
 	}
 	c.ready("all-shared")
-	c.serves("all", unitStatus{Name: "mcpremoteproxy.search", Error: "it cannot be"})
+	c.serves("all", status.Unit{Name: "mcpremoteproxy.search", Config: status.Config{Error: "it cannot be"}})
 	c.mustLook("MCPRemoteProxy", "docs")
 	c.mustLook("MCPRemoteProxy", "search")
 	c.mustLook("MCPGateway", "all")
@@ -140,7 +137,7 @@ func TestSharedGatewayKeepsWhatIsBroken(t *testing.T) {
 	look := func() {
 		c.mustLook("MCPRemoteProxy", "docs")
 		c.mustLook("MCPRemoteProxy", "search")
-		c.quiet("all")
+		c.quiet()
 		c.mustLook("MCPGateway", "all")
 	}
 	look()
@@ -156,7 +153,7 @@ func TestSharedGatewayKeepsWhatIsBroken(t *testing.T) {
 	}
 	for _, when := range []string{"the same operator", "a new operator"} {
 		if when == "a new operator" {
-			c.sharing = sharing{}
+			c.sharing = sharing.Sharing{Now: c.sharing.Now}
 		}
 		look()
 		now := files()
@@ -189,7 +186,7 @@ func TestSharedGatewayNames(t *testing.T) {
 		for range 2 { // it hears of it the second time
 			_ = c.look("MCPRemoteProxy", "docs")
 			_ = c.look("VirtualMCPServer", "docs")
-			c.quiet("all")
+			c.quiet()
 			c.mustLook("MCPGateway", "all")
 		}
 	}
@@ -224,7 +221,7 @@ func TestMovingInAndOut(t *testing.T) {
 	look := func() {
 		t.Helper()
 		c.mustLook("MCPRemoteProxy", "docs")
-		c.quiet("all")
+		c.quiet()
 		c.mustLook("MCPGateway", "all")
 		c.mustLook("MCPRemoteProxy", "docs")
 	}
@@ -276,24 +273,17 @@ func TestMovingInAndOut(t *testing.T) {
 	}
 	c.ready("docs-proxy")
 	p := read(c, "docs", &v1alpha1.MCPRemoteProxy{})
-	st := &podStatus{}
 	g, err := c.gather(t.Context(), keyOf(p), p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.Config.Hash = g.set.Revision()
-	st.index()
-	c.asker.note(keyOf(p), c.asker.served[keyOf(p)], []answer{{status: st}}, true)
+	c.asker.Take(keyOf(p), pods.Answered(&status.Status{Config: status.Config{Hash: g.set.Revision()}}))
 	look()
 	expect("when its own pods serve it", own)
 	if _, ok := read(c, "all-shared-0", &corev1.ConfigMap{}).Data["mcpremoteproxy.docs.yaml"]; !ok {
 		t.Error("who has just looked up the old address finds nothing there")
 	}
-	c.sharing.mu.Lock()
-	for _, g := range c.sharing.of(gatewayKey(namespace, "all")).guests {
-		g.until = time.Now().Add(-time.Second)
-	}
-	c.sharing.mu.Unlock()
+	c.ahead += sharing.Linger
 	look()
 	if files := read(c, "all-shared-0", &corev1.ConfigMap{}).Data; len(files) != 0 {
 		t.Errorf("it is left over in the gateway: %v", files)
@@ -336,7 +326,7 @@ func TestSharedGatewayJoinsChanges(t *testing.T) {
 	c := newCluster(t, gateway("all"), apiKey(), secretOf("value"))
 	c.mustLook("MCPGateway", "all")
 	generation := func() string {
-		return read(c, "all-shared", &appsv1.Deployment{}).Annotations[annotationRendered]
+		return read(c, "all-shared", &appsv1.Deployment{}).Annotations[apply.Rendered]
 	}
 	first := generation()
 	for i := range 5 {
@@ -350,7 +340,7 @@ func TestSharedGatewayJoinsChanges(t *testing.T) {
 			t.Fatal("the pods change with the first of a batch")
 		}
 	}
-	c.quiet("all")
+	c.quiet()
 	c.mustLook("MCPGateway", "all")
 	second := generation()
 	if second == first || len(read(c, "all-shared-0", &corev1.ConfigMap{}).Data) != 5 {

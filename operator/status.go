@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
@@ -43,7 +45,7 @@ const (
 type observed struct {
 	deployment *appsv1.Deployment // nil where there is none
 	trouble    string             // why a pod of it does not start
-	said       said
+	said       pods.Said
 	asked      bool     // said is of now
 	outdated   []string // Secrets that a server's environment has not followed
 	url        string
@@ -54,14 +56,14 @@ type observed struct {
 // observe looks at what runs of a resource that has pods of its own.
 func (r *reconciler) observe(ctx context.Context, k key, gw *render.Gateway, c *container) (*observed, error) {
 	o := &observed{url: gw.URL()}
-	if err := r.runs(ctx, o, gw, func() (said, bool) { return r.asker.of(k) }); err != nil {
+	if err := r.runs(ctx, o, gw, func() (pods.Said, bool) { return r.asker.Of(k) }); err != nil {
 		return nil, err
 	}
 	return o, r.environmentOf(ctx, o, k, c)
 }
 
 // runs looks at the pods of a gateway, and at what they have said.
-func (r *reconciler) runs(ctx context.Context, o *observed, gw *render.Gateway, of func() (said, bool)) error {
+func (r *reconciler) runs(ctx context.Context, o *observed, gw *render.Gateway, of func() (pods.Said, bool)) error {
 	var d appsv1.Deployment
 	err := r.client.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}, &d)
 	switch {
@@ -72,10 +74,10 @@ func (r *reconciler) runs(ctx context.Context, o *observed, gw *render.Gateway, 
 	}
 	o.deployment = &d
 	if o.said, o.asked = of(); d.Status.ReadyReplicas == 0 {
-		o.said, o.asked = said{}, false // what they said before they went
+		o.said, o.asked = pods.Said{}, false // what they said before they went
 	}
-	pods, err := r.pods(ctx, gw.Namespace, gw.Selector())
-	o.trouble = trouble(pods)
+	running, err := r.pods(ctx, gw.Namespace, gw.Selector())
+	o.trouble = trouble(running)
 	return err
 }
 
@@ -88,7 +90,7 @@ func (r *reconciler) environmentOf(ctx context.Context, o *observed, k key, c *c
 	if err != nil {
 		return err
 	}
-	o.outdated = r.environments.outdated(k, c.secrets, pods)
+	o.outdated = r.environments.Outdated(k, c.secrets, pods)
 	if o.trouble == "" {
 		o.trouble = trouble(pods)
 	}
@@ -171,12 +173,12 @@ func (r *reconciler) tellServing(s *serving, g *gathered, v *verdict, o *observe
 // loaded says whether the configuration of now is what ready pods serve.
 func loaded(o *observed, revision, message string) (status metav1.ConditionStatus, phase, reason, text string) {
 	switch s := o.said; {
-	case !o.asked || s.pods == 0 || len(s.hashes) == 0: // nobody could be asked: the Deployment has the word
+	case !o.asked || s.Pods == 0 || len(s.Hashes) == 0: // nobody could be asked: the Deployment has the word
 		return metav1.ConditionTrue, phaseReady, "PodsReady", message
-	case slices.Contains(s.hashes, revision):
+	case slices.Contains(s.Hashes, revision):
 		return metav1.ConditionTrue, phaseReady, "PodsReady", message
-	case s.refused != "":
-		return metav1.ConditionFalse, phaseFailed, "ConfigurationRefused", "the pods refuse the configuration and serve the one before it: " + s.refused
+	case s.Refused != "":
+		return metav1.ConditionFalse, phaseFailed, "ConfigurationRefused", "the pods refuse the configuration and serve the one before it: " + s.Refused
 	}
 	return metav1.ConditionFalse, phasePending, "ConfigurationPending",
 		"the pods serve the configuration before this one; a node brings changed files to its pods within about a minute"
@@ -194,7 +196,7 @@ func authMessage(v *verdict, name string) string {
 // readiness is whether pods serve, by their Deployment.
 func readiness(o *observed, failed error) (status metav1.ConditionStatus, phase, reason, message string) {
 	var template render.TemplateError
-	var name TakenError
+	var name apply.TakenError
 	var conflict ConflictError
 	switch {
 	case errors.As(failed, &conflict):
@@ -233,7 +235,7 @@ func (r *reconciler) writeStatus(ctx context.Context, before, after client.Objec
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
-	if err := r.client.Status().Patch(ctx, after, client.MergeFrom(before), client.FieldOwner(fieldManager)); err != nil {
+	if err := r.client.Status().Patch(ctx, after, client.MergeFrom(before), apply.FieldOwner); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	for _, c := range now {

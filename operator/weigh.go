@@ -10,7 +10,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/route"
 	"github.com/sallyport-dev/sallyport/operator/webhook"
 )
@@ -53,7 +55,7 @@ func (r *reconciler) weigh(ctx context.Context, k key, s *serving) (w *weighed, 
 // onlooker is a reconciler for a cluster that could be: it says what is wrong, and leaves
 // nothing behind.
 func (r *reconciler) onlooker(c webhook.Cluster) *reconciler {
-	return &reconciler{options: r.options, kinds: r.kinds, tracker: newTracker(), client: c, direct: c.Direct, log: r.log}
+	return &reconciler{options: r.options, kinds: r.kinds, tracker: resource.NewTracker(), client: c, direct: c.Direct, log: r.log}
 }
 
 // problems are what is wrong with a resource of any of our kinds, as its conditions say it.
@@ -107,12 +109,12 @@ func (r *reconciler) unfit(ctx context.Context, s *serving, w *weighed) (failed,
 		return nil, err
 	}
 	for _, want := range objects {
-		live, err := r.live(ctx, want)
+		live, err := r.writer().Live(ctx, want)
 		if err != nil {
 			return nil, err
 		}
 		if live != nil && !slices.Contains(r.ownerOf(live), keyOf(s.object)) { // by name: an earlier one's goes soon
-			return taken(live), nil
+			return apply.Taken(live), nil
 		}
 	}
 	return nil, nil

@@ -20,9 +20,14 @@ var levels = map[string]int{
 	"internal/doctor/inside": 7,
 	"operator":               7, // what keeps a cluster; it knows plans and manifests, and nothing that serves
 
-	"operator/render":  5,
-	"operator/route":   6,
-	"operator/webhook": 6,
+	"operator/apply":    6,
+	"operator/needs":    2,
+	"operator/pods":     6,
+	"operator/render":   5,
+	"operator/resource": 2,
+	"operator/route":    6,
+	"operator/sharing":  6,
+	"operator/webhook":  6,
 
 	"internal/compile":       6,
 	"internal/surface":       6,
@@ -201,13 +206,14 @@ var modules = []struct {
 	{"go.opentelemetry.io/proto/slim/otlp", []string{"internal/otlp"}, "the messages of OTLP in Protocol Buffers, without gRPC"},
 	{"google.golang.org/protobuf", []string{"internal/otlp"}, "Protocol Buffers, which client_golang brings along"},
 	{"golang.org/x/sys", []string{"internal/h1"}, "whether a connection is still good, and what its other end has acknowledged"},
-	{"k8s.io/api", []string{"operator", "operator/render", "operator/webhook"}, "the objects of a cluster"},
+	{"k8s.io/api", []string{"operator", "operator/apply", "operator/pods", "operator/render", "operator/webhook"}, "the objects of a cluster"},
 	{"k8s.io/apiextensions-apiserver", []string{"internal/manifest/strict"}, "the API server's own validation"},
-	{"k8s.io/apimachinery", []string{"api/v1alpha1", "cmd/sallyport", "internal/importer", "internal/manifest", "internal/manifest/strict", "operator", "operator/render", "operator/route", "operator/webhook"}, "the vocabulary of Kubernetes resources"},
+	{"k8s.io/apimachinery", []string{"api/v1alpha1", "cmd/sallyport", "internal/importer", "internal/manifest", "internal/manifest/strict", "operator", "operator/apply", "operator/pods", "operator/render", "operator/route", "operator/webhook"}, "the vocabulary of Kubernetes resources"},
 	{"k8s.io/apiserver", []string{"internal/manifest/strict"}, "the API server's own limits of CEL"},
 	{"k8s.io/client-go", []string{"operator", "operator/route"}, "what speaks to an API server"},
 	{"k8s.io/klog", []string{"operator"}, "the log of client-go, led into ours"},
-	{"sigs.k8s.io/controller-runtime", []string{"operator", "operator/route", "operator/webhook"}, "caches, queues and leader election of a controller"},
+	{"k8s.io/utils", []string{"operator", "operator/pods"}, "comparing pointers; client-go brings it along"},
+	{"sigs.k8s.io/controller-runtime", []string{"operator", "operator/apply", "operator/pods", "operator/route", "operator/webhook"}, "caches, queues and leader election of a controller"},
 	{"sigs.k8s.io/yaml", []string{"internal/manifest", "internal/manifest/jsonschema"}, "YAML as the API server reads it"},
 }
 

@@ -118,6 +118,16 @@ var sources = sync.OnceValues(func() ([]source, error) {
 
 func (s source) line(p token.Pos) int { return s.fset.Position(p).Line }
 
+// commentLines is how many lines are nothing but a comment.
+func (s source) commentLines() (n int) {
+	for line := range strings.Lines(s.text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "//") {
+			n++
+		}
+	}
+	return n
+}
+
 // eachSource runs check for every file that a person wrote.
 func eachSource(t *testing.T, check func(t *testing.T, s source)) {
 	t.Helper()

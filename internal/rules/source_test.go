@@ -12,7 +12,6 @@ const (
 	maxFunctionLines = 60
 	maxParserLines   = 80
 	maxPackageLines  = 3300
-	maxAPILines      = 4700   // a version of the API is one Go package: every field of all twelve kinds, with what people read about it
 	maxGatewayLines  = 1500   // what is left where everything comes together
 	maxOperatorLines = 4400   // one reconciler for all kinds, and the way of a resource from one gateway to another
 	budgetOfCore     = 62_000 // lines of the product, without tests and generated code
@@ -73,6 +72,9 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s has %d lines, at most %d: give each of its subjects a file", s.path, s.lines, maxFileLines)
 		}
 		inPackage[folder(s.path)] += s.lines
+		if folder(s.path) == "api/v1alpha1" { // where comments are the schema's rules and descriptions, which are generated from them
+			inPackage[folder(s.path)] -= s.commentLines()
+		}
 		limit := maxFunctionLines
 		if parsers[folder(s.path)] {
 			limit = maxParserLines
@@ -92,8 +94,6 @@ func TestSizes(t *testing.T) {
 		switch name {
 		case "gateway":
 			limit = maxGatewayLines
-		case "api/v1alpha1":
-			limit = maxAPILines
 		case "operator":
 			limit = maxOperatorLines
 		}

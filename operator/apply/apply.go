@@ -1,4 +1,4 @@
-package operator
+package apply
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 
@@ -23,13 +24,13 @@ import (
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
-// fieldManager is who owns what is applied. It never changes: what another name has
+// FieldOwner is who owns what is applied. It never changes: what another name has
 // applied would stay.
-const fieldManager = "sallyport"
+const FieldOwner = client.FieldOwner("sallyport")
 
-// annotationRendered tells by a hash what was applied last, so that what is no longer
+// Rendered is an annotation that tells by a hash what was applied last, so that what is no longer
 // rendered is noticed. No value of a Secret has a part in it: none is rendered.
-const annotationRendered = v1alpha1.Group + "/rendered"
+const Rendered = v1alpha1.Group + "/rendered"
 
 // TakenError says that an object's name is somebody else's.
 type TakenError struct{ kind, name, owner string }
@@ -38,11 +39,19 @@ func (e TakenError) Error() string {
 	return fmt.Sprintf("there is a %s %s already, which %s; remove or rename one of them", e.kind, e.name, e.owner)
 }
 
-// apply makes the objects of a resource what they should be, and reports whether it wrote
+// Writer writes the objects of resources into a cluster.
+type Writer struct {
+	Client client.Client
+	Direct client.Reader        // past the cache
+	Routes func() client.Reader // of HTTPRoutes, which are in a cache of their own; nil where there are none
+	Log    *slog.Logger
+}
+
+// Apply makes the objects of a resource what they should be, and reports whether it wrote
 // any. What is right already is not written.
-func (r *reconciler) apply(ctx context.Context, owner client.Object, objects []render.Object) (wrote bool, err error) {
+func (w *Writer) Apply(ctx context.Context, owner client.Object, objects []render.Object) (wrote bool, err error) {
 	for _, want := range objects {
-		one, err := r.applyOne(ctx, owner, want)
+		one, err := w.applyOne(ctx, owner, want)
 		if err != nil {
 			return wrote, err
 		}
@@ -51,18 +60,18 @@ func (r *reconciler) apply(ctx context.Context, owner client.Object, objects []r
 	return wrote, nil
 }
 
-func (r *reconciler) applyOne(ctx context.Context, owner client.Object, want render.Object) (wrote bool, err error) {
+func (w *Writer) applyOne(ctx context.Context, owner client.Object, want render.Object) (wrote bool, err error) {
 	u, err := rendered(want)
 	if err != nil {
 		return false, err
 	}
-	live, err := r.live(ctx, want)
+	live, err := w.Live(ctx, want)
 	switch {
 	case err != nil:
 		return false, err
 	case live == nil:
 	case !metav1.IsControlledBy(live, owner):
-		return false, taken(live)
+		return false, Taken(live)
 	case live.GetDeletionTimestamp() != nil:
 		return false, fmt.Errorf("%s %s is being deleted; waiting for its end", u.GetKind(), u.GetName())
 	default:
@@ -75,21 +84,21 @@ func (r *reconciler) applyOne(ctx context.Context, owner client.Object, want ren
 			return false, nil
 		}
 		if strays {
-			if err := r.dropStrays(ctx, live, want); err != nil {
+			if err := w.dropStrays(ctx, live, want); err != nil {
 				return true, err
 			}
 		}
 	}
-	r.log.Info("apply", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
-	if err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
+	w.Log.Info("apply", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
+	if err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), FieldOwner, client.ForceOwnership); err != nil {
 		return false, fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
 	}
 	return true, nil
 }
 
-// live is what there is of an object; nil for nothing. The cache knows only what has our
+// Live is what there is of an object; nil for nothing. The cache knows only what has our
 // label: what it does not know is asked for, so that nobody else's object is taken over.
-func (r *reconciler) live(ctx context.Context, want render.Object) (client.Object, error) {
+func (w *Writer) Live(ctx context.Context, want render.Object) (client.Object, error) {
 	read := func(from client.Reader) (live client.Object, err error) {
 		live = reflect.New(reflect.TypeOf(want).Elem()).Interface().(client.Object)
 		live.GetObjectKind().SetGroupVersionKind(want.GetObjectKind().GroupVersionKind()) // by which an object without a type is found
@@ -100,14 +109,14 @@ func (r *reconciler) live(ctx context.Context, want render.Object) (client.Objec
 	switch want.(type) {
 	case *corev1.ConfigMap: // which the cache has without its content
 	case *unstructured.Unstructured: // which is in a cache of its own
-		if known := r.routes.Known(); known.Reader != nil {
-			live, err = read(known.Reader)
+		if routes := w.Routes(); routes != nil {
+			live, err = read(routes)
 		}
 	default:
-		live, err = read(r.client)
+		live, err = read(w.Client)
 	}
 	if apierrors.IsNotFound(err) {
-		live, err = read(r.direct)
+		live, err = read(w.Direct)
 	}
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -119,7 +128,21 @@ func (r *reconciler) live(ctx context.Context, want render.Object) (client.Objec
 	return live, nil
 }
 
-func taken(live client.Object) error {
+// Current tells whether there is an object, and whether it is as it was applied last.
+func (w *Writer) Current(ctx context.Context, want render.Object) (live, current bool, err error) {
+	u, err := rendered(want)
+	if err != nil {
+		return false, false, err
+	}
+	have, err := w.Live(ctx, want)
+	if have == nil || err != nil {
+		return false, false, err
+	}
+	return true, have.GetAnnotations()[Rendered] == u.GetAnnotations()[Rendered], nil
+}
+
+// Taken says whose a name is.
+func Taken(live client.Object) error {
 	owner := "no resource of sallyport.dev owns"
 	if ref := metav1.GetControllerOf(live); ref != nil {
 		owner = fmt.Sprintf("belongs to %s %s", ref.Kind, ref.Name)
@@ -134,7 +157,7 @@ func rendered(obj render.Object) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("render %s: %w", obj.GetName(), err)
 	}
 	delete(raw, "status")
-	dropNulls(raw)
+	DropNulls(raw)
 	text, err := json.Marshal(raw) // with sorted keys
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", obj.GetName(), err)
@@ -145,108 +168,28 @@ func rendered(obj render.Object) (*unstructured.Unstructured, error) {
 		annotations = map[string]string{}
 	}
 	sum := sha256.Sum256(text)
-	annotations[annotationRendered] = hex.EncodeToString(sum[:12])
+	annotations[Rendered] = hex.EncodeToString(sum[:12])
 	u.SetAnnotations(annotations)
 	return u, nil
 }
 
-// dropNulls takes out what a typed object has where nothing was said, such as
+// DropNulls takes out what a typed object has where nothing was said, such as
 // creationTimestamp. An empty object stays: emptyDir is one.
-func dropNulls(m map[string]any) {
+func DropNulls(m map[string]any) {
 	for name, v := range m {
 		switch v := v.(type) {
 		case nil:
 			delete(m, name)
 		case map[string]any:
-			dropNulls(v)
+			DropNulls(v)
 		case []any:
 			for _, item := range v {
 				if item, ok := item.(map[string]any); ok {
-					dropNulls(item)
+					DropNulls(item)
 				}
 			}
 		}
 	}
-}
-
-// whole are maps that belong to one writer as a whole: a further key changes what they mean.
-var whole = []string{"selector", "podSelector", "namespaceSelector", "matchLabels"}
-
-// lists are those whose items belong to different writers, each known by its own fields.
-var lists = []string{"containers", "initContainers", "volumes", "volumeMounts", "env", "ports", "imagePullSecrets", "ownerReferences", "topologySpreadConstraints"}
-
-// holds tells whether what is wanted is there. What is there besides is others', or a
-// default; strict is for kinds in which lists belong to one writer.
-func holds(want, have any, strict bool) bool {
-	switch w := want.(type) {
-	case map[string]any:
-		h, ok := have.(map[string]any)
-		if !ok {
-			return len(w) == 0 && have == nil
-		}
-		for name, v := range w {
-			if !holdsField(name, v, h[name], strict) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		h, ok := have.([]any)
-		return ok && holdsList(w, h, strict, false)
-	}
-	return equal(want, have)
-}
-
-func holdsField(name string, want, have any, strict bool) bool {
-	if w, ok := want.(map[string]any); ok && slices.Contains(whole, name) {
-		h, _ := have.(map[string]any)
-		return len(w) == len(h) && holds(want, have, strict)
-	}
-	if w, ok := want.([]any); ok {
-		h, _ := have.([]any)
-		return holdsList(w, h, strict, slices.Contains(lists, name))
-	}
-	return holds(want, have, strict)
-}
-
-// holdsList compares item by item; with others' items between them where that may be.
-func holdsList(want, have []any, strict, shared bool) bool {
-	if !shared || strict {
-		return len(want) == len(have) && !slices.ContainsFunc(index(want), func(i int) bool { return !holds(want[i], have[i], strict) })
-	}
-	for _, w := range want {
-		if !slices.ContainsFunc(have, func(h any) bool { return holds(w, h, strict) }) {
-			return false
-		}
-	}
-	return true
-}
-
-func index(list []any) []int {
-	all := make([]int, len(list))
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
-// equal compares values, numbers whatever their type.
-func equal(a, b any) bool {
-	if a == b {
-		return true
-	}
-	number := func(v any) (float64, bool) {
-		switch v := v.(type) {
-		case int64:
-			return float64(v), true
-		case float64:
-			return v, true
-		}
-		return 0, false
-	}
-	x, ok := number(a)
-	y, also := number(b)
-	return ok && also && x == y
 }
 
 // strays tells whether somebody put further manifests beside those of the gateway.
@@ -257,29 +200,26 @@ func strays(live, want render.Object) bool {
 }
 
 // dropStrays takes them out: the gateway would serve them.
-func (r *reconciler) dropStrays(ctx context.Context, live, want render.Object) error {
-	l, w := live.(*corev1.ConfigMap).DeepCopy(), want.(*corev1.ConfigMap)
+func (w *Writer) dropStrays(ctx context.Context, live, want render.Object) error {
+	l := live.(*corev1.ConfigMap).DeepCopy()
 	before := l.DeepCopy()
-	l.Data, l.BinaryData = w.Data, nil
-	if err := r.client.Patch(ctx, l, client.MergeFrom(before), client.FieldOwner(fieldManager)); err != nil {
+	l.Data, l.BinaryData = want.(*corev1.ConfigMap).Data, nil
+	if err := w.Client.Patch(ctx, l, client.MergeFrom(before), FieldOwner); err != nil {
 		return fmt.Errorf("patch ConfigMap %s: %w", l.Name, err)
 	}
 	return nil
 }
 
-// prune deletes what a resource needed once and needs no more.
-func (r *reconciler) prune(ctx context.Context, owner client.Object, names []string, objects []render.Object) error {
-	if o, ok := owner.(*v1alpha1.MCPServer); ok {
-		names = append(names, render.ServerName(o.Name))
-	}
+// Prune deletes what a resource needed once and needs no more.
+func (w *Writer) Prune(ctx context.Context, owner client.Object, names []string, objects []render.Object) error {
 	for _, name := range names {
 		for kind, o := range prunable() {
-			if slices.ContainsFunc(objects, func(w render.Object) bool {
-				return w.GetName() == name && w.GetObjectKind().GroupVersionKind().Kind == kind
+			if slices.ContainsFunc(objects, func(o render.Object) bool {
+				return o.GetName() == name && o.GetObjectKind().GroupVersionKind().Kind == kind
 			}) {
 				continue
 			}
-			if err := r.remove(ctx, owner, kind, name, o); err != nil {
+			if err := w.Remove(ctx, owner, kind, name, o); err != nil {
 				return err
 			}
 		}
@@ -287,15 +227,15 @@ func (r *reconciler) prune(ctx context.Context, owner client.Object, names []str
 	return nil
 }
 
-// remove deletes an object that a resource owns, if there is one. It is read into o.
-func (r *reconciler) remove(ctx context.Context, owner client.Object, kind, name string, o client.Object) error {
-	err := r.client.Get(ctx, types.NamespacedName{Namespace: owner.GetNamespace(), Name: name}, o)
+// Remove deletes an object that a resource owns, if there is one. It is read into o.
+func (w *Writer) Remove(ctx context.Context, owner client.Object, kind, name string, o client.Object) error {
+	err := w.Client.Get(ctx, types.NamespacedName{Namespace: owner.GetNamespace(), Name: name}, o)
 	if apierrors.IsNotFound(err) || err == nil && (!metav1.IsControlledBy(o, owner) || o.GetDeletionTimestamp() != nil) {
 		return nil
 	}
 	if err == nil {
-		r.log.Info("delete", "kind", kind, "namespace", owner.GetNamespace(), "name", name)
-		err = client.IgnoreNotFound(r.client.Delete(ctx, o))
+		w.Log.Info("delete", "kind", kind, "namespace", owner.GetNamespace(), "name", name)
+		err = client.IgnoreNotFound(w.Client.Delete(ctx, o))
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s %s: %w", kind, name, err)

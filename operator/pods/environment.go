@@ -1,4 +1,4 @@
-package operator
+package pods
 
 import (
 	"crypto/sha256"
@@ -10,24 +10,26 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
-// values are those of a Secret that feeds a server's environment.
-type values struct {
-	changed time.Time // in whole seconds, as the API server has it
+// Values are those of a Secret that feeds a server's environment.
+type Values struct {
+	Changed time.Time // in whole seconds, as the API server has it
 	sum     sum       // stays in memory
 }
 
 type sum [sha256.Size]byte
 
-// valuesOf looks at a Secret.
-func valuesOf(s *corev1.Secret) values {
+// ValuesOf looks at a Secret.
+func ValuesOf(s *corev1.Secret) Values {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(s.Data)) {
 		one := sha256.Sum256(s.Data[name])
 		_, _ = h.Write(append([]byte(name+"\x00"), one[:]...))
 	}
-	return values{valuesChanged(s), sum(h.Sum(nil))}
+	return Values{valuesChanged(s), sum(h.Sum(nil))}
 }
 
 // valuesChanged is when the values of a Secret have last changed, as the API server has
@@ -45,16 +47,16 @@ func valuesChanged(s *corev1.Secret) time.Time {
 	return last
 }
 
-// environments remembers which values the pods of servers began with: what changes within the second in which a pod
+// Environments remembers which values the pods of servers began with: what changes within the second in which a pod
 // began, the API server's times do not tell. A new operator knows those times alone.
-type environments struct {
+type Environments struct {
 	mu   sync.Mutex
-	pods map[key]map[types.UID]map[string]sum // by Secret; the zero sum for values that are not known
+	pods map[resource.Key]map[types.UID]map[string]sum // by Secret; the zero sum for values that are not known
 }
 
-// outdated are the Secrets of a server's environment that have changed since a pod of
+// Outdated are the Secrets of a server's environment that have changed since a pod of
 // it started: an environment cannot follow.
-func (e *environments) outdated(k key, secrets map[string]values, pods []corev1.Pod) []string {
+func (e *Environments) Outdated(k resource.Key, secrets map[string]Values, pods []corev1.Pod) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before, now := e.pods[k], map[types.UID]map[string]sum{}
@@ -67,7 +69,7 @@ func (e *environments) outdated(k key, secrets map[string]values, pods []corev1.
 		began := map[string]sum{}
 		for name, v := range secrets {
 			with, known := before[p.UID][name]
-			if !known && !v.changed.After(p.CreationTimestamp.Time) {
+			if !known && !v.Changed.After(p.CreationTimestamp.Time) {
 				with = v.sum
 			}
 			if began[name] = with; with != v.sum {
@@ -77,15 +79,15 @@ func (e *environments) outdated(k key, secrets map[string]values, pods []corev1.
 		now[p.UID] = began
 	}
 	if e.pods == nil {
-		e.pods = map[key]map[types.UID]map[string]sum{}
+		e.pods = map[resource.Key]map[types.UID]map[string]sum{}
 	}
 	e.pods[k] = now
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// forget says that there is no such resource any more.
-func (e *environments) forget(k key) {
+// Forget says that there is no such resource any more.
+func (e *Environments) Forget(k resource.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.pods, k)

@@ -1,4 +1,4 @@
-package operator
+package pods_test
 
 import (
 	"testing"
@@ -8,6 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sallyport-dev/sallyport/operator/pods"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 // A Secret that has changed since a pod began is named, within the same second too, in which the times of the API server
@@ -20,22 +23,22 @@ func TestOutdatedEnvironments(t *testing.T) {
 	pod := func(name string, second int) corev1.Pod {
 		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: at(second)}}
 	}
-	secret := func(value string, second int) map[string]values {
+	secret := func(value string, second int) map[string]pods.Values {
 		fields := &metav1.FieldsV1{}
 		fields.SetRawBytes([]byte(`{"f:data":{"f:token":{}}}`))
 		written := at(second)
-		return map[string]values{"api": valuesOf(&corev1.Secret{
+		return map[string]pods.Values{"api": pods.ValuesOf(&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(0), ManagedFields: []metav1.ManagedFieldsEntry{{Time: &written, FieldsV1: fields}}},
 			Data:       map[string][]byte{"token": []byte(value)},
 		})}
 	}
 	leaving := pod("old", 1)
 	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
-	var e environments
-	k := key{Name: "tools"}
+	var e pods.Environments
+	k := resource.Key{Name: "tools"}
 	for _, step := range []struct {
 		what    string
-		secrets map[string]values
+		secrets map[string]pods.Values
 		pods    []corev1.Pod
 		want    []string
 	}{
@@ -46,16 +49,16 @@ func TestOutdatedEnvironments(t *testing.T) {
 		{"the value is what it was before", secret("one", 2), []corev1.Pod{pod("new", 1)}, []string{"api"}},
 		{"it comes back", secret("two", 3), []corev1.Pod{pod("new", 1)}, nil},
 	} {
-		if diff := cmp.Diff(step.want, e.outdated(k, step.secrets, step.pods)); diff != "" {
+		if diff := cmp.Diff(step.want, e.Outdated(k, step.secrets, step.pods)); diff != "" {
 			t.Errorf("%s: %s", step.what, diff)
 		}
 	}
 	// A new operator goes by the times.
-	e.forget(k)
-	if got := e.outdated(k, secret("two", 3), []corev1.Pod{pod("new", 1)}); !cmp.Equal(got, []string{"api"}) {
+	e.Forget(k)
+	if got := e.Outdated(k, secret("two", 3), []corev1.Pod{pod("new", 1)}); !cmp.Equal(got, []string{"api"}) {
 		t.Errorf("a new operator finds %v", got)
 	}
-	if got := e.outdated(k, secret("two", 3), []corev1.Pod{pod("newer", 4)}); got != nil {
+	if got := e.Outdated(k, secret("two", 3), []corev1.Pod{pod("newer", 4)}); got != nil {
 		t.Errorf("of a pod that began later it finds %v", got)
 	}
 }

@@ -1,4 +1,4 @@
-package operator
+package pods
 
 import (
 	"context"
@@ -16,22 +16,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sallyport-dev/sallyport/internal/status"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
-// asker asks the gateway's pods how they are, again and again. It dials pods and nothing
+// Asker asks the gateway's pods how they are, again and again. It dials pods and nothing
 // else: what is behind them, they know.
-type asker struct {
+type Asker struct {
 	client client.Reader
 	every  time.Duration
 	http   *http.Client
-	tell   func(key) // that something has changed
+	tell   func(resource.Key) // that something has changed
 
 	mu     sync.Mutex
-	served map[key]*servedPods
-	names  map[string]key // by namespace and the label of the pods
+	served map[resource.Key]*servedPods
+	names  map[string]resource.Key // by namespace and the label of the pods
 
-	waiting map[key]map[key]*answered // who is to share the pods of a gateway that is not known yet
+	waiting map[resource.Key]map[resource.Key]*guest // who is to share the pods of a gateway that is not known yet
 }
 
 // servedPods are the pods of one resource.
@@ -40,18 +42,29 @@ type servedPods struct {
 	selector  map[string]string
 	asking    bool // since another round: one that hangs is not asked again
 	answered
-	guests map[key]*answered // resources that share the pods
+	guests map[resource.Key]*guest // resources that share the pods
+}
+
+// Guest is a resource that shares the pods of a gateway, as they know it.
+type Guest struct {
+	Unit   string // the file that it is in; "" for a resource with pods of its own
+	Server string // the endpoint
+}
+
+type guest struct {
+	Guest
+	answered
 }
 
 // answered is what pods said last of a resource.
 type answered struct {
 	known bool
-	said  said
+	said  Said
 	told  time.Time
 }
 
 // take takes in what they say now, and reports whether to tell.
-func (a *answered) take(now said) (news bool) {
+func (a *answered) take(now Said) (news bool) {
 	news = !a.known || !a.said.same(now) || time.Since(a.told) >= tellAgain
 	a.said, a.known = now, true
 	if news {
@@ -67,9 +80,11 @@ const tellAgain = time.Minute
 // longestAnswer is how much a pod may say, in bytes.
 const longestAnswer = 4 << 20
 
-func newAsker(c client.Reader, every time.Duration, tell func(key)) *asker {
-	return &asker{
-		client: c, every: every, tell: tell, served: map[key]*servedPods{}, names: map[string]key{}, waiting: map[key]map[key]*answered{},
+// NewAsker asks those pods that [Asker.Serves] is told of, every so often, and tells of what
+// is news.
+func NewAsker(c client.Reader, every time.Duration, tell func(resource.Key)) *Asker {
+	return &Asker{
+		client: c, every: every, tell: tell, served: map[resource.Key]*servedPods{}, names: map[string]resource.Key{}, waiting: map[resource.Key]map[resource.Key]*guest{},
 		// Without a proxy, whatever the environment says: pods are near. Each question has a
 		// connection of its own, so that none is held to a thousand pods.
 		http: &http.Client{
@@ -81,10 +96,10 @@ func newAsker(c client.Reader, every time.Duration, tell func(key)) *asker {
 }
 
 // NeedLeaderElection says that only the replica that works asks.
-func (a *asker) NeedLeaderElection() bool { return true }
+func (a *Asker) NeedLeaderElection() bool { return true }
 
 // Start asks until ctx ends.
-func (a *asker) Start(ctx context.Context) error {
+func (a *Asker) Start(ctx context.Context) error {
 	tick := time.NewTicker(a.every)
 	defer tick.Stop()
 	for {
@@ -97,8 +112,8 @@ func (a *asker) Start(ctx context.Context) error {
 	}
 }
 
-// serves says that a resource has pods, from now on.
-func (a *asker) serves(k key, gw *render.Gateway) {
+// Serves says that a resource has pods, from now on.
+func (a *Asker) Serves(k resource.Key, gw *render.Gateway) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.served[k] == nil {
@@ -108,8 +123,8 @@ func (a *asker) serves(k key, gw *render.Gateway) {
 	}
 }
 
-// forget says that there is no such resource any more.
-func (a *asker) forget(k key) {
+// Forget says that there is no such resource any more.
+func (a *Asker) Forget(k resource.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s := a.served[k]; s != nil {
@@ -118,8 +133,8 @@ func (a *asker) forget(k key) {
 	}
 }
 
-// of is what the pods of a resource say; false where nobody has asked them yet.
-func (a *asker) of(k key) (said, bool) {
+// Of is what the pods of a resource say; false where nobody has asked them yet.
+func (a *Asker) Of(k resource.Key) (Said, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s := a.served[k]; s != nil {
@@ -130,30 +145,30 @@ func (a *asker) of(k key) (said, bool) {
 			return g.said, g.known
 		}
 	}
-	return said{}, false
+	return Said{}, false
 }
 
-// joins says that a resource is served by the pods of a gateway of many, from now on.
-func (a *asker) joins(gateway, k key) {
+// Joins says that a resource is served by the pods of a gateway of many, from now on.
+func (a *Asker) Joins(gateway, k resource.Key, as Guest) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	guests := a.waiting[gateway]
 	if s := a.served[gateway]; s != nil {
 		if s.guests == nil {
-			s.guests = map[key]*answered{}
+			s.guests = map[resource.Key]*guest{}
 		}
 		guests = s.guests
 	} else if guests == nil {
-		guests = map[key]*answered{}
+		guests = map[resource.Key]*guest{}
 		a.waiting[gateway] = guests
 	}
 	if guests[k] == nil {
-		guests[k] = &answered{}
+		guests[k] = &guest{Guest: as}
 	}
 }
 
-// leaves says that it is not any more.
-func (a *asker) leaves(gateway, k key) {
+// Leaves says that it is not any more.
+func (a *Asker) Leaves(gateway, k resource.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.waiting[gateway], k)
@@ -162,30 +177,30 @@ func (a *asker) leaves(gateway, k key) {
 	}
 }
 
-// guest is what the pods of a gateway say of a resource that shares them; false where
+// Guest is what the pods of a gateway say of a resource that shares them; false where
 // nobody has asked them yet.
-func (a *asker) guest(gateway, k key) (said, bool) {
+func (a *Asker) Guest(gateway, k resource.Key) (Said, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s := a.served[gateway]; s != nil && s.guests[k] != nil {
 		return s.guests[k].said, s.guests[k].known
 	}
-	return said{}, false
+	return Said{}, false
 }
 
-// resourceOf is the resource that a pod belongs to.
-func (a *asker) resourceOf(o client.Object) []key {
+// ResourceOf is the resource that a pod belongs to.
+func (a *Asker) ResourceOf(o client.Object) []resource.Key {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	k, ok := a.names[o.GetNamespace()+"/"+o.GetLabels()[render.LabelInstance]]
 	if !ok {
 		return nil
 	}
-	return []key{k}
+	return []resource.Key{k}
 }
 
 // round begins to ask the pods of every resource.
-func (a *asker) round(ctx context.Context) {
+func (a *Asker) round(ctx context.Context) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for k, s := range a.served {
@@ -198,12 +213,12 @@ func (a *asker) round(ctx context.Context) {
 }
 
 // ask asks the ready pods of one resource, all at once.
-func (a *asker) ask(ctx context.Context, k key, s *servedPods) {
+func (a *Asker) ask(ctx context.Context, k resource.Key, s *servedPods) {
 	var list corev1.PodList
 	err := a.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingLabels(s.selector))
-	var answers []answer
+	var answers []Answer
 	if err == nil {
-		answers = make([]answer, 0, len(list.Items))
+		answers = make([]Answer, 0, len(list.Items))
 		var mu sync.Mutex
 		var asking sync.WaitGroup
 		for i := range list.Items {
@@ -226,7 +241,7 @@ func (a *asker) ask(ctx context.Context, k key, s *servedPods) {
 }
 
 // note notes what pods have answered, if all was well, and returns whom that is news to.
-func (a *asker) note(k key, s *servedPods, answers []answer, well bool) (tell []key) {
+func (a *Asker) note(k resource.Key, s *servedPods, answers []Answer, well bool) (tell []resource.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.asking = false
@@ -234,14 +249,26 @@ func (a *asker) note(k key, s *servedPods, answers []answer, well bool) (tell []
 		return nil
 	}
 	for guest, known := range s.guests {
-		if known.take(togetherOf(guest, answers)) {
+		if known.take(Together(known.Guest, answers...)) {
 			tell = append(tell, guest)
 		}
 	}
-	if s.take(together(k.Name, answers)) || len(tell) > 0 {
+	if s.take(Together(Guest{Server: k.Name}, answers...)) || len(tell) > 0 {
 		tell = append(tell, k)
 	}
 	return tell
+}
+
+// Take takes in what the pods of a resource have answered, as if they had been asked, and
+// returns whom that is news to.
+func (a *Asker) Take(k resource.Key, answers ...Answer) (tell []resource.Key) {
+	a.mu.Lock()
+	s := a.served[k]
+	a.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return a.note(k, s, answers, true)
 }
 
 func isReady(pod *corev1.Pod) bool {
@@ -257,12 +284,12 @@ func isReady(pod *corev1.Pod) bool {
 }
 
 // askPod asks one pod.
-func (a *asker) askPod(ctx context.Context, pod *corev1.Pod) answer {
-	status, err := a.fetch(ctx, "http://"+net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(adminPort(pod)))+"/status")
+func (a *Asker) askPod(ctx context.Context, pod *corev1.Pod) Answer {
+	told, err := a.fetch(ctx, "http://"+net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(adminPort(pod)))+status.Path)
 	if err != nil {
-		return answer{err: fmt.Sprintf("pod %s cannot be asked: %s", pod.Name, plain(err))}
+		return Unanswered(fmt.Sprintf("pod %s cannot be asked: %s", pod.Name, plain(err)))
 	}
-	return answer{status: status}
+	return Answered(told)
 }
 
 // plain is an error without what differs from one try to the next.
@@ -291,7 +318,7 @@ func adminPort(pod *corev1.Pod) int {
 	return 0
 }
 
-func (a *asker) fetch(ctx context.Context, address string) (*podStatus, error) {
+func (a *Asker) fetch(ctx context.Context, address string) (*status.Status, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, errors.New("it has no address")
@@ -304,10 +331,9 @@ func (a *asker) fetch(ctx context.Context, address string) (*podStatus, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answers %s", address, resp.Status)
 	}
-	var s podStatus
+	var s status.Status
 	if err := json.NewDecoder(io.LimitReader(resp.Body, longestAnswer)).Decode(&s); err != nil {
 		return nil, fmt.Errorf("read what %s answers: %w", address, err)
 	}
-	s.index()
 	return &s, nil
 }

@@ -1,0 +1,20 @@
+package resource
+
+import (
+	"cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+)
+
+// Key names one of our resources.
+type Key struct{ Kind, Namespace, Name string }
+
+// Use is the resource as something that others rest on.
+func (k Key) Use() manifest.Use {
+	return manifest.Use{Kind: k.Kind, Namespace: k.Namespace, Name: k.Name}
+}
+
+// Compare orders keys by namespace, kind and name.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(cmp.Compare(k.Namespace, o.Namespace), cmp.Compare(k.Kind, o.Kind), cmp.Compare(k.Name, o.Name))
+}
