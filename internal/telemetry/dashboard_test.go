@@ -98,8 +98,13 @@ func TestAlertRules(t *testing.T) {
 		}
 	}
 	known := described(t, NewMetrics("v1"))
-	rules := 0
+	rules, names := 0, map[string]bool{}
 	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "- alert: "); ok && names[name] {
+			t.Errorf("%s is there twice: who is paged is paged twice", name)
+		} else if ok {
+			names[name] = true
+		}
 		if expr, ok := strings.CutPrefix(strings.TrimSpace(line), "expr: "); ok {
 			rules++
 			if len(checkQuery(t, known, expr, "")) == 0 {
@@ -116,8 +121,8 @@ func TestAlertRules(t *testing.T) {
 			t.Errorf("no rule asks for %s", name)
 		}
 	}
-	if alerts := strings.Count(string(text), "- alert: "); rules < 10 || alerts != rules {
-		t.Errorf("%d alerts with %d expressions", alerts, rules)
+	if rules < 10 || len(names) != rules {
+		t.Errorf("%d alerts with %d expressions", len(names), rules)
 	}
 }
 
