@@ -25,6 +25,7 @@
 // It owns nothing that serves: the pods run sallyportd, which has no access to the API
 // server. It does not own the rules of fields (the CRDs), what manifests mean
 // (internal/compile/plan), or the command's flags (cmd/sallyport). It may import
-// those, internal/manifest and api/v1alpha1, and nothing of the data plane. It and
-// the package route below it import controller-runtime and client-go, and nobody else.
+// those, internal/manifest, internal/telemetry for one gauge, and api/v1alpha1, and nothing
+// of the data plane. It and packages below it import controller-runtime and client-go, and
+// nobody else.
 package operator

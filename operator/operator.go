@@ -68,6 +68,9 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("start what looks at the cluster: %w", err)
 		}
 	}
+	if err := r.measure(ctx, mgr); err != nil {
+		return fmt.Errorf("expose metrics: %w", err)
+	}
 	if err := r.index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}

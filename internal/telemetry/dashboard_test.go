@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -15,9 +16,14 @@ import (
 // that have no series yet.
 func described(t *testing.T, m *Metrics) map[string][]string {
 	t.Helper()
+	return describedBy(t, m.registry)
+}
+
+func describedBy(t *testing.T, c prometheus.Collector) map[string][]string {
+	t.Helper()
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
-		m.registry.Describe(descriptions)
+		c.Describe(descriptions)
 		close(descriptions)
 	}()
 	form := regexp.MustCompile(`fqName: "([^"]+)".* variableLabels: \{([^}]*)\}`)
@@ -92,12 +98,13 @@ func TestAlertRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, alert := range []string{"KeySetChanged", "ExchangeFails", "BackendDown", "DenialsRise", "StoreUnreachable", "AuditLost", "RefreshTokenReused", "SignInsFail"} {
+	for _, alert := range []string{"KeySetChanged", "ExchangeFails", "BackendDown", "DenialsRise", "StoreUnreachable", "AuditLost", "RefreshTokenReused", "SignInsFail", "ResourceNotReady"} {
 		if !strings.Contains(string(text), "- alert: Sallyport"+alert+"\n") {
 			t.Errorf("there is no rule %s", alert)
 		}
 	}
 	known := described(t, NewMetrics("v1"))
+	maps.Copy(known, describedBy(t, NewResources(nil)))
 	rules, names := 0, map[string]bool{}
 	for line := range strings.Lines(string(text)) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "- alert: "); ok && names[name] {
