@@ -107,6 +107,8 @@ func TestRightsOfTheOperator(t *testing.T) {
 			"gateway.networking.k8s.io/httproutes": owned,
 			"gateway.networking.k8s.io/gateways":   "get", // the scheme and port of status.externalUrl
 
+			"discovery.k8s.io/endpointslices": "get", // of that name alone: where API servers listen, for NetworkPolicies
+
 			"/events": "create patch", "events.k8s.io/events": "create patch",
 			"coordination.k8s.io/leases": "create get update",
 		}

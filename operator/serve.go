@@ -45,7 +45,7 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 	}
 	gw, out := w.gateway, w.outside
 	led := r.route(ctx, obj, gw, out, v.plan, len(v.problems) == 0 && failed == nil)
-	r.tellServing(s, g, v, st, failed)
+	r.tellServing(s, gw, g, v, st, failed)
 	tellRoute(s, gw, out, led, func(kind string, status metav1.ConditionStatus, reason, message string) {
 		setCondition(s.status.conditions, s.object.GetGeneration(), kind, status, reason, message)
 	})
@@ -111,7 +111,7 @@ func (r *reconciler) gateway(k key, s *serving, g *gathered) (*render.Gateway, e
 	return &render.Gateway{
 		Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, Port: s.port, Cluster: cluster, PodTemplate: template.gateway,
 		Owner: ownedBy(k, s.object), Files: files, Secrets: g.secrets, Variables: n.Variables, Addresses: append(n.Addresses, needs.Proxies(cluster)...),
-		ClusterToken: n.ClusterToken, Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
+		RedirectHosts: n.RedirectHosts, ClusterToken: n.ClusterToken, Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
 	}, err
 }
 

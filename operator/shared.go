@@ -84,6 +84,9 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 	if err := r.fillGateway(ctx, k, gw, o, residents); err != nil {
 		return err
 	}
+	if err := r.reachesCluster(ctx, gw); err != nil {
+		return err
+	}
 	var failed error
 	if len(problems) == 0 {
 		failed = r.makeGateway(ctx, k, gw, o, residents)
@@ -92,7 +95,7 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 	if err := r.runs(ctx, st, gw, func() (pods.Said, bool) { return r.asker.Of(k) }); err != nil {
 		return err
 	}
-	r.tellGateway(k, o, residents, problems, st, failed)
+	r.tellGateway(k, gw, o, residents, problems, st, failed)
 	if had := meta.FindStatusCondition(before.Status.Conditions, conditionReady); had == nil || had.Status != meta.FindStatusCondition(o.Status.Conditions, conditionReady).Status {
 		for _, m := range residents {
 			r.queue.Add(keyOf(m)) // whether it is ready follows from that
@@ -213,6 +216,7 @@ func (r *reconciler) needsOf(k key, gw *render.Gateway, o *v1alpha1.MCPGateway, 
 	for _, n := range r.sharing.Needs(k, files) {
 		gw.Secrets = append(gw.Secrets, n.Secrets...)
 		gw.Addresses = append(gw.Addresses, n.Addresses...)
+		gw.RedirectHosts = append(gw.RedirectHosts, n.RedirectHosts...)
 		gw.ClusterToken = gw.ClusterToken || n.ClusterToken
 	}
 	gw.Secrets = sortedRefs(gw.Secrets)
@@ -299,7 +303,7 @@ func (r *reconciler) waits(ctx context.Context, k key, objects []render.Object, 
 const named = 32
 
 // tellGateway sets the status of a gateway.
-func (r *reconciler) tellGateway(k key, o *v1alpha1.MCPGateway, residents []client.Object, problems manifest.Problems, st *observed, failed error) {
+func (r *reconciler) tellGateway(k key, gw *render.Gateway, o *v1alpha1.MCPGateway, residents []client.Object, problems manifest.Problems, st *observed, failed error) {
 	status, generation := &o.Status, o.Generation
 	set := func(kind string, is metav1.ConditionStatus, reason, message string) {
 		setCondition(&status.Conditions, generation, kind, is, reason, message)
@@ -317,6 +321,7 @@ func (r *reconciler) tellGateway(k key, o *v1alpha1.MCPGateway, residents []clie
 		status.URL = st.url
 	}
 	r.tellResidents(k, o, residents, set)
+	tellPolicy(gw, &status.Conditions, set)
 	if o.DeletionTimestamp != nil {
 		var users []key
 		for _, m := range residents {

@@ -125,7 +125,7 @@ func trouble(pods []corev1.Pod) string {
 }
 
 // tellServing sets the status of a serving kind.
-func (r *reconciler) tellServing(s *serving, g *gathered, v *verdict, o *observed, failed error) {
+func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v *verdict, o *observed, failed error) {
 	st, generation := s.status, s.object.GetGeneration()
 	*st.generation = generation
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
@@ -162,6 +162,10 @@ func (r *reconciler) tellServing(s *serving, g *gathered, v *verdict, o *observe
 	} else {
 		meta.RemoveStatusCondition(st.conditions, conditionSecrets)
 	}
+	if s.shares() {
+		gw = nil // the gateway's own policy holds, and the gateway tells of it
+	}
+	tellPolicy(gw, st.conditions, set)
 	r.tellBackends(s, g, o, set)
 	*st.phase, *st.message = phase, message
 	*st.url = ""
@@ -243,7 +247,7 @@ func (r *reconciler) writeStatus(ctx context.Context, before, after client.Objec
 		if old != nil && old.Status == c.Status && old.Reason == c.Reason && old.Message == c.Message {
 			continue
 		}
-		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending", "NotYetServed", "NotYet"}, c.Reason)
+		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending", "NotYetServed", "NotYet", "AnyAddress"}, c.Reason)
 		switch {
 		case bad && (c.Type != conditionReady || !r.told(now, c)):
 			r.events.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", shorten(c.Message))

@@ -45,7 +45,11 @@ func (r *reconciler) weigh(ctx context.Context, k key, s *serving) (w *weighed, 
 	if err = r.namesGateway(ctx, k, s, w.gathered, &w.verdict); err != nil {
 		return nil, nil, err
 	}
-	w.gateway, err = r.gateway(k, s, w.gathered)
+	if w.gateway, err = r.gateway(k, s, w.gathered); w.gateway != nil {
+		if err := r.reachesCluster(ctx, w.gateway); err != nil {
+			return nil, nil, err
+		}
+	}
 	if template := (render.TemplateError{}); errors.As(err, &template) {
 		return w, err, nil
 	}

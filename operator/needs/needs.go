@@ -17,14 +17,15 @@ import (
 
 // Needs are what pods need for their manifests.
 type Needs struct {
-	Variables    map[string]v1alpha1.SecretKeyRef // of the container, from Secrets
-	Addresses    []*url.URL                       // that it connects to
-	ClusterToken bool                             // it asks the API server for keys
+	Variables     map[string]v1alpha1.SecretKeyRef // of the container, from Secrets
+	Addresses     []*url.URL                       // that it connects to
+	RedirectHosts []string                         // that servers may send it to
+	ClusterToken  bool                             // it asks the API server for keys
 }
 
 // Of reads them.
 func Of(set *manifest.Set) *Needs {
-	return &Needs{Variables: variables(set), Addresses: addresses(set), ClusterToken: asksCluster(set)}
+	return &Needs{Variables: variables(set), Addresses: addresses(set), RedirectHosts: redirectHosts(set), ClusterToken: asksCluster(set)}
 }
 
 // addresses are what pods may connect to for manifests, beside DNS.
@@ -37,6 +38,21 @@ func addresses(set *manifest.Set) []*url.URL {
 				all = append(all, u)
 			}
 		})
+	}
+	return all
+}
+
+// redirectHosts are further hosts that servers may send the gateway to.
+func redirectHosts(set *manifest.Set) (all []string) {
+	for _, o := range set.Objects {
+		spec, _ := o.Raw["spec"].(map[string]any)
+		redirects, _ := spec["redirects"].(map[string]any)
+		hosts, _ := redirects["allowedHosts"].([]any)
+		for _, host := range hosts {
+			if name, ok := host.(string); ok {
+				all = append(all, name)
+			}
+		}
 	}
 	return all
 }

@@ -35,7 +35,9 @@ type Gateway struct {
 	Secrets               []v1alpha1.SecretKeyRef          // that the pods read, sorted
 	Variables             map[string]v1alpha1.SecretKeyRef // of the container, from Secrets
 	Addresses             []*url.URL                       // that the pods connect to
+	RedirectHosts         []string                         // that servers may send the pods to
 	ClusterToken          bool                             // the pods ask the API server for keys
+	ClusterPorts          []int32                          // of the API server, behind its Service; none where they are not known
 	Image                 string
 	PullSecrets           []string      // that images are pulled with, sorted
 	HealthInterval        time.Duration // between questions to backends
@@ -107,7 +109,7 @@ func (g *Gateway) Objects() ([]Object, error) {
 		return nil, err
 	}
 	all = append(all, deployment, g.disruptionBudget())
-	if p := g.Cluster.NetworkPolicy; p != nil && p.Enabled {
+	if p := g.Cluster.NetworkPolicy; g.HasPolicy() {
 		all = append(all, g.networkPolicy(p))
 	}
 	return all, nil

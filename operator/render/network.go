@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -25,13 +26,69 @@ func (g *Gateway) networkPolicy(p *v1alpha1.NetworkPolicy) Object {
 		rules = append(rules, networkingv1.NetworkPolicyEgressRule{To: to.peers(), Ports: []networkingv1.NetworkPolicyPort{portOf(corev1.ProtocolTCP, to.port)}})
 	}
 	if g.ClusterToken {
-		// The API server's Service is at 443; policies see the port behind it, as a rule 6443.
-		rules = append(rules, networkingv1.NetworkPolicyEgressRule{To: everywhere(), Ports: []networkingv1.NetworkPolicyPort{portOf(corev1.ProtocolTCP, 443), portOf(corev1.ProtocolTCP, 6443)}})
+		rules = append(rules, networkingv1.NetworkPolicyEgressRule{To: everywhere(), Ports: g.clusterPorts()})
 	}
 	for _, r := range p.AllowedEgress {
 		rules = append(rules, egressRule(r))
 	}
 	return egressPolicy(g.meta(), g.Selector(), rules)
+}
+
+// HasPolicy tells whether a NetworkPolicy is wanted.
+func (g *Gateway) HasPolicy() bool {
+	p := g.Cluster.NetworkPolicy
+	return p != nil && p.Enabled
+}
+
+// clusterPorts are those of the API server: of its Service, and of what is behind it, which
+// is what most networks judge by.
+func (g *Gateway) clusterPorts() (all []networkingv1.NetworkPolicyPort) {
+	behind := g.ClusterPorts
+	if len(behind) == 0 {
+		behind = []int32{6443} // as a rule
+	}
+	ports := append([]int32{443}, behind...)
+	slices.Sort(ports)
+	for _, n := range slices.Compact(ports) {
+		all = append(all, portOf(corev1.ProtocolTCP, n))
+	}
+	return all
+}
+
+// Unsaid is what the policy of the pods cannot say, for people; "" where it says all that
+// it should.
+func (g *Gateway) Unsaid() string {
+	var names, services []string
+	for _, u := range g.Addresses {
+		switch d := destinations([]*url.URL{u})[0]; {
+		case d.address.IsValid():
+		case d.cluster:
+			services = append(services, fmt.Sprintf("%s:%d", u.Hostname(), d.port))
+		default:
+			names = append(names, fmt.Sprintf("%s:%d", u.Hostname(), d.port))
+		}
+	}
+	var lines []string
+	say := func(list []string, format string) {
+		if len(list) > 0 {
+			lines = append(lines, fmt.Sprintf(format, listed(list)))
+		}
+	}
+	say(names, "a NetworkPolicy knows no host names, so that for %s any address is admitted at that port")
+	say(slices.Clone(g.RedirectHosts), "redirects to %s are admitted at the ports of other addresses alone; list another port in allowedEgress")
+	say(services, "%s is admitted at that port of every pod; where the Service's pods listen at another port, list that in allowedEgress")
+	return strings.Join(lines, "; ")
+}
+
+// listed are some of many, in a fixed order and each once.
+func listed(list []string) string {
+	slices.Sort(list)
+	list = slices.Compact(list)
+	const some = 8
+	if more := len(list) - some; more > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:some], ", "), more)
+	}
+	return strings.Join(list, ", ")
 }
 
 // egressPolicy lets pods connect to what rules admit. Who may connect to them is nobody's

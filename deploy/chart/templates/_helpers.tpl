@@ -87,6 +87,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways] # what they speak, for the addresses that clients are told
   verbs: [get]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices] # where API servers listen, for NetworkPolicies of pods that ask them for keys
+  resourceNames: [kubernetes]
+  verbs: [get]
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
