@@ -3,9 +3,12 @@
 package cluster_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 	"github.com/sallyport-dev/sallyport/internal/testkit/kube"
@@ -37,4 +40,106 @@ func TestOperatorMetrics(t *testing.T) {
 	}
 	gauge("MCPRemoteProxy", "docs", "")
 	gauge("MCPExternalAuthConfig", "key", "1")
+}
+
+// The pods that ask the API server for the keys of its accounts have a token for that, by a volume that says so, and may
+// connect to where API servers listen; no other pod has one.
+//
+// REQ B-10, B-14
+func TestOperatorServiceAccountVolume(t *testing.T) {
+	t.Parallel()
+	namespace := plane.Namespace(t)
+	// As an API server says that is not on loopback.
+	for _, o := range plane.Apply(t, "default", `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: kubernetes, labels: {kubernetes.io/service-name: kubernetes}}
+addressType: IPv4
+endpoints: [{addresses: [192.0.2.1]}]
+ports: [{name: https, port: 16443, protocol: TCP}]
+`) {
+		plane.DeleteAfter(t, kube.RefOf(o))
+	}
+	keep(t, namespace, "--namespace", "default")
+	plane.Apply(t, namespace, `
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPOIDCConfig
+metadata: {name: cluster}
+spec: {type: kubernetesServiceAccount, kubernetesServiceAccount: {}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPOIDCConfig
+metadata: {name: elsewhere}
+spec: {type: inline, inline: {issuer: "https://idp.example.com"}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPRemoteProxy
+metadata: {name: asks}
+spec: {remoteUrl: "https://mcp.example.com/mcp", oidcConfigRef: {name: cluster, audience: docs}, networkPolicy: {enabled: true}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPRemoteProxy
+metadata: {name: other}
+spec: {remoteUrl: "https://10.1.2.3:8443/mcp", allowPrivateEndpoint: true, oidcConfigRef: {name: elsewhere, audience: docs}, networkPolicy: {enabled: true}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPServer
+metadata: {name: server}
+spec: {image: example.com/server:1, transport: streamable-http, oidcConfigRef: {name: cluster, audience: docs}}
+`)
+	for _, c := range []struct {
+		kind, name, container string
+		token                 bool
+	}{
+		{"MCPRemoteProxy", "asks", "sallyport", true},
+		{"MCPRemoteProxy", "other", "sallyport", false},
+		{"MCPServer", "server", "sallyport", true},
+		{"MCPServer", "server", "mcp", false},
+	} {
+		o, _ := await(t, resource(c.kind, namespace, c.name), "Ready", "False NoPodReady")
+		pod, _, _ := unstructured.NestedMap(deploymentOf(t, namespace, o, c.container).Object, "spec", "template", "spec")
+		if automounted, found, _ := unstructured.NestedBool(pod, "automountServiceAccountToken"); !found || automounted {
+			t.Errorf("%s, container %s: a token is mounted into every container", c.name, c.container)
+		}
+		text, err := json.Marshal(pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{`"serviceAccountToken":{"expirationSeconds":3600,"path":"token"}`, `"name":"kube-root-ca.crt"`, `"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"`} {
+			if strings.Contains(string(text), part) != c.token {
+				t.Errorf("%s, container %s: has %s: %t", c.name, c.container, part, !c.token)
+			}
+		}
+	}
+	admits := func(name string) map[int64]bool {
+		t.Helper()
+		o, err := plane.Get(t, resource("MCPRemoteProxy", namespace, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[int64]bool{}
+		rules, _, _ := unstructured.NestedSlice(owned(t, "networking.k8s.io/v1", "NetworkPolicy", namespace, o).Object, "spec", "egress")
+		for _, r := range rules {
+			list, _, _ := unstructured.NestedSlice(r.(map[string]any), "ports")
+			for _, p := range list {
+				all[p.(map[string]any)["port"].(int64)] = true
+			}
+		}
+		return all
+	}
+	got := admits("asks")
+	for _, p := range []int64{443, 16443} {
+		if !got[p] {
+			t.Errorf("the API server is at port %d, and the policy admits %v", p, got)
+		}
+	}
+	if _, message := await(t, resource("MCPRemoteProxy", namespace, "asks"), "NetworkPolicyExact", "False AnyAddress"); !strings.Contains(message, "mcp.example.com:443") {
+		t.Errorf("nothing says what the policy cannot say: %s", message)
+	}
+	if got := admits("other"); got[16443] || got[6443] {
+		t.Errorf("the policy admits the API server for nothing: %v", got)
+	}
+	if _, message := await(t, resource("MCPRemoteProxy", namespace, "other"), "NetworkPolicyExact", "False AnyAddress"); strings.Contains(message, "10.1.2.3") || !strings.Contains(message, "idp.example.com:443") {
+		t.Errorf("of an address, which a policy can say: %s", message)
+	}
 }
