@@ -47,8 +47,7 @@ func (r *reconciler) container(ctx context.Context, k key, o *v1alpha1.MCPServer
 	}}
 	s, _ := asServing(o)
 	c.PullSecrets = r.pullSecrets(s)
-	template, err := podTemplates(o)
-	if err == nil { // else the gateway tells
+	if template, err := podTemplates(o); err == nil { // else the gateway tells
 		c.PodTemplate = template.server
 	}
 	for i, ref := range o.Spec.Secrets {
@@ -68,9 +67,11 @@ func (r *reconciler) container(ctx context.Context, k key, o *v1alpha1.MCPServer
 	}); err != nil {
 		return nil, err
 	}
-	if stdio {
-		c.Files, err = within(o)
+	if !stdio {
+		return c, nil
 	}
+	var err error
+	c.Files, err = within(o)
 	return c, err
 }
 

@@ -391,11 +391,20 @@ func TestBadPodTemplate(t *testing.T) {
 		`{"spec":{"containers":{}}}`:                                      "containers",
 		`{"spec":{"containers":[{"name":"x"}]}}`:                          "containers[x]: it has no image",
 		`{"spec":{"containers":[{"name":"x","resources":{"limits":1}}]}}`: "limits",
+		`{"spec":{"containers":[{"name":"sallyport","image":"mine:1"}]}}`: "containers[sallyport].image: is the operator's --image",
 	} {
 		c := newCluster(t, proxy("docs", func(s *v1alpha1.MCPRemoteProxySpec) { s.PodTemplateSpec = &v1alpha1.FreeForm{Raw: []byte(raw)} }))
 		c.mustLook("MCPRemoteProxy", "docs")
 		if got, message := c.condition("docs", conditionReady); got != "False PodTemplateInvalid" || !strings.Contains(message, want) {
 			t.Errorf("%s: Ready: %s: %s", raw, got, message)
+		}
+		server := &v1alpha1.MCPServer{ObjectMeta: objectMeta("tools")}
+		server.Spec.Image, server.Spec.Transport, server.Spec.PodTemplateSpec = "example.com/tools:1", "streamable-http", &v1alpha1.FreeForm{Raw: []byte(raw)}
+		c = newCluster(t, server)
+		c.mustLook("MCPServer", "tools")
+		ready := meta.FindStatusCondition(read(c, "tools", &v1alpha1.MCPServer{}).Status.Conditions, conditionReady)
+		if ready == nil || ready.Reason != "PodTemplateInvalid" || !strings.Contains(ready.Message, want) {
+			t.Errorf("of a server, %s: %v", raw, ready)
 		}
 	}
 }

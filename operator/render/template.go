@@ -42,7 +42,13 @@ func merge(template corev1.PodTemplateSpec, with json.RawMessage) (corev1.PodTem
 	if err := json.Unmarshal(merged, &out); err != nil {
 		return template, TemplateError{err}
 	}
-	return out, whole(&out.Spec)
+	own := ""
+	for _, c := range template.Spec.Containers {
+		if c.Name == Container {
+			own = c.Image
+		}
+	}
+	return out, whole(&out.Spec, own)
 }
 
 // readable reads a template strictly.
@@ -93,14 +99,18 @@ func quantities(path string, v any) error {
 	return nil
 }
 
-// whole refuses what the API server would refuse in words of its own.
-func whole(pod *corev1.PodSpec) error {
+// whole refuses what the API server would refuse in words of its own, and another image of
+// the gateway than own: an older one would not know the flags that it is started with.
+func whole(pod *corev1.PodSpec, own string) error {
 	for _, list := range []struct {
 		field      string
 		containers []corev1.Container
 	}{{"containers", pod.Containers}, {"initContainers", pod.InitContainers}} {
 		for _, c := range list.containers {
 			at := fmt.Sprintf("spec.%s[%s]", list.field, c.Name)
+			if c.Name == Container && list.field == "containers" && c.Image != own {
+				return TemplateError{fmt.Errorf("%s.image: is the operator's --image, whose version goes with what it runs; remove it", at)}
+			}
 			if c.Image == "" {
 				return TemplateError{fmt.Errorf("%s: it has no image; the gateway's container is named %s, a server's %s", at, Container, ServerContainer)}
 			}
