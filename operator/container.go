@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -58,9 +58,11 @@ func (r *reconciler) container(ctx context.Context, k key, o *v1alpha1.MCPServer
 		}
 	}
 	if o.Spec.RestartOnSecretChange {
-		for _, s := range c.secrets {
-			c.Changed = max(c.Changed, s.Changed.UTC().Format(time.RFC3339))
+		stamp, err := r.stamp(ctx, k, c)
+		if err != nil {
+			return nil, err
 		}
+		c.Changed = stamp
 	}
 	if err := r.profile(ctx, k, c, g, func(missing string, format string, args ...any) {
 		problem("spec.permissionProfile", format, args...).Missing = missing
@@ -94,6 +96,17 @@ func (r *reconciler) environment(ctx context.Context, k key, c *container, g *ga
 	}
 	c.secrets[u.Name] = pods.ValuesOf(&s)
 	return nil
+}
+
+// stamp is what has the server's pods replaced when a Secret of its environment changes.
+func (r *reconciler) stamp(ctx context.Context, k key, c *container) (string, error) {
+	var d appsv1.Deployment
+	err := r.client.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.ObjectName()}, &d)
+	if client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("read Deployment %s: %w", c.ObjectName(), err)
+	}
+	list, err := r.pods(ctx, c.Namespace, c.Selector())
+	return r.environments.Stamp(k, d.Spec.Template.Annotations[render.AnnotationChanged], c.secrets, list), err
 }
 
 // profile looks at the permission profile of the server.

@@ -90,7 +90,7 @@ func (r *reconciler) environmentOf(ctx context.Context, o *observed, k key, c *c
 	if err != nil {
 		return err
 	}
-	o.outdated = r.environments.Outdated(k, c.secrets, pods)
+	o.outdated, _ = r.environments.Outdated(k, c.secrets, pods)
 	if o.trouble == "" {
 		o.trouble = trouble(pods)
 	}

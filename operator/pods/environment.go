@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -11,12 +12,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 // Values are those of a Secret that feeds a server's environment.
 type Values struct {
-	Changed time.Time // in whole seconds, as the API server has it
+	changed time.Time // in whole seconds, as the API server has it
 	sum     sum       // stays in memory
 }
 
@@ -55,12 +57,12 @@ type Environments struct {
 }
 
 // Outdated are the Secrets of a server's environment that have changed since a pod of
-// it started: an environment cannot follow.
-func (e *Environments) Outdated(k resource.Key, secrets map[string]Values, pods []corev1.Pod) []string {
+// it started, and those pods: an environment cannot follow.
+func (e *Environments) Outdated(k resource.Key, secrets map[string]Values, pods []corev1.Pod) (names []string, old map[types.UID]bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before, now := e.pods[k], map[types.UID]map[string]sum{}
-	var names []string
+	old = map[types.UID]bool{}
 	for i := range pods {
 		p := &pods[i]
 		if p.DeletionTimestamp != nil {
@@ -69,11 +71,11 @@ func (e *Environments) Outdated(k resource.Key, secrets map[string]Values, pods 
 		began := map[string]sum{}
 		for name, v := range secrets {
 			with, known := before[p.UID][name]
-			if !known && !v.Changed.After(p.CreationTimestamp.Time) {
+			if !known && !v.changed.After(p.CreationTimestamp.Time) {
 				with = v.sum
 			}
 			if began[name] = with; with != v.sum {
-				names = append(names, name)
+				names, old[p.UID] = append(names, name), true
 			}
 		}
 		now[p.UID] = began
@@ -83,7 +85,29 @@ func (e *Environments) Outdated(k resource.Key, secrets map[string]Values, pods 
 	}
 	e.pods[k] = now
 	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.Compact(names), old
+}
+
+// Stamp tells when Secrets of a server's environment have last changed, for the template of
+// its pods, which is stamped with told now. The API server knows whole seconds: what changes
+// again within one is told by a number, which goes up when a pod of that stamp is outdated.
+func (e *Environments) Stamp(k resource.Key, told string, secrets map[string]Values, pods []corev1.Pod) string {
+	last := ""
+	for _, s := range secrets {
+		last = max(last, s.changed.UTC().Format(time.RFC3339))
+	}
+	second, number, _ := strings.Cut(told, "/")
+	if last == "" || second != last {
+		return last
+	}
+	_, old := e.Outdated(k, secrets, pods)
+	for i := range pods {
+		if old[pods[i].UID] && pods[i].Annotations[render.AnnotationChanged] == told {
+			n, _ := strconv.Atoi(number) // none is 0
+			return second + "/" + strconv.Itoa(n+1)
+		}
+	}
+	return told
 }
 
 // Forget says that there is no such resource any more.

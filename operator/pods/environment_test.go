@@ -49,16 +49,17 @@ func TestOutdatedEnvironments(t *testing.T) {
 		{"the value is what it was before", secret("one", 2), []corev1.Pod{pod("new", 1)}, []string{"api"}},
 		{"it comes back", secret("two", 3), []corev1.Pod{pod("new", 1)}, nil},
 	} {
-		if diff := cmp.Diff(step.want, e.Outdated(k, step.secrets, step.pods)); diff != "" {
+		got, _ := e.Outdated(k, step.secrets, step.pods)
+		if diff := cmp.Diff(step.want, got); diff != "" {
 			t.Errorf("%s: %s", step.what, diff)
 		}
 	}
 	// A new operator goes by the times.
 	e.Forget(k)
-	if got := e.Outdated(k, secret("two", 3), []corev1.Pod{pod("new", 1)}); !cmp.Equal(got, []string{"api"}) {
+	if got, old := e.Outdated(k, secret("two", 3), []corev1.Pod{pod("new", 1)}); !old["new"] || !cmp.Equal(got, []string{"api"}) {
 		t.Errorf("a new operator finds %v", got)
 	}
-	if got := e.Outdated(k, secret("two", 3), []corev1.Pod{pod("newer", 4)}); got != nil {
+	if got, old := e.Outdated(k, secret("two", 3), []corev1.Pod{pod("newer", 4)}); got != nil || len(old) > 0 {
 		t.Errorf("of a pod that began later it finds %v", got)
 	}
 }
