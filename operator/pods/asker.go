@@ -60,22 +60,15 @@ type guest struct {
 type answered struct {
 	known bool
 	said  Said
-	told  time.Time
 }
 
-// take takes in what they say now, and reports whether to tell.
+// take takes in what they say now, and reports whether to tell. The time of the last check
+// waits for the next look: it alone would have a thousand resources looked at each minute.
 func (a *answered) take(now Said) (news bool) {
-	news = !a.known || !a.said.same(now) || time.Since(a.told) >= tellAgain
+	news = !a.known || !a.said.same(now)
 	a.said, a.known = now, true
-	if news {
-		a.told = time.Now()
-	}
 	return news
 }
-
-// tellAgain is how often a resource is looked at though its pods say nothing new, for the
-// time of the last check in its status.
-const tellAgain = time.Minute
 
 // longestAnswer is how much a pod may say, in bytes.
 const longestAnswer = 4 << 20
