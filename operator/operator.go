@@ -48,6 +48,7 @@ type Options struct {
 
 // Run keeps a cluster until ctx ends.
 func Run(ctx context.Context, o Options) error {
+	o.Log = slog.New(ending{o.Log.Handler(), ctx})
 	logger := logr.FromSlogHandler(o.Log.Handler())
 	ctrllog.SetLogger(logger)
 	klog.SetLogger(logger)

@@ -143,3 +143,32 @@ spec: {image: example.com/server:1, transport: streamable-http, oidcConfigRef: {
 		t.Errorf("of an address, which a policy can say: %s", message)
 	}
 }
+
+// An operator that is told to end says nothing of errors, and gives its lease back: the next one begins at once.
+func TestOperatorEndsQuietly(t *testing.T) {
+	t.Parallel()
+	namespace := plane.Namespace(t)
+	lease := kube.Ref{APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Namespace: namespace, Name: "sallyport-operator"}
+	holder := func(o *kube.Object) string {
+		if o == nil {
+			return ""
+		}
+		name, _, _ := unstructured.NestedString(o.Object, "spec", "holderIdentity")
+		return name
+	}
+	for _, group := range []string{"first", "second"} {
+		operator := keep(t, namespace, "--leader-elect")
+		plane.Apply(t, namespace, `{apiVersion: sallyport.dev/v1alpha1, kind: MCPGroup, metadata: {name: `+group+`}, spec: {}}`)
+		await(t, resource("MCPGroup", namespace, group), "Ready", "True Counted") // it works
+		if o, err := plane.Get(t, lease); err != nil || holder(o) == "" {
+			t.Errorf("it works, and has no lease (%v)", err)
+		}
+		operator.stop(t)
+		if text := operator.log.String(); strings.Contains(text, "level=ERROR") || strings.Contains(text, " ERROR ") || strings.Contains(text, "leader election lost") {
+			t.Errorf("at its end it says:\n%s", text)
+		}
+		if o, err := plane.Get(t, lease); err != nil || holder(o) != "" {
+			t.Errorf("the lease is still %s's (%v)", holder(o), err)
+		}
+	}
+}
