@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -171,4 +172,58 @@ func TestOperatorEndsQuietly(t *testing.T) {
 			t.Errorf("the lease is still %s's (%v)", holder(o), err)
 		}
 	}
+}
+
+// What changes is noticed by itself, without waiting until everything is looked at again: a missing reference, and that
+// it is there; drift; a backend that is away. How long each takes is for people to read: a busy machine has its own time.
+//
+// REQ B-6, B-11, B-13
+func TestOperatorNotices(t *testing.T) {
+	t.Parallel()
+	namespace := plane.Namespace(t)
+	backend := newBackend(t)
+	plane.StartNode(t, namespace, map[string]kube.Image{image: gatewayImage(t)})
+	keep(t, namespace, "--resync", "10m", "--status-interval", "2s")
+	since := time.Now()
+	noticed := func(what string, wanted time.Duration) {
+		t.Helper()
+		t.Logf("%s: noticed within %s (wanted: %s)", what, time.Since(since).Round(10*time.Millisecond), wanted)
+		since = time.Now()
+	}
+	plane.Apply(t, namespace, strings.ReplaceAll(docs, "REMOTE", backend.url))
+	proxy := resource("MCPRemoteProxy", namespace, "docs")
+	await(t, proxy, "AuthConfigured", "False SecretNotFound")
+	noticed("a missing Secret", 8*time.Second)
+	plane.Apply(t, namespace, `{apiVersion: v1, kind: Secret, metadata: {name: api}, stringData: {token: x}}`)
+	await(t, proxy, "AuthConfigured", "True Configured")
+	noticed("a Secret that has come", 8*time.Second)
+	await(t, proxy, "Ready", "True PodsReady")
+	o, _ := await(t, proxy, "RemoteAvailable", "True Reachable")
+
+	service := owned(t, "v1", "Service", namespace, o)
+	since = time.Now()
+	if _, err := plane.Patch(t, kube.RefOf(service), map[string]any{"spec": map[string]any{"selector": map[string]any{"more": "x"}}}); err != nil {
+		t.Fatal(err)
+	}
+	plane.Eventually(t, "the Service is mended", kube.RefOf(service), func(o *kube.Object) bool {
+		_, found, _ := unstructured.NestedString(o.Object, "spec", "selector", "more")
+		return !found
+	})
+	noticed("a changed Service", 10*time.Second)
+	for _, kind := range []string{"apps/v1 Deployment", "v1 ConfigMap"} {
+		version, kind, _ := strings.Cut(kind, " ")
+		made := owned(t, version, kind, namespace, o)
+		since = time.Now()
+		if err := plane.Delete(t, kube.RefOf(made)); err != nil {
+			t.Fatal(err)
+		}
+		plane.Eventually(t, "it is back", kube.RefOf(made), func(o *kube.Object) bool { return o != nil && o.GetUID() != made.GetUID() })
+		noticed("a deleted "+kind, 10*time.Second)
+	}
+	await(t, proxy, "Ready", "True PodsReady")
+	await(t, proxy, "RemoteAvailable", "True Reachable")
+	since = time.Now()
+	backend.close()
+	await(t, proxy, "RemoteAvailable", "False Unreachable")
+	noticed("a backend that is away", 16*time.Second)
 }
