@@ -339,7 +339,7 @@ const conditionServers = "ServersServed"
 func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []client.Object, set setter) {
 	guests := r.sharing.Guests(k)
 	var serving, failing []v1alpha1.WorkloadRef
-	count := int32(0)
+	count, unheard := int32(0), 0
 	for _, m := range residents {
 		if gatewayOf(m) != k.Name {
 			continue // on its way out
@@ -350,6 +350,7 @@ func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []cl
 		said, asked := r.asker.Guest(k, mk)
 		switch {
 		case !known:
+			unheard++
 		case guest.Broken, len(guest.Refused) > 0, asked && said.Refused != "":
 			failing = append(failing, ref)
 		case asked && said.Pods > 0 && slices.Equal(said.Hashes, []string{guest.Revision}):
@@ -357,6 +358,11 @@ func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []cl
 		}
 	}
 	st := &o.Status
+	_, asked := r.asker.Of(k)
+	if news := st.ServerCount != count || len(failing) > int(st.FailingCount) || meta.FindStatusCondition(st.Conditions, conditionServers) == nil; !news &&
+		(!asked || unheard > 0 && r.sharing.Young(k)) {
+		return // a new operator does not know better yet
+	}
 	st.ServerCount, st.ServingCount, st.FailingCount = count, int32(len(serving)), int32(len(failing))
 	st.Serving, st.Failing = serving[:min(len(serving), named)], failing[:min(len(failing), named)]
 	switch {

@@ -128,6 +128,16 @@ func TestSharedGateway(t *testing.T) {
 	if n := c.writes.Load() - before; n != 0 {
 		t.Errorf("%d writes though nothing changed", n)
 	}
+	// A new operator has asked nobody yet, and says nothing else because of that.
+	c.sharing, c.asker = sharing.Sharing{Now: c.sharing.Now}, pods.NewAsker(c.direct, time.Minute, func(key) {})
+	for _, who := range []key{gatewayKey(namespace, "all"), keyOf(proxy("docs")), keyOf(proxy("search")), gatewayKey(namespace, "all")} {
+		c.mustLook(who.Kind, who.Name)
+	}
+	c.serves("all")
+	c.mustLook("MCPGateway", "all")
+	if n := c.writes.Load() - before; n != 0 {
+		t.Errorf("a new operator writes %d times though nothing changed", n)
+	}
 }
 
 // What breaks keeps what the pods have of it, also for a new operator; the others follow changes.
