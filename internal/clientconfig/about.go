@@ -36,7 +36,10 @@ var about = map[string]About{
 	"codex": {
 		SignIn: "`codex mcp login NAME` opens a browser.",
 		Own:    "`codex mcp remove NAME`",
-		Notes:  []string{"The command line, the extension for editors and the desktop application read the same file."},
+		Notes: []string{
+			"The command line, the extension for editors and the desktop application read the same file.",
+			"A project's file is read once you trust the project, which Codex asks of you when it starts there.",
+		},
 		Source: "https://developers.openai.com/codex/mcp",
 	},
 	"cursor": {

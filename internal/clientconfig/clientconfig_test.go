@@ -297,6 +297,22 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// A project has a file for each client that keeps servers in projects.
+func TestProjects(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"claude-code": ".mcp.json", "claude-desktop": "", "codex": ".codex/config.toml", "cursor": ".cursor/mcp.json", "gemini": ".gemini/settings.json",
+		"opencode": "opencode.json", "vscode": ".vscode/mcp.json", "windsurf": "", "zed": ".zed/settings.json",
+	}
+	got := map[string]string{}
+	for _, c := range clientconfig.Clients() {
+		got[c.Name] = filepath.ToSlash(c.Project)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func FuzzAddAndRemove(f *testing.F) {
 	f.Add(`{"mcpServers": {"a": {}}, /* x */ }`, "docs")
 	f.Add(`{"mcpServers": {"docs": 1, } // y`+"\n}", "docs")

@@ -78,7 +78,7 @@ var clients = []Client{
 		file: func(p Place) string { return p.application("Claude", "claude_desktop_config.json") },
 	},
 	{
-		Name: "codex", Title: "Codex", container: "mcp_servers", entry: one("url"),
+		Name: "codex", Title: "Codex", Project: filepath.Join(".codex", "config.toml"), container: "mcp_servers", entry: one("url"),
 		Then: "start Codex again; codex mcp login NAME signs in where the server asks for that",
 		file: func(p Place) string {
 			return filepath.Join(p.env("CODEX_HOME", filepath.Join(p.Home, ".codex")), "config.toml")
