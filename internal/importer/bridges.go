@@ -41,6 +41,7 @@ var bridges = map[string]func(remote *server, args []string){
 	"mcp-remote":   mcpRemote,
 	"supergateway": superGateway,
 	"mcp-proxy":    mcpProxy,
+	"sallyport":    sallyport,
 }
 
 func mcpRemote(remote *server, args []string) {
@@ -115,6 +116,42 @@ func mcpProxy(remote *server, args []string) {
 			return
 		case !strings.HasPrefix(arg, "-"):
 			return // it serves a command
+		}
+	}
+}
+
+// sallyport reads `sallyport connect`, which is what `sallyport client add` writes for clients that take no URL.
+func sallyport(remote *server, args []string) {
+	if len(args) == 0 || args[0] != "connect" {
+		return
+	}
+	for i := 1; i < len(args); i++ {
+		name, value, whole := strings.Cut(args[i], "=")
+		switch {
+		case !strings.HasPrefix(name, "-"):
+			remote.url = args[i]
+			continue
+		case slices.Contains([]string{"--no-browser", "--no-oauth", "--allow-private-endpoint", "--oauth-client-credentials"}, name):
+			remote.note("%s is left out", name)
+			continue
+		case !whole:
+			if i++; i < len(args) {
+				value = args[i]
+			}
+		}
+		switch name {
+		case "--header":
+			header, text, given := strings.Cut(value, "=")
+			if !given { // its value is in a variable of that name
+				text = "${" + strings.ReplaceAll(header, "-", "_") + "}"
+			}
+			remote.headers[header] = text
+		case "--transport":
+			remote.transport = strings.TrimPrefix(value, "streamable-http")
+		case "--oauth-client-id":
+			remote.clientID = value
+		default:
+			remote.note("%s is left out", name)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport-dev/sallyport/internal/clientconfig"
 	"github.com/sallyport-dev/sallyport/internal/importer"
 )
 
@@ -111,10 +112,45 @@ func TestSecrets(t *testing.T) {
 		"github/Authorization": "Bearer ghp_0123456789abcdef", "files/API_TOKEN": "t0p", "linear/Authorization": "Bearer lin_api_1",
 		"unset/X-Api-Key": "", "docs/Authorization": "Bearer from-the-environment", "supergateway/Authorization": "Bearer abc",
 		"proxy/X-Api-Key": "abc", "client/client-secret": "s3cret", "key/value": "open-sesame", "cwd/KEY": "from-the-environment",
+		"ours/MY-KEY": "from-the-environment",
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if got[name] != want[name] {
 			t.Errorf("%s is %q, want %q", name, got[name], want[name])
+		}
+	}
+}
+
+// What `sallyport client add` writes into a client's file is read back as the server that it is.
+func TestReadsWhatClientsAreTold(t *testing.T) {
+	t.Parallel()
+	const at = "https://gw.example.com/servers/docs/mcp"
+	told := clientconfig.Server{URL: at, Bridge: []string{"/usr/local/bin/sallyport", "connect", at}}
+	for _, c := range clientconfig.Clients() {
+		for _, before := range []string{"", `{"mcp": {"servers": {}}}`} { // the newer shape of opencode's file
+			file := filepath.Join(t.TempDir(), filepath.Base(c.File(clientconfig.Place{OS: "linux", Home: "/", Getenv: func(string) string { return "" }})))
+			if before != "" {
+				if c.Name != "opencode" {
+					continue
+				}
+				if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := c.Add(file, "docs", told, false); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := importer.Read(file, text, environment)
+			if err != nil || len(result.Entries) != 1 {
+				t.Fatalf("%s: %v\n%s", c.Name, err, text)
+			}
+			if e := result.Entries[0]; e.As != "MCPRemoteProxy/docs" || !strings.Contains(e.Manifests, "remoteUrl: "+at+"\n") {
+				t.Errorf("%s: %s became %+v", c.Name, text, e)
+			}
 		}
 	}
 }
