@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/gateway"
+	"github.com/sallyport-dev/sallyport/internal/audit"
 	"github.com/sallyport-dev/sallyport/internal/testkit"
 )
 
@@ -120,5 +121,53 @@ func TestOrderOfStepsBySocket(t *testing.T) {
 	}
 	if len(b.taken()) != 0 {
 		t.Error("the backend got something")
+	}
+}
+
+// heldSink keeps whoever records an event waiting.
+type heldSink struct {
+	sink
+	came, goOn chan struct{}
+}
+
+func (s *heldSink) Record(e *audit.Event) {
+	close(s.came)
+	<-s.goOn
+	s.sink.Record(e)
+}
+
+// A drain waits for a connection that was refused until the audit has it: net/http knows nothing of it any more.
+func TestDrainWaitsForRefusedSockets(t *testing.T) {
+	t.Parallel()
+	held := &heldSink{came: make(chan struct{}), goOn: make(chan struct{})}
+	g := newRig(t, proxy("docs", newBackend(t, "b").URL, ofIssuer(testkit.NewIssuer(t))), func(o *gateway.Options) { o.Audit = held })
+	conn, _, err := dial(t, g, "/servers/docs/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, closed := read(t, conn); closed.Code != websocket.StatusPolicyViolation {
+		t.Errorf("closed with %v", closed)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	await := func(what string, c <-chan struct{}) {
+		t.Helper()
+		select {
+		case <-c:
+		case <-ctx.Done():
+			t.Errorf("%s: it did not come to that", what)
+		}
+	}
+	await("the refusal is recorded", held.came)
+	gone := g.BeginDrain()
+	select {
+	case <-gone:
+		t.Error("the drain is over before the audit has what was refused")
+	default:
+	}
+	close(held.goOn)
+	await("the drain is over", gone)
+	if got := reasons(held.take()); len(got) != 1 {
+		t.Errorf("audited: %q", got)
 	}
 }
