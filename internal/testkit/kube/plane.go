@@ -101,14 +101,14 @@ func start(kinds bool) (*Plane, error) {
 		return nil, fmt.Errorf("start a control plane: %w", err)
 	}
 	p := &Plane{dir: dir, discovery: &discovery{}}
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
-	defer cancel()
 	steps := []func(ctx context.Context, programs string) error{p.startServer, p.installKinds, p.startControllers}
 	if !kinds {
 		steps = slices.Delete(steps, 1, 2)
 	}
 	for _, step := range steps {
-		if err := step(ctx, programs); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*testkit.Patience) // each is much to do for a busy machine
+		err := step(ctx, programs)
+		if cancel(); err != nil {
 			err = fmt.Errorf("start a control plane: %w\n%s", err, p.lastWords())
 			p.stop()
 			return nil, err
