@@ -63,8 +63,9 @@ func at(t *testing.T, o *kube.Object, address string) {
 // awaitRefusals waits until the API server asks, and believes who answers.
 func awaitRefusals(t *testing.T, namespace string) {
 	t.Helper()
+	fresh := strings.Replace(wrongPolicy, "name: wrong", "name: fresh", 1) // one that is there already may stay as it is
 	testkit.Eventually(t, "a policy that is none is refused", func() bool {
-		_, err := plane.TryApply(t, namespace, kube.Documents(t, wrongPolicy)[0], "dryRun=All")
+		_, err := plane.TryApply(t, namespace, kube.Documents(t, fresh)[0], "dryRun=All")
 		return err != nil && strings.Contains(err.Error(), "denied the request")
 	})
 }
