@@ -99,6 +99,13 @@ func (p *Provider) Gave(token string) bool {
 	return slices.Contains(p.gave, token)
 }
 
+// GaveAny tells whether anybody was given one.
+func (p *Provider) GaveAny() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.gave) > 0
+}
+
 // refuse answers with an OAuth error (RFC 6749 §5.2), and writes it down.
 func (p *Provider) refuse(w http.ResponseWriter, code, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,15 +31,16 @@ type Image struct {
 //
 // It is no sandbox. Paths in commands and variables that are below a mount, and addresses to listen at that name no
 // host, are changed to what they are here. Liveness, limits and users are nothing to it, and there are no Services: a
-// test asks the pods.
+// test asks the pods, and says by [Node.Reach] where a pod finds another.
 type Node struct {
 	plane     *Plane
 	namespace string
 	images    map[string]Image
 	dir       string
 
-	mu   sync.Mutex
-	pods map[string]*runningPod // by UID
+	mu    sync.Mutex
+	pods  map[string]*runningPod // by UID
+	reach map[string]string      // addresses that pods read as others
 }
 
 // StartNode starts one that ends with the test, and all its processes with it.
@@ -48,7 +50,7 @@ func (p *Plane) StartNode(t testing.TB, namespace string, images map[string]Imag
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{plane: p, namespace: namespace, images: images, dir: dir, pods: map[string]*runningPod{}}
+	n := &Node{plane: p, namespace: namespace, images: images, dir: dir, pods: map[string]*runningPod{}, reach: map[string]string{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { n.keep(ctx, &all) })
@@ -126,6 +128,24 @@ func (n *Node) Addresses(label, value, port string) (hostPorts []string) {
 	}
 	slices.Sort(hostPorts)
 	return hostPorts
+}
+
+// Reach has pods read an address in ConfigMaps, such as that of a Service, as another: nobody here knows the names of a
+// cluster. To the operator they serve something else then than it has written.
+func (n *Node) Reach(address, instead string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reach[address] = instead
+}
+
+// here is a text of a ConfigMap with the addresses that there are here.
+func (n *Node) here(text []byte) []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for address, instead := range n.reach {
+		text = bytes.ReplaceAll(text, []byte(address), []byte(instead))
+	}
+	return text
 }
 
 // said is what the containers wrote last.

@@ -102,6 +102,11 @@ func (r *runningPod) read(ctx context.Context, m *mountedVolume, s source, files
 	if data == nil && !of.Optional {
 		return fmt.Errorf("there is no %s %s", kind, name)
 	}
+	if kind == "ConfigMap" {
+		for key, text := range data {
+			data[key] = r.node.here(text)
+		}
+	}
 	if len(of.Items) == 0 {
 		maps.Copy(files, data)
 	}
