@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
@@ -23,6 +24,11 @@ type HTTPConfig struct {
 
 	// AllowPrivate admits loopback and private addresses, at every hop.
 	AllowPrivate bool
+	// EachAddress says that each address of the host is a server of its own, with
+	// sessions that the others do not know.
+	EachAddress bool
+	// Lookup finds the addresses of a host; nil: the system's resolver.
+	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	// Proxies are those through which connections leave; nil for none.
 	Proxies   *netguard.Proxies
 	Redirects Redirects
@@ -53,6 +59,7 @@ type Metrics interface {
 type HTTP struct {
 	name      string
 	target    *target
+	addresses *addresses // nil where the host is one server
 	redirects Redirects
 	limits    Limits
 	log       *slog.Logger
@@ -91,6 +98,11 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 		metrics: cfg.Metrics,
 		agent:   cmp.Or(cfg.UserAgent, "sallyport"),
 	}
+	if cfg.EachAddress {
+		if b.addresses, err = newAddresses(t, cfg.Lookup); err != nil {
+			return nil, fmt.Errorf("open backend %s: %w", cfg.Name, err)
+		}
+	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -121,7 +133,7 @@ func (b *HTTP) Do(ctx context.Context, req *Request) (*Response, error) {
 	out, f := a.check(ctx)
 	if f != nil {
 		closeBody(got.Body)
-		return nil, b.challenged(f, got.from.origin)
+		return nil, b.challenged(f, got.from)
 	}
 	return out, nil
 }
@@ -129,8 +141,8 @@ func (b *HTTP) Do(ctx context.Context, req *Request) (*Response, error) {
 // challenged takes the challenge out of a failure that another origin than the
 // configured one caused: it was shown no credential and gets none, so it has no say in
 // which one there should be.
-func (b *HTTP) challenged(f *Failure, by string) *Failure {
-	if by != b.target.origin {
+func (b *HTTP) challenged(f *Failure, by *target) *Failure {
+	if !b.own(by) {
 		f.Challenge = nil
 	}
 	return f

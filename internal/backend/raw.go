@@ -45,7 +45,7 @@ func (r *Raw) Discard() {
 func (r *Raw) Refused() *Failure {
 	switch r.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return r.by.challenged(refusedCredential(r.by.name, r.Response), r.from.origin)
+		return r.by.challenged(refusedCredential(r.by.name, r.Response), r.from)
 	}
 	return nil
 }
@@ -63,6 +63,7 @@ func (r *Raw) Endpoint(location string) (b *HTTP, trusted bool, f *Failure) {
 	if err != nil {
 		return nil, false, bad(err.Error(), "the backend names an endpoint that is not a plain http or https URL; check that remoteUrl leads to the event stream of an HTTP+SSE server")
 	}
+	to = of.samePlace(to, r.from)
 	others := of.redirects.AllowedHosts[:len(of.redirects.AllowedHosts)-1] // without the backend's own
 	switch {
 	case to.origin == r.from.origin:
@@ -76,7 +77,7 @@ func (r *Raw) Endpoint(location string) (b *HTTP, trusted bool, f *Failure) {
 	return &HTTP{
 		name: of.name, target: to, redirects: of.redirects, limits: of.limits,
 		log: of.log, metrics: of.metrics, agent: of.agent, plain: of.plain, secure: of.secure,
-	}, to.origin == of.target.origin, nil
+	}, of.own(to), nil
 }
 
 // Origin is the scheme, host and port that the backend is configured with.

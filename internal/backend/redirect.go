@@ -21,6 +21,13 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (Raw, *Failure) {
 		repeatable: req.Repeatable || req.Message != nil && req.Message.Kind == mcp.KindRequest && mcp.Repeatable(req.Message.Method),
 		deadline:   time.Now().Add(b.limits.AnswerTimeout), sent: req.Sent,
 	}
+	places, f := b.places(ctx, req.Session)
+	if f != nil {
+		return Raw{}, f
+	}
+	if len(places) > 0 {
+		h.to = places[0]
+	}
 	// The session id goes to its issuer, and not back there once the issuer has
 	// sent the exchange elsewhere: who comes next chooses the URL.
 	session := req.Session
@@ -36,10 +43,11 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (Raw, *Failure) {
 		if session.Origin == h.to.origin {
 			h.session = session.ID
 		}
-		resp, err := b.send(ctx, h)
-		if err != nil {
-			return Raw{}, b.sendFailure(ctx, err)
+		resp, f := b.sendToOne(ctx, h, places, session)
+		if f != nil {
+			return Raw{}, f
 		}
+		places = nil
 		if resp.StatusCode < 300 || resp.StatusCode > 399 {
 			return Raw{Response: resp, by: b, from: h.to, shown: shown}, nil
 		}
@@ -49,6 +57,7 @@ func (b *HTTP) follow(ctx context.Context, req *Request) (Raw, *Failure) {
 		if f != nil {
 			return Raw{}, f
 		}
+		next = b.samePlace(next, h.to)
 		b.log.WarnContext(ctx, "backend redirects", "from", h.to.shown, "to", next.shown, "status", resp.StatusCode)
 		if b.metrics != nil {
 			b.metrics.Redirected(resp.StatusCode)

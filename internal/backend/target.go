@@ -20,6 +20,7 @@ type target struct {
 	uri       string // path and query, as on the request line
 	shown     string // for the log: without the query
 	url       *url.URL
+	pinned    bool // addr is one of several that the host has; authority still says the host
 }
 
 // newTarget checks a URL and takes it apart. Its errors do not quote the URL.
