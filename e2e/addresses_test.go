@@ -89,7 +89,7 @@ func reach(t *testing.T, way int) *reached {
 func startGateway(t *testing.T, upstream, prefix, issuer string) *testkit.TLSFront {
 	t.Helper()
 	spec := &v1alpha1.GatewayRoute{Hostnames: []v1alpha1.RouteHost{"localhost"}, PathPrefix: v1alpha1.RoutePrefix(prefix)}
-	route := render.Route{Spec: spec, Service: "docs-proxy", Port: 8080, Served: []string{"/servers/docs"}, Issuers: []*url.URL{{Scheme: "https", Host: "localhost", Path: prefix + issuer}}}
+	route := render.Route{Spec: spec, Service: "docs-proxy", Port: 8080, Served: "/servers/docs", Issuers: []string{"https://localhost" + prefix + issuer}}
 	text, err := json.Marshal(route.Object())
 	var made struct {
 		Spec struct {

@@ -169,6 +169,10 @@ var otherwise = []struct{ field, there, here, why string }{
 		"it is another program",
 	},
 	{
+		"MCPServer spec.backendReplicas", "pods behind a Service, to which the proxy is one client", "pods that the gateway reaches by their own addresses, so that a session stays with its pod; refused over stdio",
+		"the pods know nothing of each other's sessions; over stdio one pod has a process for each session",
+	},
+	{
 		"MCPServer spec.sessionAffinity", "`ClientIP` by default", "`None` by default",
 		"any pod goes on with a session",
 	},

@@ -81,12 +81,13 @@ type host struct {
 	c          *container
 	want, have string
 	fine       bool // nothing is wrong with it
+	old        bool // it has a Service from pods of its own
 }
 
 // serveShared brings about where a resource is served. What serves it goes on until what is
 // to serve it does. A problem is returned as failed.
 func (r *reconciler) serveShared(ctx context.Context, k key, s *serving, gw *render.Gateway, g *gathered, v *verdict, c *container, failed error) (st *observed, _, err error) {
-	h := &host{r, k, s, gw, g, c, gatewayOf(s.object), *s.status.gateway, len(v.problems) == 0 && failed == nil}
+	h := &host{r, k, s, gw, g, c, gatewayOf(s.object), *s.status.gateway, len(v.problems) == 0 && failed == nil, false}
 	if err := h.offer(v); err != nil {
 		return nil, failed, err
 	}
@@ -170,7 +171,9 @@ func (h *host) stay(ctx context.Context) (*observed, error, error) {
 
 // moveOut makes pods of its own, and leaves the gateway when they serve.
 func (h *host) moveOut(ctx context.Context) (st *observed, failed, err error) {
-	h.gw.LeadsTo = h.have
+	if err := h.leadTo(ctx, h.have); err != nil {
+		return nil, nil, err
+	}
 	h.asker.Serves(h.k, h.gw)
 	if h.fine {
 		failed = h.make(ctx, h.s, h.gw, h.c)
@@ -201,7 +204,9 @@ func (h *host) moveIn(ctx context.Context) (st *observed, failed, err error) {
 	switch {
 	case !h.fine:
 	case own:
-		h.gw.LeadsTo = h.have
+		if err := h.leadTo(ctx, h.have); err != nil {
+			return nil, nil, err
+		}
 		failed = h.make(ctx, h.s, h.gw, h.c)
 	case h.have != "":
 		failed = h.settle(ctx, h.have)
@@ -236,6 +241,20 @@ func (o *observed) serves(revision string) bool {
 	return o.deployment != nil && o.asked && o.said.Pods > 0 && o.said.Silent == "" && slices.Equal(o.said.Hashes, []string{revision})
 }
 
+// leadTo has the Service of the resource lead to a gateway; to pods of its own where none is
+// named.
+func (h *host) leadTo(ctx context.Context, gateway string) error {
+	h.gw.LeadsTo, h.gw.LeadsToTLS = gateway, false
+	if gateway == "" {
+		return nil
+	}
+	obj, err := h.get(ctx, gatewayKey(h.k.Namespace, gateway))
+	if obj != nil {
+		h.gw.LeadsToTLS = obj.(*v1alpha1.MCPGateway).Spec.TLS != nil
+	}
+	return err
+}
+
 // hasPods tells whether there is a Deployment of its own.
 func (h *host) hasPods(ctx context.Context) (bool, error) {
 	var d appsv1.Deployment
@@ -265,7 +284,10 @@ func (h *host) settle(ctx context.Context, to string) error {
 	case err != nil:
 		return fmt.Errorf("read Service %s: %w", at.Name, err)
 	case metav1.IsControlledBy(&service, owner):
-		h.gw.LeadsTo = to
+		if err := h.leadTo(ctx, to); err != nil {
+			return err
+		}
+		h.old = true
 		objects = append(objects, h.gw.Service())
 	}
 	if _, err := h.writer().Apply(ctx, owner, objects); err != nil {
@@ -318,6 +340,10 @@ func (h *host) tell(v *verdict) {
 		message := "MCPGateway " + have + " serves it"
 		if idle := plan.NotItsPods(h.s.spec, h.c != nil); len(idle) > 0 {
 			message += "; what it says of pods has no effect here, and is to be set there: " + strings.Join(idle, ", ")
+		}
+		if h.old && h.gw.LeadsToTLS {
+			name := h.gw.ObjectName()
+			message += fmt.Sprintf("; its old Service %s leads there too, where TLS is spoken: its clients need https and a certificate for %s.%s.svc, or status.url; delete it when nobody uses it", name, name, h.k.Namespace)
 		}
 		set(metav1.ConditionTrue, "Served", message)
 	default:

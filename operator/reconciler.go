@@ -150,6 +150,7 @@ func (r *reconciler) watch(mgr manager.Manager) error {
 	for _, k := range r.kinds {
 		on(k.object(), r.touched, ofSpec())
 	}
+	on(&v1alpha1.MCPGateway{}, func(o client.Object) []key { return r.tracker.UsersOf(keyOf(o).Use()) }, ofSharedRoute())
 	for _, obj := range owned() {
 		on(obj, r.ownerOf)
 	}

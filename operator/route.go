@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,9 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
-	"github.com/sallyport-dev/sallyport/internal/compile/plan"
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/route"
@@ -35,20 +35,50 @@ type routed struct {
 	live   *unstructured.Unstructured // nil for none
 }
 
+// outside is how clients outside reach a resource: as it says, or as the MCPGateway does
+// that it names.
+func (r *reconciler) outside(ctx context.Context, k key, s *serving) (*route.Outside, error) {
+	by, spec := gatewayOf(s.object), s.spec.Gateway
+	if by != "" {
+		obj, err := r.get(ctx, gatewayKey(k.Namespace, by))
+		if obj == nil || err != nil {
+			return nil, err
+		}
+		spec = obj.(*v1alpha1.MCPGateway).Spec.Gateway
+	}
+	out, err := route.Read(ctx, r.direct, k.Namespace, spec)
+	if out != nil {
+		out.By = by
+	}
+	return out, err
+}
+
+// ownRoute makes the route of a resource that has one of its own, and keeps it until an
+// MCPGateway serves the resource whose route leads there.
+func (r *reconciler) ownRoute(ctx context.Context, s *serving, gw *render.Gateway, out *route.Outside, whole bool) routed {
+	switch {
+	case out == nil, *s.status.gateway == out.By && out.By != "":
+		return r.route(ctx, s.object, gw, nil, whole)
+	case out.By != "":
+		return routed{Known: r.routes.Known()}
+	}
+	return r.route(ctx, s.object, gw, gw.Route(out.Spec), whole)
+}
+
 // route makes the HTTPRoute of a resource, or takes it away where there is to be none.
 // What is wrong leaves it as it was when it was good.
-func (r *reconciler) route(ctx context.Context, owner client.Object, gw *render.Gateway, out *route.Outside, p *plan.Plan, whole bool) routed {
+func (r *reconciler) route(ctx context.Context, owner client.Object, gw *render.Gateway, to *render.Route, whole bool) routed {
 	is := routed{Known: r.routes.Known()}
 	reader := is.Reader
 	if reader == nil {
 		return is
 	}
-	if out == nil {
+	if to == nil {
 		is.failed = r.dropRoute(ctx, owner, gw, reader)
 		return is
 	}
 	if whole {
-		_, is.failed = r.writer().Apply(ctx, owner, []render.Object{routeOf(gw, out, p).Object()})
+		_, is.failed = r.writer().Apply(ctx, owner, []render.Object{to.Object()})
 	}
 	live := route.New()
 	err := reader.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}, live)
@@ -59,20 +89,6 @@ func (r *reconciler) route(ctx context.Context, owner client.Object, gw *render.
 		is.failed = errors.Join(is.failed, fmt.Errorf("read HTTPRoute %s: %w", gw.ObjectName(), err))
 	}
 	return is
-}
-
-// routeOf is the route to a gateway's pods, with what signing in there needs.
-func routeOf(gw *render.Gateway, out *route.Outside, p *plan.Plan) *render.Route {
-	to := gw.Route(out.Spec)
-	for _, a := range p.AuthServers {
-		if u, err := url.Parse(a.Origin + strings.TrimRight(a.Path, "/")); err == nil {
-			to.Issuers = append(to.Issuers, u)
-		}
-	}
-	for _, a := range p.Assertions {
-		to.Keys = append(to.Keys, plan.KeysPath(a.Name))
-	}
-	return to
 }
 
 // dropRoute deletes a route that is wanted no more.
@@ -87,10 +103,10 @@ func (r *reconciler) dropRoute(ctx context.Context, owner client.Object, gw *ren
 }
 
 // tellRoute says whether clients outside reach a resource, and at which address.
-func tellRoute(s *serving, gw *render.Gateway, out *route.Outside, is routed, set setter) {
+func tellRoute(conditions *[]metav1.Condition, address *string, path string, out *route.Outside, is routed, set setter) {
 	if out == nil {
-		meta.RemoveStatusCondition(s.status.conditions, conditionRoute)
-		*s.status.externalURL = ""
+		meta.RemoveStatusCondition(conditions, conditionRoute)
+		*address = ""
 		return
 	}
 	if is.State == route.Unknown {
@@ -98,10 +114,47 @@ func tellRoute(s *serving, gw *render.Gateway, out *route.Outside, is routed, se
 	}
 	status, reason, message, accepted := routeCondition(out, is)
 	set(conditionRoute, status, reason, message)
-	*s.status.externalURL = ""
+	*address = ""
 	if accepted {
-		*s.status.externalURL = out.Address(gw.Path())
+		*address = out.Address(path)
 	}
+}
+
+// tellSharedRoute says of a resource what its MCPGateway says of the route to all.
+func (r *reconciler) tellSharedRoute(ctx context.Context, s *serving, path string, out *route.Outside, set setter) error {
+	obj, err := r.get(ctx, gatewayKey(s.object.GetNamespace(), out.By))
+	if obj == nil || err != nil {
+		return err
+	}
+	st := &obj.(*v1alpha1.MCPGateway).Status
+	said := meta.FindStatusCondition(st.Conditions, conditionRoute)
+	*s.status.externalURL = ""
+	switch {
+	case *s.status.gateway != out.By:
+		set(conditionRoute, metav1.ConditionUnknown, "NotYetServed", "MCPGateway "+out.By+", whose route it is to have, does not serve it yet")
+	case said == nil:
+		set(conditionRoute, metav1.ConditionUnknown, "Creating", "the HTTPRoute of MCPGateway "+out.By+" is being made")
+	default:
+		set(conditionRoute, said.Status, said.Reason, "by the route of MCPGateway "+out.By+": "+said.Message)
+		if st.ExternalURL != "" {
+			*s.status.externalURL = out.Address(path)
+		}
+	}
+	return nil
+}
+
+// ofSharedRoute lets changes of what an MCPGateway says of its route pass by, and nothing
+// else: those whom it leads to say the same.
+func ofSharedRoute() predicate.Predicate {
+	said := func(o client.Object) (said [3]string) {
+		st := &o.(*v1alpha1.MCPGateway).Status
+		if c := meta.FindStatusCondition(st.Conditions, conditionRoute); c != nil {
+			said = [3]string{string(c.Status), c.Message, st.ExternalURL}
+		}
+		return said
+	}
+	never := func(event.CreateEvent) bool { return false }
+	return predicate.Funcs{CreateFunc: never, UpdateFunc: func(e event.UpdateEvent) bool { return said(e.ObjectOld) != said(e.ObjectNew) }}
 }
 
 func routeCondition(out *route.Outside, is routed) (status metav1.ConditionStatus, reason, message string, accepted bool) {
@@ -150,7 +203,7 @@ func (r *reconciler) bring(ctx context.Context, keys ...key) {
 // bringRouted brings the resources that are to have a route.
 func (r *reconciler) bringRouted(ctx context.Context) {
 	for _, k := range r.kinds {
-		if _, serves := asServing(k.object()); !serves {
+		if _, serves := asServing(k.object()); !serves && k.name != "MCPGateway" {
 			continue
 		}
 		list := k.list()
@@ -160,7 +213,8 @@ func (r *reconciler) bringRouted(ctx context.Context) {
 		}
 		_ = meta.EachListItem(list, func(item runtime.Object) error {
 			o := item.(client.Object)
-			if s, _ := asServing(o); s.spec.Gateway != nil {
+			s, serves := asServing(o)
+			if g, ok := o.(*v1alpha1.MCPGateway); ok && g.Spec.Gateway != nil || serves && s.spec.Gateway != nil {
 				r.bring(ctx, keyOf(o))
 			}
 			return nil

@@ -44,11 +44,19 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 		return err
 	}
 	gw, out := w.gateway, w.outside
-	led := r.route(ctx, obj, gw, out, v.plan, len(v.problems) == 0 && failed == nil)
+	led := r.ownRoute(ctx, s, gw, out, len(v.problems) == 0 && failed == nil)
 	r.tellServing(s, gw, g, v, st, failed)
-	tellRoute(s, gw, out, led, func(kind string, status metav1.ConditionStatus, reason, message string) {
+	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
 		setCondition(s.status.conditions, s.object.GetGeneration(), kind, status, reason, message)
-	})
+	}
+	if out != nil && out.By != "" {
+		err = r.tellSharedRoute(ctx, s, gw.Path(), out, set)
+	} else {
+		tellRoute(s.status.conditions, s.status.externalURL, gw.Path(), out, led, set)
+	}
+	if err != nil {
+		return err
+	}
 	if st.asked && st.said.Exchange != nil && st.said.Exchange.Last != nil {
 		for u := range g.uses {
 			if u.Kind == "MCPExternalAuthConfig" { // which tells how the last exchange went
@@ -111,7 +119,8 @@ func (r *reconciler) gateway(k key, s *serving, g *gathered) (*render.Gateway, e
 	return &render.Gateway{
 		Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, Port: s.port, Cluster: cluster, PodTemplate: template.gateway,
 		Owner: ownedBy(k, s.object), Files: files, Secrets: g.secrets, Variables: n.Variables, Addresses: append(n.Addresses, needs.Proxies(cluster)...),
-		RedirectHosts: n.RedirectHosts, ClusterToken: n.ClusterToken, Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
+		Issuers: n.Issuers, Keys: n.Keys, RedirectHosts: n.RedirectHosts, ClusterToken: n.ClusterToken,
+		Image: r.options.Image, PullSecrets: r.pullSecrets(s), HealthInterval: min(r.options.StatusEvery, 30*time.Second),
 	}, err
 }
 

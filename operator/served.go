@@ -71,6 +71,7 @@ func containerAt(o *v1alpha1.MCPServer) (v1alpha1.Remote, string) {
 	at, transport := render.ServerAddress(o.Namespace, o.Name, &o.Spec)
 	return v1alpha1.Remote{
 		RemoteURL: v1alpha1.RemoteURL(at), AllowPrivateEndpoint: true, ExternalAuthConfigRef: o.Spec.ExternalAuthConfigRef,
+		SessionsPerAddress: o.Spec.BackendReplicas != nil, ProxyURL: "direct", // it is near
 		ProtocolVersion: o.Spec.ProtocolVersion, CallTimeout: o.Spec.CallTimeout,
 	}, transport
 }

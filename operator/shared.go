@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport-dev/sallyport/operator/needs"
 	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/route"
 	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
@@ -80,6 +81,10 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 	}
 	problems := judge(g).problems
 	gw := sharedRender(k, o)
+	out, err := route.Read(ctx, r.direct, k.Namespace, o.Spec.Gateway)
+	if err != nil {
+		return err
+	}
 	r.asker.Serves(k, gw)
 	if err := r.fillGateway(ctx, k, gw, o, residents); err != nil {
 		return err
@@ -96,18 +101,35 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 		return err
 	}
 	r.tellGateway(k, gw, o, residents, problems, st, failed)
+	led := r.sharedRoute(ctx, o, gw, out, len(problems) == 0 && failed == nil)
 	if had := meta.FindStatusCondition(before.Status.Conditions, conditionReady); had == nil || had.Status != meta.FindStatusCondition(o.Status.Conditions, conditionReady).Status {
 		for _, m := range residents {
 			r.queue.Add(keyOf(m)) // whether it is ready follows from that
 		}
 	}
 	if err := r.writeStatus(ctx, before, o, o.Status.Conditions, before.Status.Conditions); err != nil {
-		return errors.Join(failed, err)
+		return errors.Join(failed, led, err)
 	}
 	if onlyManifests(failed) {
-		return nil
+		failed = nil
 	}
-	return failed
+	return errors.Join(failed, led)
+}
+
+// sharedRoute makes the route to all residents, and tells of it.
+func (r *reconciler) sharedRoute(ctx context.Context, o *v1alpha1.MCPGateway, gw *render.Gateway, out *route.Outside, whole bool) error {
+	var to *render.Route
+	if out != nil {
+		to = gw.Route(out.Spec)
+	}
+	led := r.route(ctx, o, gw, to, whole)
+	tellRoute(&o.Status.Conditions, &o.Status.ExternalURL, "", out, led, func(kind string, status metav1.ConditionStatus, reason, message string) {
+		if o.Spec.TLS != nil {
+			message += "; the pods speak TLS, which a BackendTLSPolicy for Service " + gw.ObjectName() + " has to tell the Gateway"
+		}
+		setCondition(&o.Status.Conditions, o.Generation, kind, status, reason, message)
+	})
+	return led.failed
 }
 
 // residents are the resources that a gateway serves, or is to, the oldest first.
@@ -217,6 +239,7 @@ func (r *reconciler) needsOf(k key, gw *render.Gateway, o *v1alpha1.MCPGateway, 
 		gw.Secrets = append(gw.Secrets, n.Secrets...)
 		gw.Addresses = append(gw.Addresses, n.Addresses...)
 		gw.RedirectHosts = append(gw.RedirectHosts, n.RedirectHosts...)
+		gw.Issuers, gw.Keys = append(gw.Issuers, n.Issuers...), append(gw.Keys, n.Keys...)
 		gw.ClusterToken = gw.ClusterToken || n.ClusterToken
 	}
 	gw.Secrets = sortedRefs(gw.Secrets)

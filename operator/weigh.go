@@ -30,7 +30,7 @@ type weighed struct {
 // share. failed is what no pod can be made of.
 func (r *reconciler) weigh(ctx context.Context, k key, s *serving) (w *weighed, failed, err error) {
 	w = &weighed{}
-	if w.outside, err = route.Read(ctx, r.direct, k.Namespace, s.spec.Gateway); err != nil {
+	if w.outside, err = r.outside(ctx, k, s); err != nil {
 		return nil, nil, err
 	}
 	if w.gathered, err = r.gather(ctx, k, reached(s.object, w.outside)); err != nil {

@@ -14,6 +14,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`
 // +kubebuilder:printcolumn:name="Servers",type=integer,JSONPath=`.status.serverCount`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="External URL",type=string,JSONPath=`.status.externalUrl`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MCPGateway struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -45,6 +46,11 @@ type MCPGatewaySpec struct {
 	// +listType=atomic
 	// +optional
 	AllowedOrigins []WebOrigin `json:"allowedOrigins,omitempty"`
+	// Gateway is how clients outside the cluster reach all that is served, each at its own
+	// path: one route leads to all. Beside tls the Gateway has to speak TLS to the pods, by
+	// a BackendTLSPolicy of yours.
+	// +optional
+	Gateway *GatewayRoute `json:"gateway,omitempty"`
 
 	Cluster `json:",inline"`
 }
@@ -91,6 +97,10 @@ type MCPGatewayStatus struct {
 	// URL is the gateway inside the cluster; behind it stand /servers/NAME/mcp.
 	// +optional
 	URL string `json:"url,omitempty"`
+	// ExternalURL is the gateway as clients outside the cluster reach it; behind it stand
+	// /servers/NAME/mcp.
+	// +optional
+	ExternalURL string `json:"externalUrl,omitempty"`
 	// ServerCount is how many resources name the gateway.
 	// +optional
 	ServerCount int32 `json:"serverCount,omitempty"`

@@ -48,6 +48,7 @@ type SessionLimits struct {
 // +kubebuilder:validation:XValidation:rule=`self.transport == 'stdio' || has(self.image)`,fieldPath=".transport",messageExpression=`'is %s, which is for a server in a container: set image; or leave it out for a program that speaks on its standard input and output'.format([self.transport])`
 // +kubebuilder:validation:XValidation:rule=`self.transport != 'stdio' || !has(self.passthroughHeaders)`,fieldPath=".passthroughHeaders",message="a server spoken to over stdio takes no headers; remove it"
 // +kubebuilder:validation:XValidation:rule=`!has(self.env) || !has(self.secrets) || self.secrets.all(s, !self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key)))`,fieldPath=".secrets",messageExpression=`'%s is set by env too; keep one of them'.format([self.secrets.filter(s, self.env.exists(e, e.name == (has(s.targetEnvName) ? s.targetEnvName : s.key))).map(s, has(s.targetEnvName) ? s.targetEnvName : s.key)])`
+// +kubebuilder:validation:XValidation:rule=`!has(self.backendReplicas) || self.transport != 'stdio'`,fieldPath=".backendReplicas",message="is for a server spoken to over HTTP; over stdio one pod has a process for each session, as many as sessions.max says: remove it"
 type MCPServerSpec struct {
 	// Command is the program and its fixed arguments, run without a shell on
 	// the machine that the gateway runs on, or in the server's container, in place of what
@@ -128,6 +129,13 @@ type MCPServerSpec struct {
 	// +kubebuilder:default=false
 	// +optional
 	RestartOnSecretChange bool `json:"restartOnSecretChange,omitempty"`
+	// BackendReplicas is the number of pods of the server itself, which the gateway reaches
+	// by their own addresses: a session stays with the pod that it began at. Unset, there is
+	// one pod behind a Service. It is for a server spoken to over HTTP.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	BackendReplicas *int32 `json:"backendReplicas,omitempty"`
 	// ProxyMode is the transport that clients of a stdio server use. It changes nothing:
 	// every server is served by all transports.
 	// +kubebuilder:validation:Enum=sse;streamable-http
@@ -142,10 +150,6 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	Volumes []Unbuilt `json:"volumes,omitempty"`
-	// BackendReplicas is the number of pods of the server itself.
-	// +kubebuilder:validation:XValidation:rule="false",message="backendReplicas is not supported yet; remove it"
-	// +optional
-	BackendReplicas *int32 `json:"backendReplicas,omitempty"`
 	// WebhookConfigRef names the MCPWebhookConfig of the webhooks to call.
 	// +kubebuilder:validation:XValidation:rule="false",message="webhookConfigRef is not supported yet; remove it"
 	// +optional

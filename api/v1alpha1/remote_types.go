@@ -5,6 +5,7 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule=`!self.remoteUrl.startsWith('http:') || self.allowPrivateEndpoint`,fieldPath=".remoteUrl",message="must begin with https://; for plain http to a loopback or private address set allowPrivateEndpoint: true"
 // +kubebuilder:validation:XValidation:rule="!has(self.oauth) || !has(self.externalAuthConfigRef)",fieldPath=".oauth",message="cannot be set beside externalAuthConfigRef; keep one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.sessionsPerAddress) || !self.sessionsPerAddress || self.remoteUrl.startsWith('http:')`,fieldPath=".sessionsPerAddress",message="is for a remoteUrl that begins with http://: certificates are for names, not for the addresses behind them"
 type Remote struct {
 	// RemoteURL is the address of the remote MCP server.
 	RemoteURL RemoteURL `json:"remoteUrl"`
@@ -13,6 +14,12 @@ type Remote struct {
 	// +kubebuilder:default=false
 	// +optional
 	AllowPrivateEndpoint bool `json:"allowPrivateEndpoint,omitempty"`
+	// SessionsPerAddress says that each address of the URL's host is a server of its own,
+	// with sessions that the others do not know, like the pods behind a headless Service. A
+	// session stays with the address that it began at, and ends with it.
+	// +kubebuilder:default=false
+	// +optional
+	SessionsPerAddress bool `json:"sessionsPerAddress,omitempty"`
 	// CABundleRef replaces the system's certificates for the connection to the
 	// remote server.
 	// +optional

@@ -10,7 +10,8 @@ type GatewayRoute struct {
 	// +listType=atomic
 	ParentRefs []RouteParent `json:"parentRefs"`
 	// Hostnames are the names that clients know. The first one is in status.externalUrl.
-	// Several resources may share a name: each has paths of its own.
+	// Several resources may share a name: each has paths of its own. Several MCPGateways may
+	// not, but for different path prefixes.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic

@@ -4,7 +4,7 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.authzConfig) || !has(self.authzConfigRef)",fieldPath=".authzConfigRef",message="cannot be set beside authzConfig; keep one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetryConfigRef)",fieldPath=".telemetryConfigRef",message="cannot be set beside telemetry; keep one of them"
-// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.gatewayRef)",fieldPath=".gateway",message="cannot be set beside gatewayRef: a route to a shared gateway is one of your own, to its Service; keep one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.gatewayRef)",fieldPath=".gateway",message="cannot be set beside gatewayRef: the MCPGateway has the field too, and its route leads to all that it serves; set it there"
 // +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.endpointPrefix)",fieldPath=".endpointPrefix",message="cannot be set beside gateway, which has pathPrefix; keep that"
 type Serving struct {
 	// Title is what people read where they allow an application to use the server; by

@@ -1652,6 +1652,11 @@ func (in *MCPGatewaySpec) DeepCopyInto(out *MCPGatewaySpec) {
 		*out = make([]WebOrigin, len(*in))
 		copy(*out, *in)
 	}
+	if in.Gateway != nil {
+		in, out := &in.Gateway, &out.Gateway
+		*out = new(GatewayRoute)
+		(*in).DeepCopyInto(*out)
+	}
 	in.Cluster.DeepCopyInto(&out.Cluster)
 }
 
@@ -2218,15 +2223,15 @@ func (in *MCPServerSpec) DeepCopyInto(out *MCPServerSpec) {
 		*out = new(PermissionProfile)
 		**out = **in
 	}
-	if in.Volumes != nil {
-		in, out := &in.Volumes, &out.Volumes
-		*out = make([]Unbuilt, len(*in))
-		copy(*out, *in)
-	}
 	if in.BackendReplicas != nil {
 		in, out := &in.BackendReplicas, &out.BackendReplicas
 		*out = new(int32)
 		**out = **in
+	}
+	if in.Volumes != nil {
+		in, out := &in.Volumes, &out.Volumes
+		*out = make([]Unbuilt, len(*in))
+		copy(*out, *in)
 	}
 	if in.WebhookConfigRef != nil {
 		in, out := &in.WebhookConfigRef, &out.WebhookConfigRef

@@ -189,3 +189,82 @@ spec:
 	install(t, "HTTPRoute")
 	await(t, proxy, "RouteAccepted", "Unknown NotTold")
 }
+
+// One route leads to all that an MCPGateway serves: each says its address, and no member has a route of its own.
+//
+// REQ B-11, B-13
+func TestOperatorSharedRoute(t *testing.T) {
+	t.Parallel()
+	withGatewayAPI(t)
+	namespace := plane.Namespace(t)
+	backend := newBackend(t)
+	plane.StartNode(t, namespace, map[string]kube.Image{image: gatewayImage(t)})
+	operator := keep(t, namespace)
+	plane.Apply(t, namespace, `
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPGateway
+metadata: {name: all}
+spec: {gateway: {parentRefs: [{name: public}], hostnames: [tools.example.com]}}
+`+guest("docs", backend.url, "all")+guest("search", backend.url, "all"))
+	gateway := resource("MCPGateway", namespace, "all")
+	served(t, gateway, 2, 0)
+	o, _ := await(t, gateway, "RouteAccepted", "Unknown NotTold")
+	route := owned(t, "gateway.networking.k8s.io/v1", "HTTPRoute", namespace, o)
+	await(t, resource("MCPRemoteProxy", namespace, "docs"), "RouteAccepted", "Unknown NotTold")
+	if n := len(plane.List(t, kube.Ref{APIVersion: "gateway.networking.k8s.io/v1", Kind: "HTTPRoute", Namespace: namespace})); n != 1 {
+		t.Errorf("there are %d routes", n)
+	}
+	accept(t, route, "public")
+	for _, name := range []string{"docs", "search"} {
+		want := "https://tools.example.com/servers/" + name + "/mcp"
+		plane.Eventually(t, name+" says its address", resource("MCPRemoteProxy", namespace, name), func(o *kube.Object) bool {
+			text, _, _ := unstructured.NestedString(o.Object, "status", "externalUrl")
+			return text == want
+		})
+	}
+	operator.stop(t)
+	mark := plane.Mark(t)
+	operator = keep(t, namespace)
+	operator.looked(t, 12)
+	for _, w := range writes(t, namespace, mark) {
+		if strings.Contains(w, "httproutes") {
+			t.Errorf("a new operator writes: %s", w)
+		}
+	}
+	_, err := plane.TryApply(t, namespace, kube.Documents(t, `
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPRemoteProxy
+metadata: {name: docs}
+spec: {remoteUrl: "https://mcp.example.com/mcp", gatewayRef: {name: all}, gateway: {parentRefs: [{name: public}], hostnames: [docs.example.com]}}
+`)[0], "dryRun=All")
+	if err == nil || !strings.Contains(err.Error(), "the MCPGateway has the field too") {
+		t.Errorf("a route beside that of the MCPGateway: %v", err)
+	}
+	if _, err := plane.Patch(t, gateway, map[string]any{"spec": map[string]any{"gateway": nil}}); err != nil {
+		t.Fatal(err)
+	}
+	plane.Eventually(t, "the route is gone", kube.RefOf(route), func(o *kube.Object) bool { return o == nil })
+	plane.Eventually(t, "nothing is said of it", resource("MCPRemoteProxy", namespace, "docs"), func(o *kube.Object) bool {
+		short, _ := condition(o, "RouteAccepted")
+		return short == ""
+	})
+}
+
+// accept has a Gateway take a route.
+func accept(t *testing.T, route *kube.Object, gateway string) {
+	t.Helper()
+	o, err := plane.Get(t, kube.RefOf(route))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := kube.RefOf(route)
+	r.Subresource = "status"
+	if _, err := plane.Patch(t, r, map[string]any{"status": map[string]any{"parents": []any{map[string]any{
+		"parentRef": map[string]any{"name": gateway}, "controllerName": "example.com/tests",
+		"conditions": []any{map[string]any{
+			"type": "Accepted", "status": "True", "reason": "Accepted", "message": "says the test", "observedGeneration": o.GetGeneration(), "lastTransitionTime": "2026-01-01T00:00:00Z",
+		}},
+	}}}}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -87,6 +87,7 @@ func (c *making) remote(p *plan.Upstream) backend.HTTPConfig {
 		Name:         p.Name,
 		URL:          p.Remote.URL,
 		AllowPrivate: p.Remote.AllowPrivate,
+		EachAddress:  p.Remote.EachAddress,
 		Proxies:      c.proxies(p),
 		RootCAs:      pool(p.Remote.CABundle),
 		Limits:       c.limits(p),

@@ -21,7 +21,7 @@ var levels = map[string]int{
 	"operator":               7, // what keeps a cluster; it knows plans and manifests, and nothing that serves
 
 	"operator/apply":    6,
-	"operator/needs":    2,
+	"operator/needs":    3,
 	"operator/pods":     6,
 	"operator/render":   5,
 	"operator/resource": 2,

@@ -1,5 +1,6 @@
 // Package needs reads from manifests what the pods that serve them need besides: values of
-// Secrets as variables, places to connect to, and a token for the API server.
+// Secrets as variables, places to connect to, a token for the API server, and paths that
+// clients outside have to reach.
 //
 // It does not own how a pod gets them (operator/render), nor which Secrets the manifests
 // name (internal/manifest).
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
@@ -21,11 +23,28 @@ type Needs struct {
 	Addresses     []*url.URL                       // that it connects to
 	RedirectHosts []string                         // that servers may send it to
 	ClusterToken  bool                             // it asks the API server for keys
+	Issuers       []string                         // of the authorization servers that it is, too
+	Keys          []string                         // paths of key sets that others fetch from it
 }
 
 // Of reads them.
 func Of(set *manifest.Set) *Needs {
-	return &Needs{Variables: variables(set), Addresses: addresses(set), RedirectHosts: redirectHosts(set), ClusterToken: asksCluster(set)}
+	n := &Needs{Variables: variables(set), Addresses: addresses(set), RedirectHosts: redirectHosts(set), ClusterToken: asksCluster(set)}
+	issuer := func(s *v1alpha1.EmbeddedAuthServer) {
+		if s != nil {
+			n.Issuers = append(n.Issuers, strings.TrimRight(string(s.Issuer), "/"))
+		}
+	}
+	for _, c := range manifest.All[v1alpha1.MCPExternalAuthConfig](set) {
+		issuer(c.Value.Spec.EmbeddedAuthServer)
+		if c.Value.Spec.IdentityAssertion != nil {
+			n.Keys = append(n.Keys, plan.KeysPath(c.Name))
+		}
+	}
+	for _, v := range manifest.All[v1alpha1.VirtualMCPServer](set) {
+		issuer(v.Value.Spec.AuthServerConfig)
+	}
+	return n
 }
 
 // addresses are what pods may connect to for manifests, beside DNS.

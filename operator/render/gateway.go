@@ -36,6 +36,8 @@ type Gateway struct {
 	Variables             map[string]v1alpha1.SecretKeyRef // of the container, from Secrets
 	Addresses             []*url.URL                       // that the pods connect to
 	RedirectHosts         []string                         // that servers may send the pods to
+	Issuers               []string                         // of the authorization servers that the pods are, too
+	Keys                  []string                         // paths of key sets that others fetch
 	ClusterToken          bool                             // the pods ask the API server for keys
 	ClusterPorts          []int32                          // of the API server, behind its Service; none where they are not known
 	Image                 string
@@ -43,6 +45,7 @@ type Gateway struct {
 	HealthInterval        time.Duration // between questions to backends
 	Shared                *Shared       // nil for the gateway of one resource
 	LeadsTo               string        // the MCPGateway whose pods the Service leads to; "" for its own
+	LeadsToTLS            bool          // which serve over TLS
 }
 
 // The ports of the gateway's container.
@@ -108,16 +111,20 @@ func (g *Gateway) Objects() ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, deployment, g.disruptionBudget())
+	all = append(all, deployment, disruptionBudget(g.meta(), g.Selector()))
 	if p := g.Cluster.NetworkPolicy; g.HasPolicy() {
 		all = append(all, g.networkPolicy(p))
 	}
 	return all, nil
 }
 
-// Route leads clients outside the cluster to the resource.
+// Route leads clients outside the cluster to the resource, or to all that are shared.
 func (g *Gateway) Route(spec *v1alpha1.GatewayRoute) *Route {
-	return &Route{Meta: g.meta(), Spec: spec, Service: g.ObjectName(), Port: g.Port, Served: []string{"/servers/" + g.Name}}
+	r := &Route{Meta: g.meta(), Spec: spec, Service: g.ObjectName(), Port: g.Port, Served: "/servers/" + g.Name, Issuers: g.Issuers, Keys: g.Keys}
+	if g.Shared != nil {
+		r.Served = "/servers"
+	}
+	return r
 }
 
 func serviceAccount(meta metav1.ObjectMeta) Object {
@@ -146,7 +153,7 @@ func (g *Gateway) service() Object {
 	if g.LeadsTo != "" {
 		s.Spec.Selector = selectorOf(Container, GatewayName("MCPGateway", g.LeadsTo))
 	}
-	if g.scheme() == "https" {
+	if g.scheme() == "https" || g.LeadsTo != "" && g.LeadsToTLS {
 		s.Spec.Ports[0].AppProtocol = new("https")
 	}
 	s.Spec.SessionAffinity = cmp.Or(corev1.ServiceAffinity(g.Cluster.SessionAffinity), s.Spec.SessionAffinity)
@@ -158,11 +165,11 @@ func (g *Gateway) service() Object {
 }
 
 // disruptionBudget lets a node be drained pod by pod, also where there is one only.
-func (g *Gateway) disruptionBudget() Object {
+func disruptionBudget(meta metav1.ObjectMeta, selector map[string]string) Object {
 	one := intstr.FromInt32(1)
 	return &policyv1.PodDisruptionBudget{
-		TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"}, ObjectMeta: g.meta(),
-		Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &one, Selector: &metav1.LabelSelector{MatchLabels: g.Selector()}},
+		TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"}, ObjectMeta: meta,
+		Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &one, Selector: &metav1.LabelSelector{MatchLabels: selector}},
 	}
 }
 

@@ -43,6 +43,9 @@ func GatewayName(kind, name string) string {
 // ServerName is the name of what is made for the server of an MCPServer itself.
 func ServerName(name string) string { return fit(serviceName(name), "-mcp", longestWorkload) }
 
+// ServerPodsName is the name of the Service that leads to each pod of an MCPServer's own.
+func ServerPodsName(name string) string { return fit(serviceName(name), "-pods", longestName) }
+
 // Fit is a name that has at most so many characters, cut with a hash of the whole.
 func Fit(name string, most int) string { return fit(name, "", most) }
 

@@ -20,9 +20,9 @@ type Route struct {
 	Spec    *v1alpha1.GatewayRoute
 	Service string
 	Port    int32
-	Served  []string   // paths that endpoints stand below, like /servers/docs
-	Issuers []*url.URL // of the authorization servers that the pods are, too
-	Keys    []string   // paths of key sets that others fetch
+	Served  string   // path that the endpoints stand below, like /servers/docs
+	Issuers []string // of the authorization servers that the pods are, too
+	Keys    []string // paths of key sets that others fetch
 }
 
 // The well-known addresses that clients begin with (RFC 9728, RFC 8414, OpenID Connect
@@ -31,6 +31,12 @@ const (
 	resourceMetadata = "/.well-known/oauth-protected-resource"
 	issuerKeys       = "/.well-known/jwks.json"
 	issuerEndpoints  = "/oauth"
+)
+
+// mostMatches is how many a rule may have, and issuerPaths how many one issuer adds.
+const (
+	mostMatches = 64
+	issuerPaths = 6
 )
 
 var issuerMetadata = []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"}
@@ -56,27 +62,33 @@ func (r *Route) Object() Object {
 		rules, matches = append(rules, one), nil
 	}
 	prefix := string(r.Spec.PathPrefix)
-	for _, path := range r.Served {
-		match("PathPrefix", resourceMetadata+prefix+path)
-		if prefix == "" {
-			match("PathPrefix", path)
+	match("PathPrefix", resourceMetadata+prefix+r.Served)
+	if prefix == "" {
+		match("PathPrefix", r.Served)
+	}
+	for _, text := range once(r.Issuers) {
+		u, err := url.Parse(text)
+		if err != nil || !slices.Contains(r.Spec.Hostnames, v1alpha1.RouteHost(u.Hostname())) {
+			continue
 		}
+		if len(matches)+issuerPaths > mostMatches {
+			rule()
+		}
+		issuer(u, match)
 	}
-	for _, u := range r.Issuers {
-		r.issuer(u, match)
-	}
-	for _, path := range r.Keys {
+	for _, path := range once(r.Keys) {
+		if len(matches) == mostMatches {
+			rule()
+		}
 		match("Exact", path)
 	}
 	rule()
 	if prefix != "" { // what is taken off is what was matched, so that each has a rule of its own
-		for _, path := range r.Served {
-			for _, whole := range []string{path, resourceMetadata + path} {
-				match("PathPrefix", prefix+whole)
-				rule(map[string]any{"type": "URLRewrite", "urlRewrite": map[string]any{
-					"path": map[string]any{"type": "ReplacePrefixMatch", "replacePrefixMatch": whole},
-				}})
-			}
+		for _, whole := range []string{r.Served, resourceMetadata + r.Served} {
+			match("PathPrefix", prefix+whole)
+			rule(map[string]any{"type": "URLRewrite", "urlRewrite": map[string]any{
+				"path": map[string]any{"type": "ReplacePrefixMatch", "replacePrefixMatch": whole},
+			}})
 		}
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
@@ -93,11 +105,15 @@ func (r *Route) Object() Object {
 	return u
 }
 
-// issuer are the paths of an authorization server, where it is at one of the hosts.
-func (r *Route) issuer(u *url.URL, match func(kind, path string)) {
-	if !slices.Contains(r.Spec.Hostnames, v1alpha1.RouteHost(u.Hostname())) {
-		return
-	}
+// once are texts in a fixed order, each once.
+func once(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// issuer are the paths of an authorization server.
+func issuer(u *url.URL, match func(kind, path string)) {
 	match("PathPrefix", u.Path+issuerEndpoints)
 	match("Exact", u.Path+issuerKeys)
 	for _, document := range issuerMetadata {

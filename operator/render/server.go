@@ -69,7 +69,11 @@ func port(spec *v1alpha1.MCPServerSpec) int32 {
 
 // ServerAddress is where the gateway reaches the server of an MCPServer, and how.
 func ServerAddress(namespace, name string, spec *v1alpha1.MCPServerSpec) (at, transport string) {
-	at = fmt.Sprintf("http://%s.%s.svc:%d", ServerName(name), namespace, port(spec))
+	service := ServerName(name)
+	if spec.BackendReplicas != nil {
+		service = ServerPodsName(name)
+	}
+	at = fmt.Sprintf("http://%s.%s.svc:%d", service, namespace, port(spec))
 	switch {
 	case stdio(spec):
 		return at + "/servers/" + name + "/mcp", "streamable-http"
@@ -92,11 +96,26 @@ func (s *Server) Objects() ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, service(s.meta(), s.Selector(), port(s.Spec)), deployment(s.meta(), s.Selector(), template))
+	d := deployment(s.meta(), s.Selector(), template)
+	d.Spec.Replicas = s.Spec.BackendReplicas // nil is never sent
+	all = append(all, service(s.meta(), s.Selector(), port(s.Spec)))
+	if s.Spec.BackendReplicas != nil {
+		all = append(all, s.pods(), disruptionBudget(s.meta(), s.Selector()))
+	}
+	all = append(all, d)
 	if s.Egress != nil {
 		all = append(all, s.networkPolicy())
 	}
 	return all, nil
+}
+
+// pods is the Service whose name leads to each pod that is ready, by its own address: the
+// gateway keeps a session with the pod that has it. It stays when backendReplicas goes, as
+// long as the resource does: the gateway's pods hear of that later.
+func (s *Server) pods() Object {
+	o := service(s.meta(), s.Selector(), port(s.Spec))
+	o.Name, o.Spec.ClusterIP = ServerPodsName(s.Name), corev1.ClusterIPNone
+	return o
 }
 
 // template is the pods' template, as the server wants it.

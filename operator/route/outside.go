@@ -23,6 +23,7 @@ import (
 // Outside is how clients outside the cluster reach a resource.
 type Outside struct {
 	Spec *v1alpha1.GatewayRoute // with its scheme
+	By   string                 // the MCPGateway whose route it is; "" for one of its own
 	port int32                  // of the Gateway; 0 for that of the scheme
 }
 

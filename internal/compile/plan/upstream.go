@@ -35,6 +35,7 @@ type Remote struct {
 	URL          *url.URL
 	Transport    string // streamable-http or sse
 	AllowPrivate bool
+	EachAddress  bool   // each address of the host is a server of its own
 	CABundle     string // PEM; "" for the system's certificates
 	Proxy        string // through which it is reached; direct for none, "" for the process's own
 	Redirects    v1alpha1.Redirects
@@ -177,7 +178,7 @@ func (c one) remote(spec *v1alpha1.Remote, transport string, people *AuthServer)
 		u = &url.URL{}
 	}
 	c.reachable("spec.remoteUrl", u, netguard.Policy{AllowPrivate: spec.AllowPrivateEndpoint, PlainOnlyPrivate: u.Scheme == "http"})
-	up.Remote = &Remote{URL: u, Transport: transport, AllowPrivate: spec.AllowPrivateEndpoint, Proxy: string(spec.ProxyURL)}
+	up.Remote = &Remote{URL: u, Transport: transport, AllowPrivate: spec.AllowPrivateEndpoint, EachAddress: spec.SessionsPerAddress, Proxy: string(spec.ProxyURL)}
 	if up.Remote.Proxy != "" {
 		if _, err := netguard.ProxyAt(up.Remote.Proxy); err != nil {
 			c.problem("spec.proxyUrl", "%v", err)
@@ -187,7 +188,7 @@ func (c one) remote(spec *v1alpha1.Remote, transport string, people *AuthServer)
 		up.Remote.Redirects = *spec.Redirects
 	}
 	up.Remote.CABundle = c.caBundle("spec.caBundleRef.configMapRef", spec.CABundleRef)
-	up.Key = keep.Key("remote", c.Name, spec.RemoteURL, transport, spec.ProtocolVersion, spec.CallTimeout, spec.AllowPrivateEndpoint, up.Remote.Redirects, up.Remote.CABundle, up.Remote.Proxy)
+	up.Key = keep.Key("remote", c.Name, spec.RemoteURL, transport, spec.ProtocolVersion, spec.CallTimeout, spec.AllowPrivateEndpoint, up.Remote.Redirects, up.Remote.CABundle, up.Remote.Proxy, up.Remote.EachAddress)
 	c.headerForward(&up.Shown, spec.HeaderForward)
 	if up.Shown.chosen = spec.ExternalAuthConfigRef != nil; up.Shown.chosen {
 		c.external(up, string(spec.ExternalAuthConfigRef.Name), people)

@@ -138,6 +138,9 @@ func (p *page) upstream(u *plan.Upstream) {
 	if r.AllowPrivate {
 		p.row("behind it", "on a loopback or private address, if it is there")
 	}
+	if r.EachAddress {
+		p.row("behind it", "at each address of that name, where a session stays that began there")
+	}
 	if r.CABundle != "" {
 		p.row("behind it", "with a certificate of the authorities in caBundleRef")
 	}
