@@ -151,7 +151,7 @@ func TestChartRenders(t *testing.T) {
 				"kind: ValidatingWebhookConfiguration\n", "failurePolicy: Fail\n", "- --webhook-listen=:9443\n", "- --webhook-secret=default/sallyport-operator-webhook\n",
 				"- --webhook-configuration=sallyport-operator-default\n", "values: [kube-system]\n", "    - mcpexternalauthconfigs\n    - mcpoidcconfigs\n",
 			},
-			[]string{"cert-manager", "--webhook-tls-cert"},
+			[]string{"cert-manager.io/", "--webhook-tls-cert"},
 		},
 		{
 			variants["webhook elsewhere"],
