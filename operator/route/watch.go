@@ -153,6 +153,9 @@ func (r *Watch) ask(ctx context.Context) (state State, why string, err error) {
 	return There, "", nil
 }
 
+// comeWithin is how long the first list of our HTTPRoutes is waited for.
+const comeWithin = 30 * time.Second
+
 // watch keeps our HTTPRoutes in memory, until ctx ends or [Watch.leave] is called.
 func (r *Watch) watch(ctx context.Context) (client.Reader, error) {
 	ours, err := r.Open()
@@ -186,11 +189,11 @@ func (r *Watch) watch(ctx context.Context) (client.Reader, error) {
 			r.Log.Warn("watch HTTPRoutes", "err", err)
 		}
 	})
-	wait, enough := context.WithTimeout(ctx, r.Every)
+	wait, enough := context.WithTimeout(ctx, comeWithin)
 	defer enough()
 	if !ours.WaitForCacheSync(wait) {
 		leave()
-		return nil, fmt.Errorf("they do not come within %s", r.Every)
+		return nil, fmt.Errorf("they do not come within %s", comeWithin)
 	}
 	r.mu.Lock()
 	r.close = leave
