@@ -17,7 +17,7 @@ test: ## all tests, with -race; installs what it needs into a cache folder
 test-cluster: ## the tests that need a real API server, which they build the first time
 	hack/cluster.sh
 
-test-load: ## roll-outs under load and many resources, with a real API server; minutes
+test-load: ## roll-outs under load and many resources, alone and sharing a gateway, with a real API server; minutes
 	hack/cluster.sh -tags 'cluster load' -run 'TestRollOutUnderLoad|TestOperatorScale'
 
 lint: ## formatting, linters, generated files

@@ -118,8 +118,8 @@ func TestGatewayInPods(t *testing.T) {
 // client keeps no connection that would outlive its test.
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// list asks a server of 2026-07-28 for its tools.
-func list(t *testing.T, url string) {
+// listing is a call that asks a server of 2026-07-28 for its tools.
+func listing(t *testing.T, url string) *http.Request {
 	t.Helper()
 	const meta = `{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}}`
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url,
@@ -133,7 +133,13 @@ func list(t *testing.T, url string) {
 	} {
 		req.Header.Set(name, value)
 	}
-	resp, err := client.Do(req)
+	return req
+}
+
+// list makes that call, which must be answered.
+func list(t *testing.T, url string) {
+	t.Helper()
+	resp, err := client.Do(listing(t, url))
 	if err != nil {
 		t.Fatal(err)
 	}

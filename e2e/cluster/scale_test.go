@@ -78,7 +78,7 @@ func TestOperatorScale(t *testing.T) {
 
 	start, mark, looks := time.Now(), plane.Mark(t), operator.looks(t)
 	plane.Apply(t, namespace, strings.ReplaceAll(shared, "HEADER", "X-Before"))
-	applyMany(t, namespace, n)
+	applyMany(t, namespace, sharing, n)
 	operator.has(t, namespace, n, "X-Before", looks)
 	operator.rests(t)
 	all := plane.List(t, resource("MCPRemoteProxy", namespace, ""))
@@ -115,14 +115,14 @@ func TestOperatorScale(t *testing.T) {
 }
 
 // applyMany applies so many proxies, several at a time.
-func applyMany(t *testing.T, namespace string, n int) {
+func applyMany(t *testing.T, namespace, template string, n int) {
 	t.Helper()
 	names := make(chan string)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for name := range names {
-				for _, o := range kube.Documents(t, strings.ReplaceAll(sharing, "NAME", name)) {
+				for _, o := range kube.Documents(t, strings.ReplaceAll(template, "NAME", name)) {
 					if _, err := plane.TryApply(t, namespace, o); err != nil {
 						t.Error(err)
 					}

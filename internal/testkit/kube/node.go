@@ -148,6 +148,20 @@ func (n *Node) here(text []byte) []byte {
 	return text
 }
 
+// Processes are those of the containers of the pods with a label that have not ended, by their ids.
+func (n *Node) Processes(label, value string) (pids []int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.pods {
+		for _, c := range r.containers {
+			if r.isReady() && r.spec.Metadata.Labels[label] == value {
+				pids = append(pids, c.cmd.Process.Pid)
+			}
+		}
+	}
+	return pids
+}
+
 // said is what the containers wrote last.
 func (n *Node) said() (text string) {
 	n.mu.Lock()
