@@ -58,7 +58,7 @@ func (c *call) show(p *page.Page, v *view) {
 	p.Element("p", c.words.what, "class", "reason")
 	p.Open("div", "class", "answers")
 	c.showWhy(p)
-	c.why.showAllow(p, c.ID, c.Server, c.Subject)
+	c.why.showAllow(p, "h3", c.ID, c.Server, c.Subject)
 	p.Close("div")
 	p.Close("li")
 }
@@ -113,11 +113,11 @@ func (e *explained) show(p *page.Page) {
 	if d := e.says.Decision; d.Allow && !d.Shadow {
 		p.Element("p", "The policies of now would allow it: they have changed since.", "class", "good")
 	}
-	e.showDecision(p)
+	e.showDecision(p, "h3")
 }
 
-// showDecision is a decision, and what led to it.
-func (e *explained) showDecision(p *page.Page) {
+// showDecision is a decision, and what led to it, below headings of a level that follows on those around it.
+func (e *explained) showDecision(p *page.Page, heading string) {
 	if e.says.Reason != "" {
 		p.Element("p", capital(e.says.Reason)+".")
 	}
@@ -134,13 +134,13 @@ func (e *explained) showDecision(p *page.Page) {
 		if len(list.policies) == 0 {
 			continue
 		}
-		p.Element("h4", list.title)
+		p.Element(heading, list.title)
 		for i := range list.policies {
 			e.showPolicy(p, &list.policies[i])
 		}
 	}
 	if len(e.says.Missing) > 0 {
-		p.Element("h4", "Looked for, and not found")
+		p.Element(heading, "Looked for, and not found")
 		p.Open("ul")
 		for _, m := range e.says.Missing {
 			p.Element("li", m)
@@ -179,7 +179,7 @@ func (e *explained) showPolicy(p *page.Page, x *policy.Explained) {
 }
 
 // showAllow is what would allow it, to be pasted into a manifest: the console changes none.
-func (e *explained) showAllow(p *page.Page, id, server, subject string) {
+func (e *explained) showAllow(p *page.Page, heading, id, server, subject string) {
 	switch {
 	case e == nil:
 		return
@@ -204,7 +204,7 @@ func (e *explained) showAllow(p *page.Page, id, server, subject string) {
 		if permit.Group != "" {
 			title = "For everybody in " + permit.Group
 		}
-		p.Element("h4", title)
+		p.Element(heading, title)
 		copied(p, "allow-"+id+"-"+strconv.Itoa(i), "the policy "+title, permit.Text)
 	}
 	p.Close("details")

@@ -218,8 +218,8 @@ func (x *tried) show(p *page.Page, v *view) {
 	switch {
 	case x.why != nil:
 		step("The policies", map[bool]string{true: "Permit it.", false: "Do not permit it."}[x.why.says.Decision.Allow && !x.why.says.Decision.Shadow], func() {
-			x.why.showDecision(p)
-			x.why.showAllow(p, "try", x.server, x.caller.Subject)
+			x.why.showDecision(p, "h5")
+			x.why.showAllow(p, "h5", "try", x.server, x.caller.Subject)
 		})
 	case x.got != nil:
 		step("The policies", "There are none: who gets in may call everything.", nil)
