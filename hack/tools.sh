@@ -97,7 +97,7 @@ e2e_tools() {
 }
 
 # kube: builds the programs of tools/kube into a folder of the cache and prints it: etcd, the API server, the controller
-# manager, Helm. The first time takes long, and goes on where a run before was stopped.
+# manager, kubectl, Helm. The first time takes long, and goes on where a run before was stopped.
 kube() {
 	local dir=$root/tools/kube out version flags
 	out=$cache/kube-$(key "$dir/go.mod" "$dir/go.sum" <(go version))

@@ -20,23 +20,29 @@ import (
 func folder() (string, error) {
 	dir := os.Getenv("SALLYPORT_TEST_KUBE")
 	if dir == "" {
-		return "", errors.New("SALLYPORT_TEST_KUBE names no folder with etcd, kube-apiserver, kube-controller-manager and helm: " +
+		return "", errors.New("SALLYPORT_TEST_KUBE names no folder with etcd, kube-apiserver, kube-controller-manager, kubectl and helm: " +
 			"run make test-cluster, or first: source hack/tools.sh; export SALLYPORT_TEST_KUBE=$(kube)")
 	}
 	return dir, nil
+}
+
+// Program is the path of one that is run by its command line, such as kubectl.
+func Program(t testing.TB, name string) (path string) {
+	t.Helper()
+	dir, err := folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
 }
 
 // Helm runs Helm, and returns what it printed. It knows of no other charts, repositories and plug-ins than those that
 // are named to it.
 func Helm(t testing.TB, args ...string) (stdout string, err error) {
 	t.Helper()
-	dir, err := folder()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, "helm"), args...)
+	cmd := exec.CommandContext(ctx, Program(t, "helm"), args...)
 	own := t.TempDir()
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
 	var out, complaints bytes.Buffer
