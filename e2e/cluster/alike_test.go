@@ -136,7 +136,7 @@ func (f form) serves(t *testing.T, node *kube.Node, namespace, name string, a ab
 	if f.inside {
 		node.Reach("http://"+name+"-mcp."+namespace+".svc:3000", backend.URL)
 	}
-	site := passingOn(backend.Server.Listener.Addr().String, false)
+	site := passingOn(t, backend.Server.Listener.Addr().String, false)
 	i.Host("docs.example.com", site)
 	if a.moved && !f.inside {
 		i.Host("docs.example.com", http.RedirectHandler("https://moved.example.com/mcp", http.StatusTemporaryRedirect))
@@ -153,7 +153,7 @@ func (f form) serves(t *testing.T, node *kube.Node, namespace, name string, a ab
 	if !f.inside { // whose pods serve another address than the operator has written
 		await(t, resource(f.kind, namespace, name), "Ready", "True PodsReady")
 	}
-	i.Host("mcp.example.com", passingOn(func() string { return append(pods(), "127.0.0.1:1")[0] }, true))
+	i.Host("mcp.example.com", passingOn(t, func() string { return append(pods(), "127.0.0.1:1")[0] }, true))
 
 	session, err := connect(t, "https://mcp.example.com/servers/"+name+"/mcp", i)
 	if err != nil {
@@ -241,7 +241,7 @@ func reordered(t *testing.T, namespace, name, instance string) {
 func recorded(t *testing.T) *testkit.Recorder {
 	t.Helper()
 	server := testkit.StartBackend(t, testkit.Dual)
-	site := passingOn(func() string { return strings.TrimSuffix(strings.TrimPrefix(server.URL, "http://"), "/mcp") }, false)
+	site := passingOn(t, func() string { return strings.TrimSuffix(strings.TrimPrefix(server.URL, "http://"), "/mcp") }, false)
 	return testkit.Record(t, site.ServeHTTP)
 }
 

@@ -39,7 +39,7 @@ func TestProviderExamplesInCluster(t *testing.T) {
 	keep(t, namespace)
 
 	backend := recorded(t)
-	i.Host("docs.example.com", passingOn(backend.Server.Listener.Addr().String, false))
+	i.Host("docs.example.com", passingOn(t, backend.Server.Listener.Addr().String, false))
 	files, err := filepath.Glob(filepath.Join(root, "examples", "providers", "*.yaml"))
 	if err != nil || len(files) != 6 {
 		t.Fatalf("%d examples, %v", len(files), err)
@@ -86,7 +86,7 @@ func ingress(t *testing.T, node *kube.Node, names map[string]*internet.Provider)
 	t.Helper()
 	to := map[string]http.Handler{}
 	for name := range names {
-		to[name] = passingOn(func() string {
+		to[name] = passingOn(t, func() string {
 			if pods := node.Addresses("app.kubernetes.io/instance", "docs-"+name+"-proxy", "mcp"); len(pods) > 0 {
 				return pods[0]
 			}
@@ -113,8 +113,11 @@ func connect(t *testing.T, address string, i *internet.Net) (*mcp.ClientSession,
 }
 
 // passingOn passes requests on to an address of this machine, with the name that they were for or without.
-func passingOn(to func() string, named bool) http.Handler {
-	return &httputil.ReverseProxy{FlushInterval: -1, Transport: client.Transport, Rewrite: func(r *httputil.ProxyRequest) {
+func passingOn(t *testing.T, to func() string, named bool) http.Handler {
+	t.Helper()
+	transport := &http.Transport{} // which closes no connection behind a request, as that would be seen in its header
+	t.Cleanup(transport.CloseIdleConnections)
+	return &httputil.ReverseProxy{FlushInterval: -1, Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: to()})
 		if named {
 			r.Out.Host = r.In.Host
