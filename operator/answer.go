@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/certfile"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/webhook"
 )
 
@@ -96,7 +97,7 @@ func (r *reconciler) judgement() webhook.Judge {
 			}
 			return r.kinds[i].object()
 		},
-		Spec: specOf,
+		Spec: resource.Spec,
 		Fields: func(o client.Object, field string) []string {
 			if field == gatewayField {
 				return gatewaysOf(o)
@@ -110,10 +111,10 @@ func (r *reconciler) judgement() webhook.Judge {
 			return r.onlooker(c).restOn(ctx, obj)
 		},
 		InUse: func(ctx context.Context, c webhook.Cluster, obj client.Object) (string, error) {
-			if !isConfig(keyOf(obj).Kind) {
+			if !isConfig(resource.Of(obj).Kind) {
 				return "", nil
 			}
-			users, err := r.onlooker(c).usersOf(ctx, keyOf(obj))
+			users, err := r.onlooker(c).usersOf(ctx, resource.Of(obj))
 			if err != nil || len(users) == 0 {
 				return "", err
 			}
@@ -125,8 +126,8 @@ func (r *reconciler) judgement() webhook.Judge {
 // restOn are the resources that name one, and the virtual servers of the group that it is
 // in.
 func (r *reconciler) restOn(ctx context.Context, obj client.Object) (all []client.Object, err error) {
-	if isConfig(keyOf(obj).Kind) {
-		users, err := r.usersOf(ctx, keyOf(obj))
+	if isConfig(resource.Of(obj).Kind) {
+		users, err := r.usersOf(ctx, resource.Of(obj))
 		if err != nil {
 			return nil, err
 		}

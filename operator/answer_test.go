@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/webhook"
 )
 
@@ -52,7 +53,7 @@ func (c change) question(t *testing.T) []byte {
 	text, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
-			UID: "u", Kind: metav1.GroupVersionKind{Group: v1alpha1.Group, Version: v1alpha1.Version, Kind: keyOf(obj).Kind}, SubResource: c.subresource,
+			UID: "u", Kind: metav1.GroupVersionKind{Group: v1alpha1.Group, Version: v1alpha1.Version, Kind: resource.Of(obj).Kind}, SubResource: c.subresource,
 			Name: obj.GetName(), Namespace: obj.GetNamespace(), Operation: op, Object: raw(c.after), OldObject: raw(c.before),
 		},
 	})
@@ -221,7 +222,7 @@ func TestChanges(t *testing.T) {
 			if err := cl.store().Create(t.Context(), obj); err != nil {
 				t.Fatal(err)
 			}
-			_ = cl.look(keyOf(obj).Kind, obj.GetName())
+			_ = cl.look(resource.Of(obj).Kind, obj.GetName())
 			if err := cl.store().Get(t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
 				t.Fatal(err)
 			}

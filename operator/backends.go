@@ -15,6 +15,8 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/status"
+	"github.com/sallyport-dev/sallyport/operator/conditions"
+	"github.com/sallyport-dev/sallyport/operator/manifests"
 )
 
 // setter sets a condition of the resource at hand.
@@ -120,11 +122,11 @@ func tellMembers(v *v1alpha1.VirtualMCPServer, g *gathered, o *observed, set set
 		}
 		if i := slices.IndexFunc(o.said.Backends, func(s status.Backend) bool { return s.Name == b.Name }); o.asked && i >= 0 {
 			told := o.said.Backends[i]
-			b.Status, b.Message = cmp.Or(told.Status, status.Unknown), shorten(told.Message)
+			b.Status, b.Message = cmp.Or(told.Status, status.Unknown), conditions.Shorten(told.Message)
 			b.LastHealthCheck = moved(b.LastHealthCheck, told.LastCheck, had == nil || had.Status != b.Status)
 		}
 		if problems := g.broken[b.Name]; len(problems) > 0 {
-			b.Status, b.Message = status.Unavailable, shorten("it is left out: "+tell(problems))
+			b.Status, b.Message = status.Unavailable, conditions.Shorten("it is left out: "+conditions.Tell(problems))
 		}
 		if b.Status == status.Ready || b.Status == status.Unauthenticated {
 			v.Status.BackendCount++
@@ -138,7 +140,7 @@ func tellMembers(v *v1alpha1.VirtualMCPServer, g *gathered, o *observed, set set
 			all = append(all, problems...)
 		}
 		all = all.Sort()
-		set(conditionMembers, metav1.ConditionFalse, reasonOf(all), "members with problems of their own are left out: "+tell(all))
+		set(conditionMembers, metav1.ConditionFalse, conditions.Reason(all), "members with problems of their own are left out: "+conditions.Tell(all))
 	case len(g.members) == 0:
 		set(conditionMembers, metav1.ConditionFalse, "NoMembers", fmt.Sprintf("nobody names MCPGroup %s in groupRef, so nothing is served", v.Spec.GroupRef.Name))
 	default:
@@ -158,7 +160,7 @@ func tellMembers(v *v1alpha1.VirtualMCPServer, g *gathered, o *observed, set set
 
 // aboutMember is where a member is, and which credential it is shown.
 func aboutMember(m client.Object) (address, credential string) {
-	entry, ok := asMember(m).(*v1alpha1.MCPServerEntry)
+	entry, ok := manifests.AsMember(m).(*v1alpha1.MCPServerEntry)
 	if !ok {
 		return "", ""
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/conditions"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 // finalizer is on configuration as long as somebody rests on it. Serving kinds have none:
@@ -46,7 +48,7 @@ func (r *reconciler) config(ctx context.Context, k key, obj client.Object) error
 	}
 	problems := configProblems(g, judge(g).problems, obj)
 	st := configStatus(obj)
-	conditions, generation := &st.Conditions, &st.ObservedGeneration
+	all, generation := &st.Conditions, &st.ObservedGeneration
 	*generation, st.ReferencingWorkloads = obj.GetGeneration(), nil
 	for _, u := range users {
 		st.ReferencingWorkloads = append(st.ReferencingWorkloads, v1alpha1.WorkloadRef{Kind: u.Kind, Name: u.Name})
@@ -56,15 +58,15 @@ func (r *reconciler) config(ctx context.Context, k key, obj client.Object) error
 	}
 	status, reason, message := metav1.ConditionTrue, "Valid", usedBy(users)
 	if len(problems) > 0 {
-		status, reason, message = metav1.ConditionFalse, reasonOf(problems), tell(problems)
+		status, reason, message = metav1.ConditionFalse, conditions.Reason(problems), conditions.Tell(problems)
 	}
-	setCondition(conditions, *generation, conditionValid, status, reason, message)
+	conditions.Set(all, *generation, conditionValid, status, reason, message)
 	if obj.GetDeletionTimestamp() != nil {
-		setCondition(conditions, *generation, conditionBlocked, metav1.ConditionTrue, "InUse", "it goes when nobody uses it any more; "+usedBy(users))
+		conditions.Set(all, *generation, conditionBlocked, metav1.ConditionTrue, "InUse", "it goes when nobody uses it any more; "+usedBy(users))
 	} else {
-		meta.RemoveStatusCondition(conditions, conditionBlocked)
+		meta.RemoveStatusCondition(all, conditionBlocked)
 	}
-	return r.writeStatus(ctx, before, obj, *conditions, conditionsIn(before))
+	return r.writeStatus(ctx, before, obj, *all, conditionsIn(before))
 }
 
 // tellLastExchange says how the last exchange went that users of a configuration made.
@@ -75,12 +77,12 @@ func (r *reconciler) tellLastExchange(x *v1alpha1.MCPExternalAuthConfig, users [
 			continue
 		}
 		last := said.Exchange.Last
-		news := x.Status.LastExchangeError != shorten(last.Error)
+		news := x.Status.LastExchangeError != conditions.Shorten(last.Error)
 		if had := x.Status.LastExchange; had != nil && !last.At.After(had.Time) {
 			continue
 		}
 		x.Status.LastExchange = moved(x.Status.LastExchange, last.At, news)
-		x.Status.LastExchangeError = shorten(last.Error)
+		x.Status.LastExchangeError = conditions.Shorten(last.Error)
 	}
 }
 
@@ -95,8 +97,8 @@ func (r *reconciler) usersOf(ctx context.Context, k key) ([]key, error) {
 		}
 		err := meta.EachListItem(list, func(item runtime.Object) error {
 			o := item.(client.Object)
-			if o.GetDeletionTimestamp() == nil && slices.Contains(references(k.Namespace, specOf(o)), k.Use()) {
-				users = append(users, keyOf(o))
+			if o.GetDeletionTimestamp() == nil && slices.Contains(resource.References(k.Namespace, resource.Spec(o)), k.Use()) {
+				users = append(users, resource.Of(o))
 			}
 			return nil
 		})
@@ -136,14 +138,14 @@ func (r *reconciler) hold(ctx context.Context, obj client.Object, on bool) error
 
 // configProblems are what is wrong with a configuration.
 func configProblems(g *gathered, planned manifest.Problems, obj client.Object) manifest.Problems {
-	return append(planned, missing(g, specOf(obj))...).Sort()
+	return append(planned, missing(g, resource.Spec(obj))...).Sort()
 }
 
 // missing are the Secrets and ConfigMaps, with their keys, that a configuration names and
 // that are not there. The plan looks at those of what is served.
 func missing(g *gathered, spec any) (problems manifest.Problems) {
 	o := g.set.Objects[0]
-	for _, u := range references(o.Namespace, spec) {
+	for _, u := range resource.References(o.Namespace, spec) {
 		switch u.Kind {
 		case "Secret":
 			s, ok := g.set.Secret(u.Namespace, u.Name)
@@ -186,14 +188,14 @@ func (r *reconciler) entry(ctx context.Context, k key, obj client.Object) error 
 	st := &e.Status
 	st.ObservedGeneration, st.Phase = e.Generation, phaseValid
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
-		setCondition(&st.Conditions, e.Generation, kind, status, reason, message)
+		conditions.Set(&st.Conditions, e.Generation, kind, status, reason, message)
 	}
 	problems := judge(g).problems
 	set(conditionGroup, metav1.ConditionTrue, "GroupFound", "the group is there")
 	set(conditionAuth, metav1.ConditionTrue, "Configured", "what it names is there")
 	set(conditionReady, metav1.ConditionTrue, "Valid", "virtual servers of its group serve it")
 	if len(problems) > 0 {
-		reason, message := reasonOf(problems), tell(problems)
+		reason, message := conditions.Reason(problems), conditions.Tell(problems)
 		st.Phase = phaseFailed
 		if strings.HasSuffix(reason, "NotFound") {
 			st.Phase = phasePending
@@ -232,6 +234,6 @@ func (r *reconciler) group(ctx context.Context, k key, obj client.Object) error 
 	}
 	st.ServerCount, st.RemoteProxyCount, st.EntryCount = int32(len(st.Servers)), int32(len(st.RemoteProxies)), int32(len(st.Entries))
 	st.ObservedGeneration, st.Phase = gr.Generation, phaseReady
-	setCondition(&st.Conditions, gr.Generation, conditionReady, metav1.ConditionTrue, "Counted", fmt.Sprintf("%d members", len(all)))
+	conditions.Set(&st.Conditions, gr.Generation, conditionReady, metav1.ConditionTrue, "Counted", fmt.Sprintf("%d members", len(all)))
 	return r.writeStatus(ctx, before, gr, st.Conditions, before.Status.Conditions)
 }

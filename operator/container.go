@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/manifests"
 	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
@@ -148,7 +149,7 @@ func within(o *v1alpha1.MCPServer) (map[string]string, error) {
 	inner := &v1alpha1.MCPServer{ObjectMeta: metav1.ObjectMeta{Name: o.Name, Namespace: o.Namespace}}
 	inner.Spec.Transport, inner.Spec.Command = "stdio", slices.Concat(o.Spec.Command, o.Spec.Args)
 	inner.Spec.Env, inner.Spec.Secrets, inner.Spec.WorkingDir, inner.Spec.Sessions = o.Spec.Env, o.Spec.Secrets, o.Spec.WorkingDir, o.Spec.Sessions
-	value, err := valueOf(inner)
+	value, err := manifests.Value(inner)
 	if err != nil {
 		return nil, err
 	}

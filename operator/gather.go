@@ -9,12 +9,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/manifests"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 // gathered is a resource with all that it rests on, as the gateway of it reads them.
@@ -58,12 +59,12 @@ func (r *reconciler) wholeMembers(ctx context.Context, k key, obj client.Object,
 	skip := map[key]bool{}
 	broken := map[string]manifest.Problems{}
 	for _, m := range all.members {
-		alone, err := r.gatherWithout(ctx, k, asMember(m), all.uses, nil)
+		alone, err := r.gatherWithout(ctx, k, manifests.AsMember(m), all.uses, nil)
 		if err != nil {
 			return nil, err
 		}
 		if problems := judge(alone).problems; len(problems) > 0 {
-			skip[keyOf(m)] = true
+			skip[resource.Of(m)] = true
 			broken[m.GetName()] = problems
 		}
 	}
@@ -114,15 +115,15 @@ func (g *gatherer) note(u manifest.Use) {
 
 // resource adds one of ours, as the gateway reads it, and what it names.
 func (g *gatherer) resource(ctx context.Context, obj client.Object) error {
-	seen := keyOf(obj)
+	seen := resource.Of(obj)
 	g.done[seen] = true
-	obj = asServed(obj)
-	value, err := valueOf(obj)
+	obj = manifests.AsServed(obj)
+	value, err := manifests.Value(obj)
 	if err != nil {
 		return err
 	}
 	g.values = append(g.values, value)
-	for _, u := range references(g.key.Namespace, specOf(obj)) {
+	for _, u := range resource.References(g.key.Namespace, resource.Spec(obj)) {
 		if err := g.follow(ctx, u); err != nil {
 			return err
 		}
@@ -178,7 +179,7 @@ func (g *gatherer) secret(ctx context.Context, name types.NamespacedName) error 
 	for k, v := range s.Data {
 		data[k] = base64.StdEncoding.EncodeToString(v)
 	}
-	g.values = append(g.values, document("v1", "Secret", name, map[string]any{"data": data}))
+	g.values = append(g.values, manifests.Document("v1", "Secret", name, map[string]any{"data": data}))
 	return nil
 }
 
@@ -191,7 +192,7 @@ func (g *gatherer) configMap(ctx context.Context, name types.NamespacedName) err
 	for k, v := range c.Data {
 		data[k] = v
 	}
-	g.values = append(g.values, document("v1", "ConfigMap", name, map[string]any{"data": data}))
+	g.values = append(g.values, manifests.Document("v1", "ConfigMap", name, map[string]any{"data": data}))
 	return nil
 }
 
@@ -206,11 +207,11 @@ func (g *gatherer) membersOf(ctx context.Context, v *v1alpha1.VirtualMCPServer) 
 	}
 	g.out.members = all
 	for _, m := range all {
-		g.note(keyOf(m).Use())
-		if g.skip[keyOf(m)] {
+		g.note(resource.Of(m).Use())
+		if g.skip[resource.Of(m)] {
 			continue
 		}
-		if err := g.resource(ctx, asMember(m)); err != nil {
+		if err := g.resource(ctx, manifests.AsMember(m)); err != nil {
 			return err
 		}
 	}
@@ -239,26 +240,9 @@ func (r *reconciler) inGroup(ctx context.Context, namespace, group string) ([]cl
 		all = append(all, &entries.Items[i])
 	}
 	all = slices.DeleteFunc(all, func(o client.Object) bool { return o.GetDeletionTimestamp() != nil })
-	slices.SortFunc(all, func(a, b client.Object) int { return keyOf(a).Compare(keyOf(b)) })
+	slices.SortFunc(all, func(a, b client.Object) int { return resource.Of(a).Compare(resource.Of(b)) })
 	return all, nil
 }
 
 // groupField is the index of members by their group.
 const groupField = "spec.groupRef.name"
-
-// valueOf is a resource as a manifest, without what only a cluster says of it.
-func valueOf(obj client.Object) (map[string]any, error) {
-	spec, err := runtime.DefaultUnstructuredConverter.ToUnstructured(specOf(obj))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", keyOf(obj).Name, err)
-	}
-	name := types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
-	return document(v1alpha1.APIVersion, keyOf(obj).Kind, name, map[string]any{"spec": spec}), nil
-}
-
-// document is a manifest.
-func document(apiVersion, kind string, name types.NamespacedName, fields map[string]any) map[string]any {
-	fields["apiVersion"], fields["kind"] = apiVersion, kind
-	fields["metadata"] = map[string]any{"name": name.Name, "namespace": name.Namespace}
-	return fields
-}

@@ -28,6 +28,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -49,7 +50,7 @@ func TestGolden(t *testing.T) {
 			c := newCluster(t, objects...)
 			for _, o := range objects {
 				if _, serves := asServing(o); serves {
-					c.mustLook(keyOf(o).Kind, o.GetName())
+					c.mustLook(resource.Of(o).Kind, o.GetName())
 					if s, _ := asServing(read(c, o.GetName(), o)); *s.status.phase != phasePending {
 						t.Errorf("%s: phase %s: %s", o.GetName(), *s.status.phase, *s.status.message)
 					}
@@ -75,7 +76,7 @@ func TestGolden(t *testing.T) {
 			before := c.writes.Load()
 			for _, o := range objects {
 				if _, serves := asServing(o); serves {
-					c.mustLook(keyOf(o).Kind, o.GetName())
+					c.mustLook(resource.Of(o).Kind, o.GetName())
 				}
 			}
 			if n := c.writes.Load() - before; n > 0 {

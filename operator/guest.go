@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/conditions"
 	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/sharing"
@@ -321,7 +322,7 @@ func (h *host) observeAt(ctx context.Context, gateway string) (*observed, error)
 // tell says which gateway serves the resource.
 func (h *host) tell(v *verdict) {
 	set := func(status metav1.ConditionStatus, reason, message string) {
-		setCondition(h.s.status.conditions, h.s.object.GetGeneration(), conditionGateway, status, reason, message)
+		conditions.Set(h.s.status.conditions, h.s.object.GetGeneration(), conditionGateway, status, reason, message)
 	}
 	have, want := *h.s.status.gateway, h.want
 	now := "its own pods go on until then"

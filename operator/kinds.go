@@ -89,37 +89,6 @@ func asServing(obj client.Object) (*serving, bool) {
 	return nil, false
 }
 
-// specOf is what a resource says, and nothing of what it is told.
-func specOf(obj client.Object) any {
-	switch o := obj.(type) {
-	case *v1alpha1.MCPRemoteProxy:
-		return &o.Spec
-	case *v1alpha1.MCPServer:
-		return &o.Spec
-	case *v1alpha1.VirtualMCPServer:
-		return &o.Spec
-	case *v1alpha1.MCPServerEntry:
-		return &o.Spec
-	case *v1alpha1.MCPGateway:
-		return &o.Spec
-	case *v1alpha1.MCPGroup:
-		return &o.Spec
-	case *v1alpha1.MCPExternalAuthConfig:
-		return &o.Spec
-	case *v1alpha1.MCPOIDCConfig:
-		return &o.Spec
-	case *v1alpha1.MCPAuthzConfig:
-		return &o.Spec
-	case *v1alpha1.MCPToolConfig:
-		return &o.Spec
-	case *v1alpha1.MCPTelemetryConfig:
-		return &o.Spec
-	case *v1alpha1.VirtualMCPCompositeToolDefinition:
-		return &o.Spec
-	}
-	return nil
-}
-
 // conditionsOf are the conditions of a resource that is not served, and the generation
 // that its status speaks of.
 func conditionsOf(obj client.Object) (*[]metav1.Condition, *int64) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"slices"
 	"time"
 
@@ -150,7 +149,7 @@ func (r *reconciler) watch(mgr manager.Manager) error {
 	for _, k := range r.kinds {
 		on(k.object(), r.touched, ofSpec())
 	}
-	on(&v1alpha1.MCPGateway{}, func(o client.Object) []key { return r.tracker.UsersOf(keyOf(o).Use()) }, ofSharedRoute())
+	on(&v1alpha1.MCPGateway{}, func(o client.Object) []key { return r.tracker.UsersOf(resource.Of(o).Use()) }, route.OfShared())
 	for _, obj := range owned() {
 		on(obj, r.ownerOf)
 	}
@@ -178,7 +177,7 @@ func ofSpec() predicate.Predicate {
 // touched are the resources that a change of one of ours is about: itself, its users,
 // and whoever serves the group that it is in.
 func (r *reconciler) touched(o client.Object) []key {
-	k := keyOf(o)
+	k := resource.Of(o)
 	all := append([]key{k}, r.tracker.UsersOf(k.Use())...)
 	if g := groupOf(o); g != "" {
 		all = append(all, r.tracker.UsersOf(manifest.Use{Kind: "MCPGroup", Namespace: k.Namespace, Name: g, Key: members})...)
@@ -201,11 +200,6 @@ const members = "members"
 
 // key names one of our resources.
 type key = resource.Key
-
-// keyOf names an object of our kinds, or of those that are referenced.
-func keyOf(o client.Object) key {
-	return key{Kind: reflect.TypeOf(o).Elem().Name(), Namespace: o.GetNamespace(), Name: o.GetName()}
-}
 
 // isConfig tells the kinds that others rest on, and that must not vanish below them.
 func isConfig(kind string) bool {

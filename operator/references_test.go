@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 // Every field that names another object is known, so that a new one is not followed to
@@ -24,7 +25,7 @@ func TestEveryReferenceHasAKind(t *testing.T) {
 			case reflect.Struct:
 				if typ == reflect.TypeFor[v1alpha1.ObjectRef]() {
 					n++
-					if _, ok := kindOf[field]; !ok {
+					if _, ok := resource.Kind(field); !ok {
 						t.Errorf("%s: nothing says which kind %s names", k.name, field)
 					}
 					return
@@ -41,7 +42,7 @@ func TestEveryReferenceHasAKind(t *testing.T) {
 				}
 			}
 		}
-		walk(reflect.TypeOf(specOf(k.object())).Elem(), "")
+		walk(reflect.TypeOf(resource.Spec(k.object())).Elem(), "")
 	}
 	if n == 0 {
 		t.Error("there are no references")

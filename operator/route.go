@@ -14,19 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/route"
 )
-
-// conditionRoute says whether Gateways take the route to a resource; it is there where
-// spec.gateway is.
-const conditionRoute = "RouteAccepted"
 
 // routed is what became of the route to a resource.
 type routed struct {
@@ -105,7 +100,7 @@ func (r *reconciler) dropRoute(ctx context.Context, owner client.Object, gw *ren
 // tellRoute says whether clients outside reach a resource, and at which address.
 func tellRoute(conditions *[]metav1.Condition, address *string, path string, out *route.Outside, is routed, set setter) {
 	if out == nil {
-		meta.RemoveStatusCondition(conditions, conditionRoute)
+		meta.RemoveStatusCondition(conditions, route.Condition)
 		*address = ""
 		return
 	}
@@ -113,7 +108,7 @@ func tellRoute(conditions *[]metav1.Condition, address *string, path string, out
 		return // nobody has looked yet: what is known stays
 	}
 	status, reason, message, accepted := routeCondition(out, is)
-	set(conditionRoute, status, reason, message)
+	set(route.Condition, status, reason, message)
 	*address = ""
 	if accepted {
 		*address = out.Address(path)
@@ -127,34 +122,20 @@ func (r *reconciler) tellSharedRoute(ctx context.Context, s *serving, path strin
 		return err
 	}
 	st := &obj.(*v1alpha1.MCPGateway).Status
-	said := meta.FindStatusCondition(st.Conditions, conditionRoute)
+	said := meta.FindStatusCondition(st.Conditions, route.Condition)
 	*s.status.externalURL = ""
 	switch {
 	case *s.status.gateway != out.By:
-		set(conditionRoute, metav1.ConditionUnknown, "NotYetServed", "MCPGateway "+out.By+", whose route it is to have, does not serve it yet")
+		set(route.Condition, metav1.ConditionUnknown, "NotYetServed", "MCPGateway "+out.By+", whose route it is to have, does not serve it yet")
 	case said == nil:
-		set(conditionRoute, metav1.ConditionUnknown, "Creating", "the HTTPRoute of MCPGateway "+out.By+" is being made")
+		set(route.Condition, metav1.ConditionUnknown, "Creating", "the HTTPRoute of MCPGateway "+out.By+" is being made")
 	default:
-		set(conditionRoute, said.Status, said.Reason, "by the route of MCPGateway "+out.By+": "+said.Message)
+		set(route.Condition, said.Status, said.Reason, "by the route of MCPGateway "+out.By+": "+said.Message)
 		if st.ExternalURL != "" {
 			*s.status.externalURL = out.Address(path)
 		}
 	}
 	return nil
-}
-
-// ofSharedRoute lets changes of what an MCPGateway says of its route pass by, and nothing
-// else: those whom it leads to say the same.
-func ofSharedRoute() predicate.Predicate {
-	said := func(o client.Object) (said [3]string) {
-		st := &o.(*v1alpha1.MCPGateway).Status
-		if c := meta.FindStatusCondition(st.Conditions, conditionRoute); c != nil {
-			said = [3]string{string(c.Status), c.Message, st.ExternalURL}
-		}
-		return said
-	}
-	never := func(event.CreateEvent) bool { return false }
-	return predicate.Funcs{CreateFunc: never, UpdateFunc: func(e event.UpdateEvent) bool { return said(e.ObjectOld) != said(e.ObjectNew) }}
 }
 
 func routeCondition(out *route.Outside, is routed) (status metav1.ConditionStatus, reason, message string, accepted bool) {
@@ -215,7 +196,7 @@ func (r *reconciler) bringRouted(ctx context.Context) {
 			o := item.(client.Object)
 			s, serves := asServing(o)
 			if g, ok := o.(*v1alpha1.MCPGateway); ok && g.Spec.Gateway != nil || serves && s.spec.Gateway != nil {
-				r.bring(ctx, keyOf(o))
+				r.bring(ctx, resource.Of(o))
 			}
 			return nil
 		})

@@ -34,7 +34,7 @@ func TestResourceWithoutRoute(t *testing.T) {
 	} {
 		c.routes = route.Fixed(step.routes)
 		c.mustLook("MCPRemoteProxy", "docs")
-		if got, message := c.condition("docs", conditionRoute); got != step.want {
+		if got, message := c.condition("docs", route.Condition); got != step.want {
 			t.Errorf("the condition is %s, want %s: %s", got, step.want, message)
 		}
 		if got, _ := c.condition("docs", conditionAuth); got != "True Configured" {
@@ -50,7 +50,7 @@ func TestResourceWithoutRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mustLook("MCPRemoteProxy", "docs")
-	if got, _ := c.condition("docs", conditionRoute); got != "" {
+	if got, _ := c.condition("docs", route.Condition); got != "" {
 		t.Errorf("without gateway: %s", got)
 	}
 	if err := c.store().Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "docs-proxy"}, route.New()); !apierrors.IsNotFound(err) {
@@ -111,7 +111,7 @@ func TestSharedRoute(t *testing.T) {
 	if text := read(c, "all-shared-0", &corev1.ConfigMap{}).Data["mcpremoteproxy.docs.yaml"]; !strings.Contains(text, "mcp.example.com") {
 		t.Errorf("the pods do not know the host: %s", text)
 	}
-	if got, message := c.condition("docs", conditionRoute); got != "Unknown NotYetServed" {
+	if got, message := c.condition("docs", route.Condition); got != "Unknown NotYetServed" {
 		t.Errorf("before it is served: %s: %s", got, message)
 	}
 	to := c.toThem("all-shared")
@@ -127,7 +127,7 @@ func TestSharedRoute(t *testing.T) {
 	c.ready("all-shared")
 	c.serves("all")
 	look()
-	if got, message := c.condition("docs", conditionRoute); got != "Unknown NotTold" || !strings.HasPrefix(message, "by the route of MCPGateway all: ") {
+	if got, message := c.condition("docs", route.Condition); got != "Unknown NotTold" || !strings.HasPrefix(message, "by the route of MCPGateway all: ") {
 		t.Errorf("before a Gateway takes it: %s: %s", got, message)
 	}
 	c.taken("all-shared")
@@ -150,7 +150,7 @@ func TestSharedRoute(t *testing.T) {
 
 	c.routes = route.Fixed(route.Known{State: route.Absent})
 	look()
-	if got, _ := c.condition("docs", conditionRoute); got != "False GatewayAPIMissing" || read(c, "docs", &v1alpha1.MCPRemoteProxy{}).Status.ExternalURL != "" {
+	if got, _ := c.condition("docs", route.Condition); got != "False GatewayAPIMissing" || read(c, "docs", &v1alpha1.MCPRemoteProxy{}).Status.ExternalURL != "" {
 		t.Errorf("without the Gateway API: %s", got)
 	}
 	c.routes = route.Fixed(route.Known{State: route.There, Reader: c.store()})
@@ -160,7 +160,7 @@ func TestSharedRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	look()
-	if got, _ := c.condition("docs", conditionRoute); got != "" || c.toThem("all-shared") != nil {
+	if got, _ := c.condition("docs", route.Condition); got != "" || c.toThem("all-shared") != nil {
 		t.Errorf("without gateway: %s, the route %v", got, c.toThem("all-shared"))
 	}
 }
@@ -206,7 +206,7 @@ func TestRouteMovesToASharedGateway(t *testing.T) {
 		t.Errorf("its Service leads to TLS, and says %v", protocol)
 	}
 	g := read(c, "all", &v1alpha1.MCPGateway{})
-	if cond := meta.FindStatusCondition(g.Status.Conditions, conditionRoute); cond == nil || !strings.Contains(cond.Message, "BackendTLSPolicy for Service all-shared") {
+	if cond := meta.FindStatusCondition(g.Status.Conditions, route.Condition); cond == nil || !strings.Contains(cond.Message, "BackendTLSPolicy for Service all-shared") {
 		t.Errorf("the route says nothing of TLS: %v", cond)
 	}
 }

@@ -2,23 +2,19 @@ package operator
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/conditions"
 	"github.com/sallyport-dev/sallyport/operator/needs"
 	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/route"
@@ -47,7 +43,7 @@ func (r *reconciler) serve(ctx context.Context, k key, obj client.Object) error 
 	led := r.ownRoute(ctx, s, gw, out, len(v.problems) == 0 && failed == nil)
 	r.tellServing(s, gw, g, v, st, failed)
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
-		setCondition(s.status.conditions, s.object.GetGeneration(), kind, status, reason, message)
+		conditions.Set(s.status.conditions, s.object.GetGeneration(), kind, status, reason, message)
 	}
 	if out != nil && out.By != "" {
 		err = r.tellSharedRoute(ctx, s, gw.Path(), out, set)
@@ -169,7 +165,7 @@ func (r *reconciler) make(ctx context.Context, s *serving, gw *render.Gateway, c
 		}
 		objects, names = append(server, objects...), append(names, c.ObjectName())
 	}
-	if err := r.sessionKey(ctx, s.object, gw); err != nil {
+	if err := r.writer().SessionKey(ctx, s.object, gw); err != nil {
 		return err
 	}
 	wrote, err := r.writer().Apply(ctx, s.object, objects)
@@ -194,44 +190,4 @@ func (r *reconciler) prune(ctx context.Context, owner client.Object, names []str
 		names = append(names, render.ServerName(o.Name))
 	}
 	return r.writer().Prune(ctx, owner, names, objects)
-}
-
-// sessionKey makes the key that seals the sessions of all replicas, once: with it any pod
-// goes on with a session, also through a roll-out. It is never written again.
-func (r *reconciler) sessionKey(ctx context.Context, owner client.Object, gw *render.Gateway) error {
-	at := types.NamespacedName{Namespace: gw.Namespace, Name: gw.ObjectName()}
-	have := secretMeta()
-	err := r.client.Get(ctx, at, have)
-	if err == nil {
-		if !metav1.IsControlledBy(have, owner) {
-			return apply.Taken(have)
-		}
-		return nil
-	}
-	if !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read Secret %s: %w", at.Name, err)
-	}
-	raw := make([]byte, 32)
-	_, _ = rand.Read(raw) // it never fails
-	s := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, Labels: gw.Labels(), OwnerReferences: []metav1.OwnerReference{gw.Owner}},
-		Data:       map[string][]byte{render.SessionKey: []byte(base64.StdEncoding.EncodeToString(raw) + "\n")},
-	}
-	if gw.Shared != nil {
-		_, _ = rand.Read(raw)
-		s.Data[render.StoreKey] = []byte(base64.StdEncoding.EncodeToString(raw) + "\n")
-	}
-	r.log.Info("create", "kind", "Secret", "namespace", s.Namespace, "name", s.Name)
-	err = r.client.Create(ctx, s, apply.FieldOwner)
-	if err != nil { // also where the cache is behind: the next look compares the owner
-		return fmt.Errorf("create Secret %s: %w", s.Name, err)
-	}
-	return nil
-}
-
-// secretMeta is a Secret without its values, which is what is watched.
-func secretMeta() *metav1.PartialObjectMetadata {
-	m := &metav1.PartialObjectMetadata{}
-	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	return m
 }

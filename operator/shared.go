@@ -8,23 +8,22 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile/plan"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/conditions"
 	"github.com/sallyport-dev/sallyport/operator/needs"
 	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/route"
 	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
@@ -104,7 +103,7 @@ func (r *reconciler) gatewayOfMany(ctx context.Context, k key, obj client.Object
 	led := r.sharedRoute(ctx, o, gw, out, len(problems) == 0 && failed == nil)
 	if had := meta.FindStatusCondition(before.Status.Conditions, conditionReady); had == nil || had.Status != meta.FindStatusCondition(o.Status.Conditions, conditionReady).Status {
 		for _, m := range residents {
-			r.queue.Add(keyOf(m)) // whether it is ready follows from that
+			r.queue.Add(resource.Of(m)) // whether it is ready follows from that
 		}
 	}
 	if err := r.writeStatus(ctx, before, o, o.Status.Conditions, before.Status.Conditions); err != nil {
@@ -127,7 +126,7 @@ func (r *reconciler) sharedRoute(ctx context.Context, o *v1alpha1.MCPGateway, gw
 		if o.Spec.TLS != nil {
 			message += "; the pods speak TLS, which a BackendTLSPolicy for Service " + gw.ObjectName() + " has to tell the Gateway"
 		}
-		setCondition(&o.Status.Conditions, o.Generation, kind, status, reason, message)
+		conditions.Set(&o.Status.Conditions, o.Generation, kind, status, reason, message)
 	})
 	return led.failed
 }
@@ -149,7 +148,7 @@ func (r *reconciler) residents(ctx context.Context, k key) (all []client.Object,
 		if c := a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time); c != 0 {
 			return c
 		}
-		return keyOf(a).Compare(keyOf(b))
+		return resource.Of(a).Compare(resource.Of(b))
 	})
 	return all, nil
 }
@@ -157,7 +156,7 @@ func (r *reconciler) residents(ctx context.Context, k key) (all []client.Object,
 // fillGateway adds what the residents bring. Of one with which something is wrong that is
 // what the pods have of it.
 func (r *reconciler) fillGateway(ctx context.Context, k key, gw *render.Gateway, o *v1alpha1.MCPGateway, residents []client.Object) error {
-	have, err := r.filesOf(ctx, gw)
+	have, err := r.writer().Files(ctx, gw)
 	if err != nil {
 		return err
 	}
@@ -176,7 +175,7 @@ func (r *reconciler) fillGateway(ctx context.Context, k key, gw *render.Gateway,
 	taken := map[string]plan.Claim{}
 	there := map[key]bool{}
 	for _, m := range residents {
-		mk := keyOf(m)
+		mk := resource.Of(m)
 		there[mk] = true
 		guest := guests[mk]
 		var clash manifest.Problems
@@ -253,31 +252,6 @@ func (r *reconciler) needsOf(k key, gw *render.Gateway, o *v1alpha1.MCPGateway, 
 	gw.PullSecrets = r.pullSecretsOf(gw.Cluster)
 }
 
-// filesOf are the files that the pods of a gateway have, by ConfigMap.
-func (r *reconciler) filesOf(ctx context.Context, gw *render.Gateway) (have []map[string]string, err error) {
-	var list metav1.PartialObjectMetadataList
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMapList"))
-	if err := r.client.List(ctx, &list, client.InNamespace(gw.Namespace), client.MatchingLabels(gw.Labels())); err != nil {
-		return nil, fmt.Errorf("list ConfigMaps: %w", err)
-	}
-	for i := range list.Items {
-		number, ok := strings.CutPrefix(list.Items[i].Name, gw.ObjectName()+"-")
-		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 0 || n > 999 {
-			continue
-		}
-		var m corev1.ConfigMap
-		if err := r.direct.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: list.Items[i].Name}, &m); client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("read ConfigMap %s: %w", list.Items[i].Name, err)
-		}
-		for len(have) <= n {
-			have = append(have, nil)
-		}
-		have[n] = m.Data
-	}
-	return have, nil
-}
-
 // makeGateway makes what serves the residents. What changes the pods waits until a batch of
 // residents is whole.
 func (r *reconciler) makeGateway(ctx context.Context, k key, gw *render.Gateway, o *v1alpha1.MCPGateway, residents []client.Object) error {
@@ -290,7 +264,7 @@ func (r *reconciler) makeGateway(ctx context.Context, k key, gw *render.Gateway,
 		r.queue.AddAfter(k, wait)
 		return err
 	}
-	if err := r.sessionKey(ctx, o, gw); err != nil {
+	if err := r.writer().SessionKey(ctx, o, gw); err != nil {
 		return err
 	}
 	if _, err := r.writer().Apply(ctx, o, objects); err != nil {
@@ -315,7 +289,7 @@ func (r *reconciler) waits(ctx context.Context, k key, objects []render.Object, 
 	}
 	guests := r.sharing.Guests(k)
 	for _, m := range residents {
-		if _, known := guests[keyOf(m)]; !known && r.sharing.Young(k) {
+		if _, known := guests[resource.Of(m)]; !known && r.sharing.Young(k) {
 			return joinTexts, nil
 		}
 	}
@@ -329,11 +303,11 @@ const named = 32
 func (r *reconciler) tellGateway(k key, gw *render.Gateway, o *v1alpha1.MCPGateway, residents []client.Object, problems manifest.Problems, st *observed, failed error) {
 	status, generation := &o.Status, o.Generation
 	set := func(kind string, is metav1.ConditionStatus, reason, message string) {
-		setCondition(&status.Conditions, generation, kind, is, reason, message)
+		conditions.Set(&status.Conditions, generation, kind, is, reason, message)
 	}
 	ready, phase, reason, message := readiness(st, failed)
 	if len(problems) > 0 {
-		ready, phase, reason, message = metav1.ConditionFalse, phaseFailed, reasonOf(problems), tell(problems)
+		ready, phase, reason, message = metav1.ConditionFalse, phaseFailed, conditions.Reason(problems), conditions.Tell(problems)
 		if strings.HasSuffix(reason, "NotFound") {
 			phase = phasePending
 		}
@@ -348,7 +322,7 @@ func (r *reconciler) tellGateway(k key, gw *render.Gateway, o *v1alpha1.MCPGatew
 	if o.DeletionTimestamp != nil {
 		var users []key
 		for _, m := range residents {
-			users = append(users, keyOf(m))
+			users = append(users, resource.Of(m))
 		}
 		set(conditionBlocked, metav1.ConditionTrue, "InUse", "it goes when nobody is served by it any more; "+usedBy(users))
 	} else {
@@ -368,7 +342,7 @@ func (r *reconciler) tellResidents(k key, o *v1alpha1.MCPGateway, residents []cl
 			continue // on its way out
 		}
 		count++
-		mk, ref := keyOf(m), v1alpha1.WorkloadRef{Kind: keyOf(m).Kind, Name: m.GetName()}
+		mk, ref := resource.Of(m), v1alpha1.WorkloadRef{Kind: resource.Of(m).Kind, Name: m.GetName()}
 		guest, known := guests[mk]
 		said, asked := r.asker.Guest(k, mk)
 		switch {

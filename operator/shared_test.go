@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-dev/sallyport/operator/apply"
 	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 	"github.com/sallyport-dev/sallyport/operator/sharing"
 )
 
@@ -130,7 +131,7 @@ func TestSharedGateway(t *testing.T) {
 	}
 	// A new operator has asked nobody yet, and says nothing else because of that.
 	c.sharing, c.asker = sharing.Sharing{Now: c.sharing.Now}, pods.NewAsker(c.direct, time.Minute, func(key) {})
-	for _, who := range []key{gatewayKey(namespace, "all"), keyOf(proxy("docs")), keyOf(proxy("search")), gatewayKey(namespace, "all")} {
+	for _, who := range []key{gatewayKey(namespace, "all"), resource.Of(proxy("docs")), resource.Of(proxy("search")), gatewayKey(namespace, "all")} {
 		c.mustLook(who.Kind, who.Name)
 	}
 	c.serves("all")
@@ -283,11 +284,11 @@ func TestMovingInAndOut(t *testing.T) {
 	}
 	c.ready("docs-proxy")
 	p := read(c, "docs", &v1alpha1.MCPRemoteProxy{})
-	g, err := c.gather(t.Context(), keyOf(p), p)
+	g, err := c.gather(t.Context(), resource.Of(p), p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.asker.Take(keyOf(p), pods.Answered(&status.Status{Config: status.Config{Hash: g.set.Revision()}}))
+	c.asker.Take(resource.Of(p), pods.Answered(&status.Status{Config: status.Config{Hash: g.set.Revision()}}))
 	look()
 	expect("when its own pods serve it", own)
 	if _, ok := read(c, "all-shared-0", &corev1.ConfigMap{}).Data["mcpremoteproxy.docs.yaml"]; !ok {

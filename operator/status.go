@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/operator/apply"
+	"github.com/sallyport-dev/sallyport/operator/conditions"
 	"github.com/sallyport-dev/sallyport/operator/pods"
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
@@ -77,7 +78,7 @@ func (r *reconciler) runs(ctx context.Context, o *observed, gw *render.Gateway, 
 		o.said, o.asked = pods.Said{}, false // what they said before they went
 	}
 	running, err := r.pods(ctx, gw.Namespace, gw.Selector())
-	o.trouble = trouble(running)
+	o.trouble = pods.Trouble(running)
 	return err
 }
 
@@ -86,13 +87,13 @@ func (r *reconciler) environmentOf(ctx context.Context, o *observed, k key, c *c
 	if c == nil || o.deployment == nil {
 		return nil
 	}
-	pods, err := r.pods(ctx, c.Namespace, c.Selector())
+	running, err := r.pods(ctx, c.Namespace, c.Selector())
 	if err != nil {
 		return err
 	}
-	o.outdated, _ = r.environments.Outdated(k, c.secrets, pods)
+	o.outdated, _ = r.environments.Outdated(k, c.secrets, running)
 	if o.trouble == "" {
-		o.trouble = trouble(pods)
+		o.trouble = pods.Trouble(running)
 	}
 	return nil
 }
@@ -105,31 +106,12 @@ func (r *reconciler) pods(ctx context.Context, namespace string, selector map[st
 	return list.Items, nil
 }
 
-// trouble says why a pod does not start, as far as its node tells.
-func trouble(pods []corev1.Pod) string {
-	for i := range pods {
-		for _, c := range slices.Concat(pods[i].Status.InitContainerStatuses, pods[i].Status.ContainerStatuses) {
-			w := c.State.Waiting
-			if w == nil || w.Reason == "ContainerCreating" || w.Reason == "PodInitializing" {
-				continue
-			}
-			return fmt.Sprintf("container %s of pod %s waits: %s: %s", c.Name, pods[i].Name, w.Reason, w.Message)
-		}
-		for _, c := range pods[i].Status.Conditions {
-			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-				return fmt.Sprintf("pod %s has no node: %s", pods[i].Name, c.Message)
-			}
-		}
-	}
-	return ""
-}
-
 // tellServing sets the status of a serving kind.
 func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v *verdict, o *observed, failed error) {
 	st, generation := s.status, s.object.GetGeneration()
 	*st.generation = generation
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
-		setCondition(st.conditions, generation, kind, status, reason, message)
+		conditions.Set(st.conditions, generation, kind, status, reason, message)
 	}
 	ready, phase, reason, message := readiness(o, failed)
 	if ready == metav1.ConditionTrue && len(v.problems) == 0 {
@@ -142,14 +124,14 @@ func (r *reconciler) tellServing(s *serving, gw *render.Gateway, g *gathered, v 
 		ready, phase, reason, message = metav1.ConditionFalse, phasePending, "ConfigurationPending", "the pods do not serve it yet; a node brings changed files to its pods within about a minute"
 	}
 	if len(v.problems) > 0 {
-		reason, message = reasonOf(v.problems), tell(v.problems)
+		reason, message = conditions.Reason(v.problems), conditions.Tell(v.problems)
 		ready, phase = metav1.ConditionFalse, phaseFailed
 		if strings.HasSuffix(reason, "NotFound") {
 			phase = phasePending
 		}
 		set(conditionAuth, metav1.ConditionFalse, reason, message)
 		if o.deployment != nil && !o.unserved {
-			message = shorten("the last good configuration is still served; " + message)
+			message = conditions.Shorten("the last good configuration is still served; " + message)
 		}
 	} else {
 		set(conditionAuth, metav1.ConditionTrue, "Configured", authMessage(v, s.object.GetName()))
@@ -204,7 +186,7 @@ func readiness(o *observed, failed error) (status metav1.ConditionStatus, phase,
 	var conflict ConflictError
 	switch {
 	case errors.As(failed, &conflict):
-		return metav1.ConditionFalse, phaseFailed, "Conflict", tell(conflict.Problems)
+		return metav1.ConditionFalse, phaseFailed, "Conflict", conditions.Tell(conflict.Problems)
 	case errors.As(failed, &template):
 		return metav1.ConditionFalse, phaseFailed, "PodTemplateInvalid", template.Error()
 	case errors.As(failed, &name):
@@ -250,7 +232,7 @@ func (r *reconciler) writeStatus(ctx context.Context, before, after client.Objec
 		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending", "NotYetServed", "NotYet", "AnyAddress"}, c.Reason)
 		switch {
 		case bad && (c.Type != conditionReady || !r.told(now, c)):
-			r.events.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", shorten(c.Message))
+			r.events.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", conditions.Shorten(c.Message))
 		case c.Type == conditionReady && c.Status == metav1.ConditionTrue && (old == nil || old.Status != c.Status):
 			r.events.Eventf(after, nil, corev1.EventTypeNormal, c.Reason, "Reconcile", "%s", c.Message)
 		}

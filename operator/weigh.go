@@ -64,7 +64,7 @@ func (r *reconciler) onlooker(c webhook.Cluster) *reconciler {
 
 // problems are what is wrong with a resource of any of our kinds, as its conditions say it.
 func (r *reconciler) problems(ctx context.Context, obj client.Object) (problems, warnings manifest.Problems, err error) {
-	k := keyOf(obj)
+	k := resource.Of(obj)
 	if s, ok := asServing(obj); ok {
 		return r.servingProblems(ctx, k, s)
 	}
@@ -117,7 +117,7 @@ func (r *reconciler) unfit(ctx context.Context, s *serving, w *weighed) (failed,
 		if err != nil {
 			return nil, err
 		}
-		if live != nil && !slices.Contains(r.ownerOf(live), keyOf(s.object)) { // by name: an earlier one's goes soon
+		if live != nil && !slices.Contains(r.ownerOf(live), resource.Of(s.object)) { // by name: an earlier one's goes soon
 			return apply.Taken(live), nil
 		}
 	}

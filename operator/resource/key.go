@@ -2,12 +2,20 @@ package resource
 
 import (
 	"cmp"
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
 // Key names one of our resources.
 type Key struct{ Kind, Namespace, Name string }
+
+// Of names an object of our kinds, or of those that are referenced.
+func Of(o metav1.Object) Key {
+	return Key{Kind: reflect.TypeOf(o).Elem().Name(), Namespace: o.GetNamespace(), Name: o.GetName()}
+}
 
 // Use is the resource as something that others rest on.
 func (k Key) Use() manifest.Use {

@@ -1,4 +1,4 @@
-package operator
+package resource
 
 import (
 	"reflect"
@@ -21,8 +21,14 @@ var kindOf = map[string]string{
 	"imagePullSecrets":      "", // the kubelet's
 }
 
-// references are what a resource names, wherever in it. They stay in its namespace.
-func references(namespace string, spec any) []manifest.Use {
+// Kind is which kind a field of type ObjectRef names; "" for one that is not ours to follow.
+func Kind(field string) (kind string, known bool) {
+	kind, known = kindOf[field]
+	return kind, known
+}
+
+// References are what a resource names, wherever in it. They stay in its namespace.
+func References(namespace string, spec any) []manifest.Use {
 	var all []manifest.Use
 	walkRefs(reflect.ValueOf(spec), "", func(kind, name, key string) {
 		if kind != "" && name != "" {

@@ -1,4 +1,4 @@
-package operator
+package manifests
 
 import (
 	"cmp"
@@ -10,10 +10,10 @@ import (
 	"github.com/sallyport-dev/sallyport/operator/render"
 )
 
-// asServed is a resource as the gateway's pods read it. What is for the cluster alone is
+// AsServed is a resource as the gateway's pods read it. What is for the cluster alone is
 // left out, so that a change of it reloads nothing; and a server in a container is, to
 // the gateway before it, a remote one behind a Service.
-func asServed(obj client.Object) client.Object {
+func AsServed(obj client.Object) client.Object {
 	switch o := obj.(type) {
 	case *v1alpha1.MCPServer:
 		if o.Spec.Image == "" {
@@ -47,9 +47,9 @@ func withoutCluster(s *v1alpha1.Serving) {
 	}
 }
 
-// asMember is a member of a group as the gateway before the group reads it: without an
+// AsMember is a member of a group as the gateway before the group reads it: without an
 // endpoint of its own.
-func asMember(obj client.Object) client.Object {
+func AsMember(obj client.Object) client.Object {
 	entry := &v1alpha1.MCPServerEntry{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Namespace: obj.GetNamespace()}}
 	switch o := obj.(type) {
 	case *v1alpha1.MCPRemoteProxy:
