@@ -41,7 +41,7 @@ func (p *pods) start(address string) {
 		p.t.Fatal(err)
 	}
 	_, p.port, _ = net.SplitHostPort(ln.Addr().String())
-	s := &httptest.Server{Listener: ln, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		if r.Header.Get("X-Api-Key") == "secret" {
 			p.keys[address]++
@@ -61,7 +61,9 @@ func (p *pods) start(address string) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"result":{"at":%q}}`, address)
 		}
-	})}}
+	}))
+	_ = s.Listener.Close()
+	s.Listener = ln
 	s.Start()
 	p.t.Cleanup(s.Close)
 	p.mu.Lock()
