@@ -36,7 +36,8 @@ var areas = []struct {
 		"internal/demo", "internal/page", "internal/version",
 	}},
 	{"State, audit and monitoring", []string{
-		"internal/audit", "internal/telemetry", "internal/trace", "internal/otlp", "internal/store", "internal/keep", "internal/ownfile", "internal/recent", "deploy/grafana",
+		"internal/audit", "internal/telemetry", "internal/trace", "internal/otlp", "internal/status", "internal/store", "internal/keep", "internal/ownfile",
+		"internal/recent", "deploy/grafana",
 	}},
 	{"Kubernetes", []string{"operator", "deploy"}},
 	{"Packages and images", []string{"deploy/package", "hack/release"}},
