@@ -123,12 +123,20 @@ func TestConsolePeople(t *testing.T) {
 			t.Errorf("the console does not say %q", want)
 		}
 	}
+	for query, want := range map[string]string{"people": "Signed in at people", "person=LIC": "Like “LIC” at people"} {
+		got := request{method: http.MethodGet, url: g.Admin + "/console?" + query}.do(t).Body
+		if !strings.Contains(got, want) || !strings.Contains(got, `href="/console?person=alice#people"`) || !strings.Contains(got, "1 application, signed in in 1 browser") {
+			t.Errorf("?%s does not list alice", query)
+		}
+	}
 	if got := (request{method: http.MethodGet, url: g.Admin + "/console?person=mallory"}).do(t).Body; !strings.Contains(got, "Nothing: no application is allowed") {
 		t.Error("of somebody who never was here something is kept")
 	}
 	browser := chromium.Start(t)
 	browser.Open(t, g.Admin+"/console?person=alice#people")
 	looksRight(t, browser, "console-people")
+	browser.Open(t, g.Admin+"/console?people#people")
+	looksRight(t, browser, "console-everybody")
 	id := regexp.MustCompile(`name="kind" value="application"><input type="hidden" name="id" value="([^"]+)"`).FindStringSubmatch(page)
 	if id == nil {
 		t.Fatal("there is nothing to end")
@@ -149,5 +157,124 @@ func TestConsolePeople(t *testing.T) {
 	}
 	testkit.Eventually(t, "the audit has it", func() bool {
 		return strings.Contains(g.Stdout.String(), `"method":"oauth/revoke","target":"`+at(g, "docs")+`","subject":"alice","source":"operator"`)
+	})
+}
+
+// An operator tries a tool, looks and sends with the keyboard alone, and without any script: the form is made of the
+// tool's schema, and what the server got stands beside what was sent. Loading the page again sends nothing.
+func TestConsoleSendsByKeyboard(t *testing.T) {
+	t.Parallel()
+	backend := recordBackend(t)
+	g := serve(t, remote("docs", backend.URL+"/mcp", "audit: {enabled: true}"))
+	browser := chromium.Start(t)
+	browser.WithoutScript(t)
+	browser.Open(t, g.Admin+"/console?try=docs#try")
+	by := byKeyboard{t, browser}
+	by.to("#try-server")
+	by.to("[name=as][value=claims]")
+	browser.Press(t, chromium.Left) // the choice before the first is the last: nobody
+	by.to("button[value=tools]")
+	browser.Press(t, chromium.Enter)
+	by.sees("repeat")
+	by.to("select[name=tool]")
+	by.choose("repeat")
+	by.to("button[value=tool]")
+	browser.Press(t, chromium.Enter)
+	by.sees("Write them as JSON instead")
+	by.to("[id^=try-arg-]")
+	browser.Press(t, "hello, <b>world</b>")
+	looksRight(t, browser, "console-form")
+	by.to("button[value=look]")
+	browser.Press(t, chromium.Enter)
+	by.sees("An anonymous caller would come through to docs.", "Send it")
+	looksRight(t, browser, "console-look")
+	if by.has("[name=sure]") {
+		by.to("[name=sure]")
+		browser.Press(t, " ")
+	}
+	by.to("form[action*=send] button")
+	sent := len(backend.Requests())
+	browser.Press(t, chromium.Enter)
+	by.sees("It answered.", "The client sent", "The server got", "sallyport console", "hello, <b>world</b>", "POST "+backend.URL)
+	looksRight(t, browser, "console-sent")
+	testkit.Eventually(t, "the audit has it", func() bool {
+		return strings.Contains(g.Stdout.String(), `"method":"tools/call","tool":"repeat"`) && strings.Contains(g.Stdout.String(), `"via":"console"`)
+	})
+	calls := func() (n int) {
+		for _, r := range backend.Requests()[sent:] {
+			if strings.Contains(string(r.Body), `"tools/call"`) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := calls(); n != 1 {
+		t.Errorf("the server was called %d times", n)
+	}
+	browser.Reload(t)
+	by.sees("Nothing was sent")
+	if n := calls(); n != 1 {
+		t.Errorf("after the page was loaded again the server had been called %d times", n)
+	}
+}
+
+// byKeyboard is somebody without a mouse.
+type byKeyboard struct {
+	t       *testing.T
+	browser *chromium.Browser
+}
+
+// to moves the focus forward until it is on what a selector finds, and is seen to be there.
+func (k byKeyboard) to(selector string) {
+	k.t.Helper()
+	for range 120 {
+		k.browser.Press(k.t, chromium.Tab)
+		at, _ := k.browser.Eval(k.t, `const e = document.activeElement;
+			return e.matches('`+selector+`') ? (getComputedStyle(e).outlineStyle === 'none' ? 'unseen' : 'seen') : ''`).(string)
+		switch at {
+		case "seen":
+			return
+		case "unseen":
+			k.t.Errorf("nothing shows that the focus is on %s", selector)
+			return
+		}
+	}
+	k.t.Fatalf("the keyboard does not reach %s on\n%s", selector, k.browser.Text(k.t))
+}
+
+// choose goes down a list until it says what is wanted. Letters would do, too, for whoever types them within a second.
+func (k byKeyboard) choose(value string) {
+	k.t.Helper()
+	for range 40 {
+		if at, _ := k.browser.Eval(k.t, "return document.activeElement.value").(string); at == value {
+			return
+		}
+		k.browser.Press(k.t, chromium.Down)
+	}
+	k.t.Fatalf("the list has no %s", value)
+}
+
+func (k byKeyboard) has(selector string) bool {
+	k.t.Helper()
+	found, _ := k.browser.Eval(k.t, "return document.querySelector('"+selector+"') !== null").(bool)
+	return found
+}
+
+func (k byKeyboard) sees(words ...string) {
+	k.t.Helper()
+	text := ""
+	defer func() {
+		if k.t.Failed() {
+			k.t.Log(text)
+		}
+	}()
+	testkit.Eventually(k.t, strings.Join(words, ", "), func() bool {
+		text = k.browser.Text(k.t)
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				return false
+			}
+		}
+		return true
 	})
 }

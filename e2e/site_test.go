@@ -42,6 +42,15 @@ func TestSite(t *testing.T) {
 			if wide := b.Eval(t, "return document.documentElement.scrollWidth - document.documentElement.clientWidth"); wide != 0.0 {
 				t.Errorf("%s is %v wider than a screen of %d", page, wide, width)
 			}
+			if width == 900 {
+				continue
+			}
+			for _, scheme := range []string{"light", "dark"} {
+				b.Show(t, width, 900, scheme)
+				for _, fault := range b.Axe(t) {
+					t.Errorf("%s, %d wide, %s: axe: %s", page, width, scheme, fault)
+				}
+			}
 		}
 	}
 	b.Open(t, server.URL+"/how-to/policy.html")

@@ -27,6 +27,7 @@ import (
 type Browser struct {
 	session string // address of the WebDriver session
 	client  *http.Client
+	plain   bool // pages run no script
 }
 
 var driverLine = regexp.MustCompile(`started successfully on port (\d+)`)
@@ -79,6 +80,7 @@ func Start(t testing.TB) *Browser {
 		t.Fatalf("start the browser: %v", err)
 	}
 	b.session = driver + "/session/" + made.ID
+	b.patient(t)
 	return b
 }
 
@@ -86,6 +88,12 @@ func Start(t testing.TB) *Browser {
 func (b *Browser) Open(t testing.TB, address string) {
 	t.Helper()
 	b.do(t, http.MethodPost, "/url", map[string]any{"url": address}, nil)
+}
+
+// Reload loads the page again, and sends again what it came of.
+func (b *Browser) Reload(t testing.TB) {
+	t.Helper()
+	b.do(t, http.MethodPost, "/refresh", map[string]any{}, nil)
 }
 
 // URL is where the browser is.
@@ -125,6 +133,8 @@ func (b *Browser) Click(t testing.TB, selector string) {
 const (
 	Tab   = "\uE004"
 	Enter = "\uE007"
+	Left  = "\uE012"
+	Down  = "\uE015"
 )
 
 // Press presses and lets go one key after the other, wherever the focus is.
@@ -142,6 +152,24 @@ func (b *Browser) Show(t testing.TB, width, height int, scheme string) {
 	t.Helper()
 	b.devtools(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
 	b.devtools(t, "Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}})
+}
+
+// WithoutScript has pages run no script from now on. Eval goes on.
+func (b *Browser) WithoutScript(t testing.TB) {
+	t.Helper()
+	b.plain = true
+	b.scripts(t, false)
+}
+
+func (b *Browser) scripts(t testing.TB, on bool) {
+	t.Helper()
+	b.devtools(t, "Emulation.setScriptExecutionDisabled", map[string]any{"value": !on})
+}
+
+// HideScrollbars leaves pages the whole of the screen, as they have it where scrollbars come when they are used.
+func (b *Browser) HideScrollbars(t testing.TB) {
+	t.Helper()
+	b.devtools(t, "Emulation.setScrollbarsHidden", map[string]any{"hidden": true})
 }
 
 // Screenshot is what is on the screen, as PNG.
