@@ -26,6 +26,10 @@ var markdown = goldmark.New(
 	goldmark.WithRendererOptions(html.WithUnsafe(), renderer.WithNodeRenderers(util.Prioritized(plots{}, 100))), // the pages are the project's own
 )
 
+// usable lets a keyboard scroll what a small screen scrolls sideways; a column without a name has no heading.
+var usable = strings.NewReplacer("<table>", `<div class="table" tabindex="0"><table>`, "</table>", "</table></div>",
+	"<pre>", `<pre tabindex="0">`, "<th></th>", "<td></td>")
+
 // convert makes a page's HTML, and takes it apart for the search. A link that leads nowhere is an error.
 func (s *site) convert(p *page) error {
 	source, err := os.ReadFile(filepath.Join(s.root, filepath.FromSlash(p.path)))
@@ -79,9 +83,7 @@ func (s *site) convert(p *page) error {
 	if err := markdown.Renderer().Render(&b, source, tree); err != nil {
 		return err
 	}
-	body := b.String()
-	body = strings.NewReplacer("<table>", `<div class="table"><table>`, "</table>", "</table></div>").Replace(body)
-	p.body = template.HTML(body)
+	p.body = template.HTML(usable.Replace(b.String()))
 	if p.title == "" {
 		problems = append(problems, fmt.Errorf("%s has no title", p.path))
 	}
