@@ -60,7 +60,7 @@ func picture(t *testing.T, b *chromium.Browser, name string) {
 	b.HideScrollbars(t)
 	taken, file := b.Screenshot(t), filepath.Join(root, "docs", "pictures", name)
 	if *update {
-		if err := os.WriteFile(file, taken, 0o644); err != nil { //nolint:gosec // a picture for everybody
+		if err := os.WriteFile(file, taken, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
