@@ -1,6 +1,6 @@
 # `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help lines build test test-cluster test-load lint format generate bench conformance fuzz site release clean
+.PHONY: help lines build test test-cluster test-load test-node lint format generate bench conformance fuzz site release clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test-cluster: ## the tests that need a real API server, which they build the fir
 
 test-load: ## roll-outs under load and many resources, alone and sharing a gateway, with a real API server; minutes
 	hack/cluster.sh -tags 'cluster load' -run 'TestRollOutUnderLoad|TestOperatorScale'
+
+test-node: ## the test that needs a real node: real containers behind real Services, as root on Linux
+	hack/node.sh
 
 lint: ## formatting, linters, generated files
 	hack/lint.sh

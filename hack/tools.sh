@@ -96,20 +96,43 @@ e2e_tools() {
 	export SALLYPORT_TEST_JS SALLYPORT_TEST_EVERYTHING SALLYPORT_TEST_MCPGO SALLYPORT_TEST_OAUTH2PROXY
 }
 
-# kube: builds the programs of tools/kube into a folder of the cache and prints it: etcd, the API server, the controller
-# manager, kubectl, Helm. The first time takes long, and goes on where a run before was stopped.
-kube() {
-	local dir=$root/tools/kube out version flags
-	out=$cache/kube-$(key "$dir/go.mod" "$dir/go.sum" <(go version))
+# kubernetes NAME: builds the programs of tools/NAME, which are of Kubernetes, into a folder of the cache and prints it. The
+# first time takes long, and goes on where a run before was stopped.
+kubernetes() {
+	local dir=$root/tools/$1 out version flags
+	out=$cache/$1-$(key "$dir/go.mod" "$dir/go.sum" <(go version))
 	if [ ! -d "$out" ]; then
-		step "building a control plane and Helm into $cache"
+		step "building the programs of tools/$1 into $cache"
 		version=$(awk '$1 == "k8s.io/kubernetes" { print $2 }' "$dir/go.mod")
 		# A server that calls itself v0.0.0 takes no CustomResourceDefinitions of today.
 		flags="-s -w -X k8s.io/component-base/version.gitVersion=$version"
 		flags+=" -X k8s.io/component-base/version.gitMajor=$(cut -d. -f1 <<<"${version#v}") -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
 		(cd "$dir" && CGO_ENABLED=0 retry nice -n "${NICE:-0}" go build -ldflags "$flags" -o "$out.$$/" tool) || return 1
-		mv "$out.$$/server" "$out.$$/etcd" || return 1 # the package's path ends in server/v3
+		if [ -e "$out.$$/server" ]; then mv "$out.$$/server" "$out.$$/etcd" || return 1; fi # the package's path ends in server/v3
 		if [ -d "$out" ]; then rm -rf "$out.$$"; else mv "$out.$$" "$out"; fi # another run may have been faster
+	fi
+	echo "$out"
+}
+
+# kube: prints the folder of a control plane: etcd, the API server, the controller manager, kubectl and Helm.
+kube() { kubernetes kube; }
+
+# node: prints the folder of a real node: kubelet, kube-proxy, a scheduler, and in root Debian's containerd, runc and what they
+# need, which is not installed.
+node() {
+	local out
+	out=$(kubernetes node)
+	if [ ! -d "$out/root" ]; then
+		step "unpacking containerd into $cache"
+		mkdir -p "$out/debs"
+		(cd "$out/debs" && retry apt-get -qq update </dev/null >&2 && retry apt-get -qq download containerd runc containernetworking-plugins \
+			iptables nftables conntrack libip6tc2 libip4tc2 libxtables12 libnetfilter-conntrack3 libnfnetlink0 libnftables1 libnftnl11 >&2 2>/dev/null) || return 1
+		local deb name
+		for deb in "$out"/debs/*.deb; do dpkg -x "$deb" "$out/root.$$" || return 1; done
+		for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
+			ln -sf xtables-nft-multi "$out/root.$$/usr/sbin/$name"
+		done
+		if [ -d "$out/root" ]; then rm -rf "$out/root.$$"; else mv "$out/root.$$" "$out/root"; fi
 	fi
 	echo "$out"
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,26 +41,41 @@ spec: {remoteUrl: REMOTE, allowPrivateEndpoint: true, replicas: 2}
 // REQ G-14, REQ B-13, REQ B-18, FINDING R3
 func TestRollOutUnderLoad(t *testing.T) {
 	t.Parallel()
-	calls := int64(number(t, "SALLYPORT_TEST_ROLLOUT", 10_000))
 	namespace := plane.Namespace(t)
-	backend := testkit.StartBackend(t, testkit.Sessions)
-	for name, tool := range map[string]mcp.ToolHandler{"slow": slow, "session": session} {
-		backend.Server.AddTool(&mcp.Tool{Name: name, InputSchema: map[string]any{"type": "object"}}, tool)
-	}
+	backend := slowBackend(t)
 	node := plane.StartNode(t, namespace, map[string]kube.Image{image: gatewayImage(t)})
 	keep(t, namespace)
 	plane.Apply(t, namespace, strings.ReplaceAll(twoReplicas, "REMOTE", backend.URL))
 	proxy, _ := await(t, resource("MCPRemoteProxy", namespace, "docs"), "Ready", "True PodsReady")
 	deployment := kube.RefOf(owned(t, "apps/v1", "Deployment", namespace, proxy))
 	awaitRollOut(t, deployment)
-	url := "http://" + balance(t, func() []string { return node.Addresses("app.kubernetes.io/instance", deployment.Name, "mcp") }) + "/servers/docs/mcp"
+	at := balance(t, func() []string { return node.Addresses("app.kubernetes.io/instance", deployment.Name, "mcp") })
+	rollOutUnderLoad(t, "http://"+at+"/servers/docs/mcp", deployment, nil)
+}
 
+// slowBackend has a tool that takes its time, and one that knows sessions.
+func slowBackend(t *testing.T) *testkit.Backend {
+	t.Helper()
+	backend := testkit.StartBackend(t, testkit.Sessions)
+	for name, tool := range map[string]mcp.ToolHandler{"slow": slow, "session": session} {
+		backend.Server.AddTool(&mcp.Tool{Name: name, InputSchema: map[string]any{"type": "object"}}, tool)
+	}
+	return backend
+}
+
+// dialing makes a connection; nil for as everybody does.
+type dialing func(ctx context.Context, network, address string) (net.Conn, error)
+
+// rollOutUnderLoad replaces the pods behind an endpoint, whose backend is [slowBackend], while it is called.
+func rollOutUnderLoad(t *testing.T, url string, deployment kube.Ref, dial dialing) {
+	t.Helper()
+	calls := int64(number(t, "SALLYPORT_TEST_ROLLOUT", 10_000))
 	var callers []*caller
 	ctx, stop := context.WithCancel(t.Context())
 	var listening, calling sync.WaitGroup
 	done, over := &atomic.Int64{}, make(chan struct{})
 	for i := range 16 {
-		c := &caller{t: t, name: fmt.Sprintf("s%d", i), url: url, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: i%4 < 2}}}
+		c := &caller{t: t, name: fmt.Sprintf("s%d", i), url: url, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: i%4 < 2}}}
 		t.Cleanup(c.http.CloseIdleConnections)
 		c.initialize()
 		callers = append(callers, c)
@@ -144,7 +160,9 @@ func (c *caller) atBackend() string {
 // rollOut replaces all pods, and waits until those that were there are gone.
 func rollOut(t *testing.T, deployment kube.Ref, number int) {
 	t.Helper()
-	before := plane.List(t, kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: deployment.Namespace})
+	before := slices.DeleteFunc(plane.List(t, kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: deployment.Namespace}), func(o kube.Object) bool {
+		return o.GetLabels()["app.kubernetes.io/instance"] != deployment.Name
+	})
 	if _, err := plane.Patch(t, deployment, map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
 		"annotations": map[string]any{"kubectl.kubernetes.io/restartedAt": strconv.Itoa(number)},
 	}}}}); err != nil {
@@ -310,9 +328,10 @@ func (c *caller) request(ctx context.Context, method, body string) *http.Request
 	return req
 }
 
-// listen listens, and opens another stream when one ends, as clients do.
+// listen listens, and opens another stream when one ends, as clients do. The backend may not have seen the end of the one
+// before: then it comes again, as SDKs do, which wait for a second anyhow.
 func (c *caller) listen(ctx context.Context) {
-	for ctx.Err() == nil {
+	for early := 0; ctx.Err() == nil; {
 		resp, err := c.http.Do(c.request(ctx, http.MethodGet, ""))
 		if err != nil {
 			if ctx.Err() == nil {
@@ -320,6 +339,16 @@ func (c *caller) listen(ctx context.Context) {
 			}
 			return
 		}
+		if resp.StatusCode == http.StatusConflict && early < 20 {
+			resp.Body.Close()
+			early++
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		early = 0
 		if resp.StatusCode != http.StatusOK {
 			text, _ := io.ReadAll(resp.Body)
 			c.t.Errorf("%s cannot listen: %s %s", c.name, resp.Status, text)

@@ -32,6 +32,7 @@ type Plane struct {
 	URL        string // of the API server
 	Kubeconfig string // of one who may do everything
 
+	address   string // of the API server
 	dir       string
 	programs  []*program // in the order of their start
 	client    *client
@@ -100,7 +101,7 @@ func start(kinds bool) (*Plane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a control plane: %w", err)
 	}
-	p := &Plane{dir: dir, discovery: &discovery{}}
+	p := &Plane{address: nodeAddress(), dir: dir, discovery: &discovery{}}
 	steps := []func(ctx context.Context, programs string) error{p.startServer, p.installKinds, p.startControllers}
 	if !kinds {
 		steps = slices.Delete(steps, 1, 2)
@@ -146,8 +147,8 @@ func (p *Plane) startServer(ctx context.Context, programs string) error {
 		}
 	}
 	etcd, peer := "http://"+addresses[0], "http://"+addresses[1]
-	p.URL = "https://" + addresses[2]
 	_, port, _ := net.SplitHostPort(addresses[2])
+	p.URL = "https://" + net.JoinHostPort(p.address, port)
 	password, err := p.writeCredentials()
 	if err != nil {
 		return err
@@ -158,9 +159,13 @@ func (p *Plane) startServer(ctx context.Context, programs string) error {
 	if err != nil {
 		return err
 	}
+	reconciler := "none" // or it refuses a loopback address
+	if p.hasMachine() {
+		reconciler = "lease"
+	}
 	err = p.run(filepath.Join(programs, "kube-apiserver"), "--etcd-servers", etcd,
-		"--bind-address", "127.0.0.1", "--secure-port", port, "--cert-dir", p.file("serving"),
-		"--endpoint-reconciler-type", "none", // or it refuses a loopback address
+		"--bind-address", p.address, "--secure-port", port, "--cert-dir", p.file("serving"),
+		"--endpoint-reconciler-type", reconciler,
 		"--service-cluster-ip-range", "10.0.0.0/16",
 		"--authorization-mode", "RBAC", "--token-auth-file", p.file("tokens.csv"),
 		"--service-account-issuer", "https://kubernetes.default.svc",
@@ -263,11 +268,14 @@ func (p *Plane) installKinds(ctx context.Context, _ string) error {
 
 // startControllers starts the controller manager, and waits until accounts are made, which pods need.
 func (p *Plane) startControllers(ctx context.Context, programs string) error {
+	controllers := "*"
+	if !p.hasMachine() { // there are no nodes that they could miss
+		controllers += ",-node-lifecycle-controller,-pod-garbage-collector-controller,-taint-eviction-controller"
+	}
 	err := p.run(filepath.Join(programs, "kube-controller-manager"), "--kubeconfig", p.Kubeconfig, "--leader-elect=false", "--secure-port", "0",
 		"--service-account-private-key-file", p.file("accounts.key"), "--root-ca-file", p.authority(), "--use-service-account-credentials",
 		"--kube-api-qps", "1000", "--kube-api-burst", "2000", // a test with many objects holds up no other
-		// There are no nodes that they could miss.
-		"--controllers", "*,-node-lifecycle-controller,-pod-garbage-collector-controller,-taint-eviction-controller")
+		"--controllers", controllers)
 	if err != nil {
 		return err
 	}
