@@ -151,10 +151,8 @@ spec:
 	if _, found, _ := unstructured.NestedFieldNoCopy(gateway.Object, "spec", "replicas"); !found {
 		t.Error("the API server has set no replicas") // its default; the operator sends none
 	}
-	for _, m := range gateway.GetManagedFields() {
-		if m.Manager == "sallyport" && m.FieldsV1 != nil && strings.Contains(m.FieldsV1.GetRawString(), `"f:replicas"`) {
-			t.Error("the operator owns spec.replicas")
-		}
+	if ownsReplicas(gateway) {
+		t.Error("the operator owns spec.replicas")
 	}
 }
 
@@ -435,4 +433,52 @@ spec: {type: tokenExchange, tokenExchange: {tokenUrl: "ISSUER/token", clientId: 
 			t.Errorf("%s is set, and nobody has asked", field)
 		}
 	}
+}
+
+// Whoever takes replicas out of a manifest keeps the number of pods, which is others' from then on; put back, it is the
+// manifest's again.
+//
+// REQ B-2, REQ B-31
+func TestOperatorLeavesReplicas(t *testing.T) {
+	t.Parallel()
+	namespace := plane.Namespace(t)
+	keep(t, namespace)
+	plane.Apply(t, namespace, `
+apiVersion: sallyport.dev/v1alpha1
+kind: MCPRemoteProxy
+metadata: {name: docs}
+spec: {remoteUrl: "https://mcp.example.com/mcp", replicas: 3}
+`)
+	proxy := resource("MCPRemoteProxy", namespace, "docs")
+	deployment := kube.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: namespace, Name: "docs-proxy"}
+	step := func(what string, spec map[string]any, want int64, owned bool) {
+		t.Helper()
+		if _, err := plane.Patch(t, proxy, map[string]any{"spec": spec}); err != nil {
+			t.Fatal(err)
+		}
+		plane.Eventually(t, what, deployment, func(o *kube.Object) bool {
+			if o == nil {
+				return false
+			}
+			n, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
+			return n == want && ownsReplicas(o) == owned
+		})
+	}
+	step("three pods, which the manifest says", map[string]any{"replicas": 3}, 3, true)
+	step("three pods, which nobody says", map[string]any{"replicas": nil}, 3, false)
+	if _, err := plane.Patch(t, deployment, map[string]any{"spec": map[string]any{"replicas": 5}}); err != nil {
+		t.Fatal(err)
+	}
+	step("a change of something else leaves what was scaled", map[string]any{"podTemplateSpec": map[string]any{"metadata": map[string]any{"labels": map[string]any{"team": "a"}}}}, 5, false)
+	step("two pods, which the manifest says", map[string]any{"replicas": 2}, 2, true)
+}
+
+// ownsReplicas tells whether the operator says how many pods there are.
+func ownsReplicas(deployment *kube.Object) bool {
+	for _, f := range deployment.GetManagedFields() {
+		if f.Manager == "sallyport" && f.FieldsV1 != nil && strings.Contains(f.FieldsV1.GetRawString(), `"f:replicas"`) {
+			return true
+		}
+	}
+	return false
 }

@@ -68,6 +68,7 @@ spec: {image: "example.com/search:1", transport: streamable-http, mcpPort: 3000,
 		t.Fatal(err)
 	}
 	reached("search-mcp")
+	plane.Eventually(t, "there is one pod behind the Service", kube.RefOf(deployment), func(o *kube.Object) bool { return replicas(o) == 1 })
 	plane.Eventually(t, "the disruption budget is gone", budget, func(o *kube.Object) bool { return o == nil })
 	if _, err := plane.Patch(t, kube.RefOf(deployment), map[string]any{"spec": map[string]any{"replicas": 3}}); err != nil {
 		t.Fatal(err)

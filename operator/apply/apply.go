@@ -89,6 +89,9 @@ func (w *Writer) applyOne(ctx context.Context, owner client.Object, want render.
 				return true, err
 			}
 		}
+		if err := w.leaveReplicas(ctx, live, u); err != nil {
+			return true, err
+		}
 	}
 	w.Log.Info("apply", "kind", u.GetKind(), "namespace", u.GetNamespace(), "name", u.GetName())
 	if err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), FieldOwner, client.ForceOwnership); err != nil {
