@@ -6,18 +6,19 @@
 //	gather   the resource and all that it rests on, out of the API server (gather.go)
 //	plan     what that means, and what is wrong with it: the pass of `sallyport check` (verdict.go)
 //	render   the objects to be made: pure, in the package render
-//	apply    those that differ from what is there, by server-side apply (apply.go)
+//	apply    those that differ from what is there, by server-side apply: the package apply
 //	status   conditions, phase and events (status.go, backends.go)
 //
-// The route of clients outside (route.go) goes beside: what becomes of it costs the rest
-// nothing.
+// The route of clients outside (route.go, and the package route) goes beside: what becomes of
+// it costs the rest nothing. So does what one gateway serves for many (shared.go and guest.go,
+// and the package sharing).
 //
-// While a resource is gathered, everything that is looked at is noted (tracker.go), there
+// While a resource is gathered, everything that is looked at is noted (resource.Tracker), there
 // or not; a change of any of it brings the resource back. There is one queue for all kinds,
 // and a table of them in kinds.go: to add a kind, add a line.
 //
-// How things are, the gateway's pods say: they are asked again and again (ask.go), and are
-// the only ones that the operator dials besides the API server.
+// How things are, the gateway's pods say: they are asked again and again (pods.Asker), and
+// are the only ones that the operator dials besides the API server.
 //
 // Where it is asked to, it answers the API server before a resource is stored (answer.go, and
 // the package webhook): by the same pass, over a cluster as it would be (weigh.go).

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/operator/manifests"
+	"github.com/sallyport-dev/sallyport/operator/render"
 	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
@@ -95,6 +98,36 @@ func (r *reconciler) gatherWithout(ctx context.Context, k key, obj client.Object
 	g.out.secrets = sortedRefs(g.out.secrets)
 	g.out.set, g.out.problems = manifest.FromValues(g.values)
 	return g.out, nil
+}
+
+// files are the manifests of what was gathered, as the pods read them: Secrets apart,
+// which the kubelet mounts.
+func (g *gathered) files() (map[string]string, error) {
+	files := map[string]string{}
+	for _, o := range g.set.Objects {
+		if o.Kind == "Secret" {
+			continue
+		}
+		text, err := o.Text()
+		if err != nil {
+			return nil, err
+		}
+		files[render.FileOf(o.Kind, o.Name)+".yaml"] = string(text)
+	}
+	return files, nil
+}
+
+// text are the manifests of what was gathered as one file.
+func (g *gathered) text() (string, error) {
+	files, err := g.files()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		b.WriteString("---\n" + files[name])
+	}
+	return b.String(), nil
 }
 
 // sortedRefs are references in a fixed order, each once.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -350,17 +349,4 @@ func (h *host) tell(v *verdict) {
 	default:
 		set(metav1.ConditionFalse, "NotYetServed", fmt.Sprintf("MCPGateway %s does not serve it yet; %s", want, now))
 	}
-}
-
-// text are the manifests of what was gathered as one file.
-func (g *gathered) text() (string, error) {
-	files, err := g.files()
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		b.WriteString("---\n" + files[name])
-	}
-	return b.String(), nil
 }

@@ -59,7 +59,7 @@ func (r *reconciler) weigh(ctx context.Context, k key, s *serving) (w *weighed, 
 // onlooker is a reconciler for a cluster that could be: it says what is wrong, and leaves
 // nothing behind.
 func (r *reconciler) onlooker(c webhook.Cluster) *reconciler {
-	return &reconciler{options: r.options, kinds: r.kinds, tracker: resource.NewTracker(), client: c, direct: c.Direct, log: r.log}
+	return &reconciler{options: r.options, kinds: r.kinds, tracker: resource.NewTracker(), client: c, direct: c.Direct, routes: r.routes, log: r.log}
 }
 
 // problems are what is wrong with a resource of any of our kinds, as its conditions say it.

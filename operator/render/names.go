@@ -19,6 +19,7 @@ const (
 const (
 	longestName     = 63 // of a Service, and of a label's value
 	longestWorkload = 52 // of what makes pods, which add to it
+	longestFile     = 200
 )
 
 // suffix tells the objects of one kind from those of another kind with the same name.
@@ -46,9 +47,10 @@ func ServerName(name string) string { return fit(serviceName(name), "-mcp", long
 // ServerPodsName is the name of the Service that leads to each pod of an MCPServer's own.
 func ServerPodsName(name string) string { return fit(serviceName(name), "-pods", longestName) }
 
-// Fit is a name that has at most so many characters, cut with a hash of the whole.
-func Fit(name string, most int) string { return fit(name, "", most) }
+// FileOf is what the file of a resource is called in a ConfigMap, without what it ends with.
+func FileOf(kind, name string) string { return fit(strings.ToLower(kind)+"."+name, "", longestFile) }
 
+// fit is a name with a suffix, cut with a hash of the whole where it would have too many characters.
 func fit(name, suffix string, most int) string {
 	if len(name)+len(suffix) <= most {
 		return name + suffix

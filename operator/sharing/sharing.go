@@ -2,7 +2,6 @@ package sharing
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -239,6 +238,4 @@ func needsOf(text string) *Needs {
 
 // Unit is the file that a resource is in, in the pods of a shared gateway, without what
 // it ends with.
-func Unit(k resource.Key) string {
-	return render.Fit(strings.ToLower(k.Kind)+"."+k.Name, 200)
-}
+func Unit(k resource.Key) string { return render.FileOf(k.Kind, k.Name) }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/operator/resource"
 )
 
 // Judge knows our kinds. Its functions read the cluster that they are given, and nothing
@@ -169,7 +170,7 @@ func (r *Reviewer) others(ctx context.Context, before, after client.Object) (ref
 			return "", err
 		}
 		if broken = without(broken, had); len(broken) > 0 {
-			return fmt.Sprintf("this would break %s %s: %s", kindOf(u), u.GetName(), lines(broken)), nil
+			return fmt.Sprintf("this would break %s %s: %s", resource.Of(u).Kind, u.GetName(), lines(broken)), nil
 		}
 	}
 	return "", nil
@@ -195,7 +196,7 @@ func (r *Reviewer) deletion(ctx context.Context, req *admissionv1.AdmissionReque
 	if err != nil || by == "" || r.ending(ctx, req.Namespace) {
 		return v, err
 	}
-	v.refusal = fmt.Sprintf("%s/%s: %s; delete those first, or name something else in them", kindOf(obj), obj.GetName(), by)
+	v.refusal = fmt.Sprintf("%s/%s: %s; delete those first, or name something else in them", resource.Of(obj).Kind, obj.GetName(), by)
 	return v, nil
 }
 
@@ -231,8 +232,6 @@ func without(problems, before manifest.Problems) manifest.Problems {
 	}
 	return slices.DeleteFunc(slices.Clone(problems), func(p manifest.Problem) bool { return had[same(p)] })
 }
-
-func kindOf(obj client.Object) string { return reflect.TypeOf(obj).Elem().Name() }
 
 // lines are problems as a person reads them, a line each, and not more than fit.
 func lines(problems manifest.Problems) string {
