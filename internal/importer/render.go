@@ -106,8 +106,11 @@ func (w *writer) remote() {
 	for _, h := range s.passed {
 		p.Spec.PassthroughHeaders = append(p.Spec.PassthroughHeaders, v1alpha1.PassthroughHeader(h))
 	}
-	if !authorized {
+	switch {
+	case !authorized:
 		p.Spec.OAuth = w.account()
+	case s.clientID != "" || s.clientKey != "":
+		s.note("its OAuth client is left out, since a header is its credential already; if it is not, set oauth.clientId in place of headerForward")
 	}
 	w.common(&p.Spec.Serving, &p.Spec.Membership)
 	w.entry.As = "MCPRemoteProxy/" + w.name
