@@ -42,10 +42,19 @@ func (r *reconciler) eachReady(ctx context.Context, tell func(kind, namespace, n
 		}
 		_ = meta.EachListItem(list, func(item runtime.Object) error {
 			o := item.(client.Object)
+			if restsByChoice(o) {
+				return nil
+			}
 			tell(k.name, o.GetNamespace(), o.GetName(), isWell(o))
 			return nil
 		})
 	}
+}
+
+// restsByChoice tells whether nobody serves a resource because somebody wants it so, which is no reason for an alert.
+func restsByChoice(o client.Object) bool {
+	ready := meta.FindStatusCondition(conditionsIn(o), conditionReady)
+	return ready != nil && ready.Reason == reasonScaledToZero
 }
 
 // isWell tells whether a resource is ready; of configuration, whether it is valid.

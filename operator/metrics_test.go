@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 )
@@ -46,6 +47,16 @@ func TestWhichAreReady(t *testing.T) {
 	look()
 	if diff := cmp.Diff(map[string]bool{"MCPRemoteProxy/docs": true, "MCPExternalAuthConfig/key": true, "MCPGroup/group": true, "MCPGateway/all": true}, told()); diff != "" {
 		t.Errorf("with it (-want +got):\n%s", diff)
+	}
+	zero := int32(0)
+	d := read(c, "docs-proxy", &appsv1.Deployment{})
+	d.Spec.Replicas, d.Status.ReadyReplicas = &zero, 0
+	if err := c.store().Update(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	if _, told := told()["MCPRemoteProxy/docs"]; told {
+		t.Error("what is scaled to zero is told, and an alert fires")
 	}
 	if err := c.store().Delete(t.Context(), proxy("docs")); err != nil {
 		t.Fatal(err)

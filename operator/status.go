@@ -34,6 +34,9 @@ const (
 	conditionMembers = "BackendsDiscovered" // of a virtual server
 )
 
+// reasonScaledToZero is why a resource is not ready that somebody wants to rest.
+const reasonScaledToZero = "ScaledToZero"
+
 // The phases.
 const (
 	phasePending = "Pending"
@@ -206,7 +209,7 @@ func readiness(o *observed, failed error) (status metav1.ConditionStatus, phase,
 	}
 	switch {
 	case d.Spec.Replicas != nil && *d.Spec.Replicas == 0:
-		return metav1.ConditionFalse, phasePending, "ScaledToZero", "the Deployment is scaled to zero: nobody serves"
+		return metav1.ConditionFalse, phasePending, reasonScaledToZero, "the Deployment is scaled to zero: nobody serves"
 	case d.Status.ReadyReplicas == 0 && o.trouble != "":
 		return metav1.ConditionFalse, phasePending, "PodsNotStarting", o.trouble
 	case d.Status.ObservedGeneration < d.Generation || d.Status.ReadyReplicas == 0 || d.Status.UpdatedReplicas == 0:
@@ -229,7 +232,7 @@ func (r *reconciler) writeStatus(ctx context.Context, before, after client.Objec
 		if old != nil && old.Status == c.Status && old.Reason == c.Reason && old.Message == c.Message {
 			continue
 		}
-		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", "ScaledToZero", "ConfigurationPending", "NotYetServed", "NotYet", "AnyAddress"}, c.Reason)
+		bad := c.Status == metav1.ConditionFalse && !slices.Contains([]string{"Creating", "NoPodReady", reasonScaledToZero, "ConfigurationPending", "NotYetServed", "NotYet", "AnyAddress"}, c.Reason)
 		switch {
 		case bad && (c.Type != conditionReady || !r.told(now, c)):
 			r.events.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", conditions.Shorten(c.Message))
