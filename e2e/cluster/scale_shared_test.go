@@ -129,20 +129,23 @@ func servedStep(t *testing.T, gateway kube.Ref, n int) {
 	}
 }
 
-// awaitCall waits until a resource answers a call at the gateway of many.
+// awaitCall waits until a resource answers a call at each pod of the gateway of many.
 func awaitCall(t *testing.T, node *kube.Node, name string) {
 	t.Helper()
 	testkit.Eventually(t, name+" answers", func() bool {
-		for _, address := range node.Addresses(instance, "all-shared", "mcp") {
+		addresses := node.Addresses(instance, "all-shared", "mcp")
+		for _, address := range addresses {
 			resp, err := client.Do(listing(t, "http://"+address+"/servers/"+name+"/mcp"))
 			if err != nil {
 				return false
 			}
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
-			return resp.StatusCode == http.StatusOK
+			if resp.StatusCode != http.StatusOK {
+				return false
+			}
 		}
-		return false
+		return len(addresses) > 0
 	})
 }
 
