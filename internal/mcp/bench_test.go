@@ -108,3 +108,20 @@ func BenchmarkCheckAnswer(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkChangeIDs(b *testing.B) {
+	for name, event := range map[string]string{
+		"small": "event: message\nid: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
+		"big":   "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"text\":\"" + strings.Repeat("x", 100<<10) + "\"}}\n\n",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(event)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := io.Copy(io.Discard, mcp.ChangeIDs(strings.NewReader(event), strings.ToUpper)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

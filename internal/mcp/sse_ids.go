@@ -61,12 +61,24 @@ func (c *idChanger) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// plain passes whole lines without an id, as most of a stream is, without a closer look.
+// plain passes what holds no id, as most of a stream does, without a closer look.
 func (c *idChanger) plain(p []byte) bool {
-	if len(p) == 0 || !c.atLine || len(c.held) > 0 || p[len(p)-1] != '\n' || bytes.Contains(p, []byte("id:")) {
+	if len(p) == 0 || len(c.held) > 0 || bytes.IndexByte(p, '\r') >= 0 {
 		return false
 	}
-	c.afterR, c.begun = false, true
+	atLine, begun := c.atLine, c.begun
+	for len(p) > 0 {
+		// What begins a line may be an id, or a byte order mark before one.
+		if atLine && (len(p) < len("id:") || !begun && p[0] == BOM[0] || string(p[:len("id:")]) == "id:") && p[0] != '\n' {
+			return false
+		}
+		end := bytes.IndexByte(p, '\n')
+		if atLine = end >= 0; !atLine {
+			break
+		}
+		p, begun = p[end+1:], true
+	}
+	c.atLine, c.afterR, c.begun = atLine, false, begun
 	return true
 }
 
@@ -78,7 +90,7 @@ func (c *idChanger) take(p []byte) bool {
 			c.out, p, c.afterR = append(c.out, '\n'), p[1:], false
 			continue
 		}
-		end := bytes.IndexAny(p, "\r\n")
+		end := lineEnd(p)
 		line, ended := p, end >= 0
 		if ended {
 			line = p[:end]

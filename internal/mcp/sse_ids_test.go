@@ -21,6 +21,7 @@ func changed(t *testing.T, r io.Reader) string {
 
 func TestChangeIDs(t *testing.T) { // FINDING S19
 	t.Parallel()
+	big := "data: " + strings.Repeat("x", 100<<10) // comes in several pieces
 	for stream, want := range map[string]string{
 		"":                                     "",
 		"id: 1\ndata: x\n\n":                   "id: <1>\ndata: x\n\n",
@@ -32,6 +33,8 @@ func TestChangeIDs(t *testing.T) { // FINDING S19
 		": comment\n\nid:  1\ndata\n\n":        ": comment\n\nid: < 1>\ndata\n\n",
 		"data: x\n\nid: cut":                   "data: x\n\nid: cut",
 		"i":                                    "i",
+		big + "\nid: 1\n\n" + big + "\n\ni":    big + "\nid: <1>\n\n" + big + "\n\ni",
+		big + "\rid: 1\r\n\n" + big + "id: 2":  big + "\rid: <1>\r\n\n" + big + "id: 2",
 	} {
 		for name, r := range map[string]io.Reader{
 			"whole": strings.NewReader(stream), "bytes": iotest.OneByteReader(strings.NewReader(stream)),
