@@ -1,10 +1,7 @@
 package main
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,17 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
-)
 
-// entry is a file of an archive or image.
-type entry struct {
-	name string // with slashes; a folder ends in one
-	mode int64
-	from string // a file, or
-	text []byte
-}
+	"github.com/sallyport-dev/sallyport/hack/release/pack"
+)
 
 // program is a program's name on a platform.
 func (p platform) program(name string) string {
@@ -34,15 +23,15 @@ func (p platform) program(name string) string {
 
 func (r *release) archives() error {
 	for _, p := range platforms {
-		var entries []entry
+		var entries []pack.Entry
 		for _, name := range []string{"sallyport", "sallyportd"} {
-			entries = append(entries, entry{name: p.program(name), mode: 0o755, from: filepath.Join(r.binaries(p), p.program(name))})
+			entries = append(entries, pack.Entry{Name: p.program(name), Mode: 0o755, From: filepath.Join(r.binaries(p), p.program(name))})
 		}
 		for _, name := range []string{"LICENSE", "README.md"} {
-			entries = append(entries, entry{name: name, mode: 0o644, from: name})
+			entries = append(entries, pack.Entry{Name: name, Mode: 0o644, From: name})
 		}
 		if p.os == "linux" {
-			entries = append(entries, entry{name: "systemd/sallyport.service", mode: 0o644, from: "deploy/package/sallyport.service"})
+			entries = append(entries, pack.Entry{Name: "systemd/sallyport.service", Mode: 0o644, From: "deploy/package/sallyport.service"})
 		}
 		for _, folder := range []string{"completions", "man"} {
 			files, err := filepath.Glob(filepath.Join(r.work(), folder, "*"))
@@ -50,14 +39,14 @@ func (r *release) archives() error {
 				return err
 			}
 			for _, f := range files {
-				entries = append(entries, entry{name: folder + "/" + filepath.Base(f), mode: 0o644, from: f})
+				entries = append(entries, pack.Entry{Name: folder + "/" + filepath.Base(f), Mode: 0o644, From: f})
 			}
 		}
-		pack, end := tarGz, ".tar.gz"
+		write, end := pack.TarGz, ".tar.gz"
 		if p.os == "windows" {
-			pack, end = zipped, ".zip"
+			write, end = pack.Zip, ".zip"
 		}
-		text, err := pack(entries, r.date)
+		text, err := write(entries, r.date)
 		if err != nil {
 			return err
 		}
@@ -66,78 +55,6 @@ func (r *release) archives() error {
 		}
 	}
 	return nil
-}
-
-func (e *entry) content() ([]byte, error) {
-	if e.from == "" {
-		return e.text, nil
-	}
-	return os.ReadFile(e.from)
-}
-
-// tarred writes entries with one date and no owner's name: the same content, the same bytes.
-func tarred(entries []entry, at time.Time) ([]byte, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		text, err := e.content()
-		if err != nil {
-			return nil, err
-		}
-		h := &tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(text)), ModTime: at, Format: tar.FormatUSTAR, Typeflag: tar.TypeReg}
-		if strings.HasSuffix(e.name, "/") {
-			h.Typeflag = tar.TypeDir
-		}
-		if err := w.WriteHeader(h); err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(text); err != nil {
-			return nil, err
-		}
-	}
-	err := w.Close()
-	return b.Bytes(), err
-}
-
-func tarGz(entries []entry, at time.Time) ([]byte, error) {
-	plain, err := tarred(entries, at)
-	if err != nil {
-		return nil, err
-	}
-	return gzipped(plain)
-}
-
-func gzipped(plain []byte) ([]byte, error) {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	_, err = z.Write(plain)
-	err = errors.Join(err, z.Close())
-	return b.Bytes(), err
-}
-
-func zipped(entries []entry, at time.Time) ([]byte, error) {
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, e := range entries {
-		text, err := e.content()
-		if err != nil {
-			return nil, err
-		}
-		h := &zip.FileHeader{Name: e.name, Method: zip.Deflate, Modified: at}
-		h.SetMode(os.FileMode(e.mode))
-		w, err := z.CreateHeader(h)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(text); err != nil {
-			return nil, err
-		}
-	}
-	err := z.Close()
-	return b.Bytes(), err
 }
 
 // checksums is for sha256sum -c.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/hack/release/pack"
 )
 
 // unreleased is the version that the chart and the manifests in the tree have.
@@ -20,7 +21,7 @@ func (r *release) cluster() error {
 	if err != nil {
 		return err
 	}
-	packed, err := tarGz(entries, r.date)
+	packed, err := pack.TarGz(entries, r.date)
 	if err != nil {
 		return err
 	}
@@ -55,20 +56,20 @@ func (r *release) cluster() error {
 }
 
 // chart is what Helm calls a package: a folder with the chart's name.
-func (r *release) chart() (entries []entry, err error) {
+func (r *release) chart() (entries []pack.Entry, err error) {
 	err = filepath.WalkDir("deploy/chart", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		e := entry{name: strings.Replace(filepath.ToSlash(path), "deploy/chart", "sallyport", 1), mode: 0o644, from: path}
-		if e.name == "sallyport/Chart.yaml" {
-			if e.text, err = os.ReadFile(path); err != nil {
+		e := pack.Entry{Name: strings.Replace(filepath.ToSlash(path), "deploy/chart", "sallyport", 1), Mode: 0o644, From: path}
+		if e.Name == "sallyport/Chart.yaml" {
+			if e.Text, err = os.ReadFile(path); err != nil {
 				return err
 			}
-			if e.text, err = r.stamp(e.text); err != nil {
+			if e.Text, err = r.stamp(e.Text); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			e.from = ""
+			e.From = ""
 		}
 		entries = append(entries, e)
 		return nil

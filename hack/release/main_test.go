@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/hack/release/pack"
 )
 
 // standIn is a release whose programs are a few bytes each.
@@ -112,10 +114,10 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := unpack(t, text)
-	blob := func(d descriptor) []byte {
+	blob := func(d pack.Descriptor) []byte {
 		content, ok := files["blobs/sha256/"+strings.TrimPrefix(d.Digest, "sha256:")]
-		if !ok || digest(content) != d.Digest || len(content) != d.Size {
-			t.Fatalf("%s: %d bytes with digest %s", d.Digest, len(content), digest(content))
+		if !ok || pack.Digest(content) != d.Digest || len(content) != d.Size {
+			t.Fatalf("%s: %d bytes with digest %s", d.Digest, len(content), pack.Digest(content))
 		}
 		return content
 	}
@@ -124,14 +126,14 @@ func TestImage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var top, index struct{ Manifests []descriptor }
+	var top, index struct{ Manifests []pack.Descriptor }
 	read(files["index.json"], &top)
 	read(blob(top.Manifests[0]), &index)
 	var found []string
 	for _, d := range index.Manifests {
 		var m struct {
-			Config descriptor
-			Layers []descriptor
+			Config pack.Descriptor
+			Layers []pack.Descriptor
 		}
 		read(blob(d), &m)
 		var config struct {
@@ -146,7 +148,7 @@ func TestImage(t *testing.T) {
 		}
 		read(blob(m.Config), &config)
 		plain := ungzip(t, blob(m.Layers[0]))
-		if config.Rootfs.DiffIDs[0] != digest(plain) || config.Config.User == "0" || config.Config.Entrypoint[0] != "/sallyportd" || d.Platform["architecture"] != config.Architecture {
+		if config.Rootfs.DiffIDs[0] != pack.Digest(plain) || config.Config.User == "0" || config.Config.Entrypoint[0] != "/sallyportd" || d.Platform["architecture"] != config.Architecture {
 			t.Errorf("%+v", config)
 		}
 		root := unpack(t, plain)

@@ -123,6 +123,7 @@ var levels = map[string]int{
 	"hack/crds":                   beside,
 	"hack/gotest":                 beside,
 	"hack/release":                beside,
+	"hack/release/pack":           beside,
 	"examples/client":             beside,
 	"examples/issuer":             beside,
 	"examples/server":             beside,
