@@ -33,8 +33,7 @@ func (p *Plane) Address() string { return p.address }
 
 // StartMachine has a real node join the control plane: containerd and runc with a bridge for pods, a kubelet, kube-proxy and a
 // scheduler. It has the images of the archives, and pulls none. Unlike a [Node] it is a sandbox: pods have users, limits,
-// root file systems and addresses of their own, and reach Services.
-// Their names are answered as a cluster's DNS does.
+// root file systems and addresses of their own, and reach Services, whose names are answered as a cluster's DNS does.
 //
 // hack/node.sh builds the programs, and gives the test a network, mounts and process numbers of its own, which end with it.
 func (p *Plane) StartMachine(t testing.TB, archives ...string) {
@@ -124,10 +123,14 @@ func (m *machine) start(ctx context.Context, p *Plane, programs string, archives
 			return err
 		}
 	}
+	libraries, err := filepath.Glob(m.Root + "/usr/lib/*-linux-gnu")
+	if err != nil || len(libraries) != 1 {
+		return fmt.Errorf("find the libraries of Debian's packages in %s, where there should be one folder of them: %v", m.Root, libraries)
+	}
 	// Debian's programs are not installed.
 	for name, value := range map[string]string{
 		"PATH":            m.Root + "/usr/sbin:" + m.Root + "/usr/bin:" + os.Getenv("PATH"),
-		"LD_LIBRARY_PATH": m.Root + "/usr/lib/x86_64-linux-gnu", "XTABLES_LIBDIR": m.Root + "/usr/lib/x86_64-linux-gnu/xtables",
+		"LD_LIBRARY_PATH": libraries[0], "XTABLES_LIBDIR": libraries[0] + "/xtables",
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			return err
